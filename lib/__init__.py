@@ -1,0 +1,1 @@
+"""Hold the deployment's rooms; import them by name: `from lib import stacks`."""

@@ -1,0 +1,25 @@
+"""Bundle what a workflow reaches the outside by: AWS in one region, the person, the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lib.operators import Level, Note, Operator
+from lib.polling import Clock
+
+if TYPE_CHECKING:
+    from lib.session import Aws
+
+
+@dataclass(frozen=True)
+class Access:
+    """One region's AWS, the operator and a clock."""
+
+    aws: Aws
+    operator: Operator
+    clock: Clock = field(default_factory=Clock)
+
+    def say(self, text: str, level: Level = Level.INFO) -> None:
+        """Report one sentence."""
+        self.operator.report(Note(text, level))

@@ -1,0 +1,290 @@
+"""Draw text for people: lines of progress, tables, questions. Streams come in as arguments.
+
+Colour and redrawing only happen on a terminal, and NO_COLOR, CI and TERM=dumb switch them
+off. Without a terminal every event is one plain line, and a question is refused, never
+waited for. In GitHub Actions a stack's events are folded into a group and errors annotate
+the run.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from lib.errors import Refused
+from lib.operators import (
+    Level,
+    Listing,
+    Note,
+    OnInterrupt,
+    Operator,
+    Progress,
+    ResourceProgress,
+)
+
+_RESET = "\x1b[0m"
+_COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m", "dim": "\x1b[2m"}
+_ERASE_LINE = "\r\x1b[K"
+_ERASE_BELOW = "\r\x1b[J"
+_LINE_UP = "\x1b[A"
+
+#: What a terminal must never be sent from a name or a message that came from outside.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+#: What GitHub's runner would take for a command at the beginning of a line.
+_RUNNER_COMMAND = re.compile(r"^([^\S\n]*)(?=::|##\[)", re.MULTILINE)
+
+#: Markdown's own characters, each as the entity that shows it.
+_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
+
+_MARKS = {
+    Level.INFO: ("", "-"),
+    Level.DONE: ("green", "✓"),
+    Level.WARNING: ("yellow", "!"),
+    Level.ERROR: ("red", "✗"),
+}
+
+
+@dataclass
+class Console:
+    """Where a task writes to and asks from.
+
+    `out` is for results, `err` for progress and questions, `source` for answers. `yes`
+    answers ordinary questions; it never agrees to a loss of data. `github` writes for GitHub's
+    runner, under `title`. `verbose` shows each AWS call. `log` is given everything that is
+    shown, and the AWS calls in any case.
+    """
+
+    out: TextIO
+    err: TextIO
+    source: TextIO
+    colour: bool
+    redraw: bool
+    interactive: bool
+    yes: bool = False
+    github: bool = False
+    title: str = ""
+    verbose: bool = False
+    log: Callable[[str], None] = field(default=lambda _text: None)
+    _live: int = field(default=0, init=False)
+    _grouped: bool = field(default=False, init=False)
+
+    def operator(self) -> Operator:
+        """Return the callables by which a workflow reaches this console."""
+        return Operator(self.report, self.confirm, self.on_interrupt)
+
+    def report(self, progress: Progress) -> None:
+        """Show one piece of progress."""
+        if isinstance(progress, ResourceProgress):
+            self._report_resource(progress)
+        elif isinstance(progress, Listing):
+            self.line(f"{progress.title}\n{draw_table(progress.columns, progress.rows)}")
+        else:
+            self._report_note(progress)
+
+    def _report_note(self, note: Note) -> None:
+        colour, mark = _MARKS[note.level]
+        if self.github and note.level is Level.ERROR:
+            self._annotate(note.text)
+            self.log(f"{mark} {note.text}")
+        else:
+            self.line(f"{mark} {note.text}", colour)
+
+    def debug(self, text: str) -> None:
+        """Log what only helps to look into a problem; show it when `verbose`."""
+        self.log(text)
+        if self.verbose:
+            self._write(text, "dim")
+
+    def _report_resource(self, event: ResourceProgress) -> None:
+        """Show one stack event; on a terminal what is only under way is redrawn in place."""
+        kind = event.type.removeprefix("AWS::").replace("::", " ")
+        path = event.path or "(stack)"
+        text = f"{draw_elapsed(event.elapsed):>6}  {event.status:<20} {path}  {kind}"
+        if self.redraw and event.status.endswith("_IN_PROGRESS"):
+            self.log(text)
+            self._redraw(text)
+            return
+        colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
+        if event.status.endswith("_COMPLETE") and not colour:
+            colour = "green"
+        reason = f"  {' '.join(event.reason.split())}" if event.reason else ""
+        self._open_group("Events")
+        self.log(text + reason)
+        self._write(text + reason, colour)
+
+    def _redraw(self, text: str) -> None:
+        import shutil
+
+        width = shutil.get_terminal_size().columns - 1
+        self._end_redrawing()
+        self.err.write(_ERASE_LINE + clean(text)[:width])
+        self.err.flush()
+        self._live = 1
+
+    def line(self, text: str, colour: str = "") -> None:
+        """Write a line of progress, rid of what could steer a terminal."""
+        self.close_group()
+        self.log(text)
+        self._write(text, colour)
+
+    def _write(self, text: str, colour: str = "") -> None:
+        """Write to the stream of progress, and to nothing else."""
+        self._end_redrawing()
+        shown = clean(text)
+        if self.github:
+            shown = _RUNNER_COMMAND.sub(r"\1| ", shown)
+        self.err.write(f"{self._paint(shown, colour)}\n")
+        self.err.flush()
+
+    def draw_board(self, lines: Sequence[str]) -> None:
+        """Show several lines that are redrawn in place, below everything else."""
+        import shutil
+
+        width = shutil.get_terminal_size().columns - 1
+        self._end_redrawing()
+        self.err.write("\n".join(clean(line)[:width] for line in lines))
+        self.err.flush()
+        self._live = len(lines)
+
+    def _end_redrawing(self) -> None:
+        """Take away the lines that are redrawn in place."""
+        if self._live:
+            up = _LINE_UP * (self._live - 1)
+            self.err.write(f"{up}{_ERASE_BELOW}" if up else _ERASE_LINE)
+            self._live = 0
+
+    def _open_group(self, title: str) -> None:
+        """Begin a group of lines that GitHub folds, unless one is open."""
+        if self.github and not self._grouped:
+            self.err.write(f"::group::{escape_data(title)}\n")
+            self._grouped = True
+
+    def close_group(self) -> None:
+        """End the group that is open."""
+        if self._grouped:
+            self.err.write("::endgroup::\n")
+            self.err.flush()
+            self._grouped = False
+
+    def _annotate(self, text: str) -> None:
+        """Have GitHub show an error on the run's page."""
+        self.close_group()
+        title = escape_property(clean(self.title))
+        self.err.write(f"::error title={title}::{escape_data(clean(text))}\n")
+        self.err.flush()
+
+    def result(self, text: str) -> None:
+        """Write a result."""
+        self.close_group()
+        self._end_redrawing()
+        self.log(text)
+        self.out.write(f"{text}\n")
+        self.out.flush()
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"{_COLOURS[colour]}{text}{_RESET}" if self.colour and colour else text
+
+    def confirm(self, question: str, word: str) -> bool:
+        """Ask a question that is agreed to by typing a word.
+
+        Raises `Refused` where there is nobody to ask and `--yes` does not answer.
+        """
+        ordinary = word == "y"
+        if ordinary and self.yes:
+            return True
+        if not self.interactive or self.yes:
+            raise Refused(
+                f"Not done, because nobody can be asked here: {question}",
+                next_step="run it on a terminal" + (", or add --yes" if ordinary else ""),
+            )
+        hint = "[y/N]" if ordinary else f"(type {word} to agree)"
+        self.line(f"{question} {hint}")
+        answer = self.source.readline().strip()
+        self.log(f"answered {answer!r}")
+        return answer.lower() in ("y", "yes") if ordinary else answer == word
+
+    def on_interrupt(self, can_cancel: bool) -> OnInterrupt:
+        """Ask what Ctrl-C was meant to do; without a terminal it means to leave."""
+        if not self.interactive:
+            return OnInterrupt.DETACH
+        choices = {"d": OnInterrupt.DETACH, "w": OnInterrupt.WAIT}
+        text = "Interrupted. AWS goes on. [d]etach, keep [w]aiting"
+        if can_cancel:
+            choices["c"] = OnInterrupt.CANCEL
+            text += ", or [c]ancel the update and roll it back"
+        self.line(f"{text}?")
+        try:
+            answer = self.source.readline()
+        except KeyboardInterrupt:
+            return OnInterrupt.DETACH
+        # An end of input is a terminal that went away: nobody is left to wait.
+        otherwise = OnInterrupt.WAIT if answer else OnInterrupt.DETACH
+        return choices.get(answer.strip().lower()[:1], otherwise)
+
+
+def open_console(
+    environ: Mapping[str, str], *, yes: bool = False, verbose: bool = False, title: str = ""
+) -> Console:
+    """Return the console of this process, plain or lively as its streams allow."""
+    on_terminal = sys.stderr.isatty() and environ.get("TERM") != "dumb" and not environ.get("CI")
+    return Console(
+        out=sys.stdout,
+        err=sys.stderr,
+        source=sys.stdin,
+        colour=on_terminal and not environ.get("NO_COLOR"),
+        redraw=on_terminal,
+        # Python has no stream where the shell closed it.
+        interactive=sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty(),
+        yes=yes,
+        github=environ.get("GITHUB_ACTIONS") == "true",
+        title=title,
+        verbose=verbose,
+    )
+
+
+def clean(text: str) -> str:
+    """Take out characters that could steer a terminal."""
+    return _CONTROL.sub("", text)
+
+
+def draw_elapsed(seconds: float) -> str:
+    """Return a duration as minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text."""
+    from tabulate import tabulate
+
+    cleaned = [[clean(str(cell)) for cell in row] for row in rows]
+    return tabulate(cleaned, headers=list(columns), tablefmt="simple", disable_numparse=True)
+
+
+def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown, its cells shown as they are."""
+    lines = [columns, ["---"] * len(columns), *([escape_markdown(c) for c in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table."""
+    return clean(text).translate(_ENTITIES).replace("\n", "<br>")
+
+
+def escape_data(text: str) -> str:
+    """Return a message as GitHub's workflow commands take it.
+
+    The three characters are those that the runner itself turns back.
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escape_property(text: str) -> str:
+    """Return a property of a workflow command, such as its title."""
+    return escape_data(text).replace(":", "%3A").replace(",", "%2C")

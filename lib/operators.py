@@ -1,0 +1,80 @@
+"""Describe what a workflow may say to, and ask of, the person who started it.
+
+lib never prints. A workflow is given an `Operator`: three plain callables, filled in by
+the tasks for a terminal, for JSON or for CI, and by tests with lists.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class Level(enum.Enum):
+    """How much a line of progress matters."""
+
+    INFO = "info"
+    DONE = "done"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence about what is going on."""
+
+    text: str
+    level: Level = Level.INFO
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table to show before a question is asked."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class ResourceProgress:
+    """One stack event: what happened to which resource.
+
+    `path` names the resource from the root (`DatabaseStack/JobsTable`), `elapsed` counts
+    seconds since the operation was first watched.
+    """
+
+    time: datetime
+    path: str
+    type: str
+    status: str
+    reason: str
+    elapsed: float
+
+
+Progress = Note | Listing | ResourceProgress
+
+
+class OnInterrupt(enum.Enum):
+    """What to do about a running operation after Ctrl-C."""
+
+    DETACH = "detach"
+    WAIT = "wait"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The ways to reach the person at the other end.
+
+    `report(progress)` shows progress. `confirm(question, word)` is true when the operator
+    agrees by typing `word` ("y" for an ordinary question, a resource's path where data is
+    at stake); it raises `lib.errors.Refused` where nobody can be asked.
+    `on_interrupt(can_cancel)` says how to go on after Ctrl-C.
+    """
+
+    report: Callable[[Progress], None]
+    confirm: Callable[[str, str], bool]
+    on_interrupt: Callable[[bool], OnInterrupt]

@@ -1,0 +1,68 @@
+"""Decide how long to wait between two looks at something that AWS is doing.
+
+A fixed pause is either late or greedy: botocore's own waiters look every 30 s. Here each
+pause is a tenth of the time already waited, so that at most about a tenth is lost after
+the end, and long operations are asked about rarely.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from lib.session import is_passing
+
+Answer = TypeVar("Answer")
+
+SHORTEST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+SHARE_OF_WAIT = 0.1
+
+#: Pauses after answers such as Throttling, seconds. DescribeStacks and its like share one
+#: budget per account and region, so a refused look has to give others room.
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 30.0
+
+#: How long reads may keep failing before watching is given up. The operation itself goes on.
+PATIENCE = 900.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as a workflow sees it: seconds that only grow, the date, and a way to wait."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    sleep: Callable[[float], None] = time.sleep
+
+
+def pause_after(waited: float) -> float:
+    """Return the seconds to pause after having waited `waited` seconds."""
+    return min(max(waited * SHARE_OF_WAIT, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def backoff_after(failures: int) -> float:
+    """Return the seconds to pause after `failures` refused looks in a row, at least one."""
+    return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LONGEST_BACKOFF)
+
+
+def ask_patiently(call: Callable[[], Answer], clock: Clock, patience: float = PATIENCE) -> Answer:
+    """Repeat a read until AWS answers it.
+
+    Only for reads, and for changes that come out the same when made twice: passing faults
+    (throttling, AWS's own errors, a cut connection) are tried again with growing pauses for
+    `patience` seconds, then raised as they are. Any other error is raised at once.
+    """
+    started = clock.monotonic()
+    failures = 0
+    while True:
+        try:
+            return call()
+        except Exception as exc:  # botocore's errors have no common base; see is_passing
+            failures += 1
+            if not is_passing(exc) or clock.monotonic() - started > patience:
+                raise
+            clock.sleep(backoff_after(failures))

@@ -1,0 +1,25 @@
+"""Keep tests away from the machine they run on: no credentials, no settings, no real AWS."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+_SETTINGS = ("AWS_", "PLOT_PALETTE_")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_s_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Take away what the shell says about AWS, and leave keys that open nothing."""
+    for name in list(os.environ):
+        if name.startswith(_SETTINGS):
+            monkeypatch.delenv(name)
+    # Tasks that run inside a test log there, not into the repository.
+    monkeypatch.setenv("PLOT_PALETTE_LOG_FOLDER", str(tmp_path_factory.getbasetemp() / "logs"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
