@@ -1,0 +1,330 @@
+"""Compare two evaluated trees of templates: what an update would do, as far as text tells.
+
+Pure, and independent of CloudFormation's own answer: a second opinion on AWS, and the only
+one where an endpoint has no nested change sets. Replacement is decided from the resource
+schemas. What only AWS will know counts as equal when it is the same expression.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lib import schemas, templates
+from lib.changes import MASK, RECREATIONS, REPLACEMENTS, Cause, Change, join, pick_worst, show_value
+from lib.resolution import Resource, Tree, Unknown
+
+__all__ = ["compare"]
+
+SOURCE = "templates"
+
+_ABSENT = object()
+_REPLACEMENT_OF = {"Always": "True", "Conditionally": "Conditional"}
+
+
+def compare(
+    before: Tree,
+    after: Tree,
+    *,
+    region: str,
+    physical_ids: Mapping[str, str] | None = None,
+) -> tuple[Change, ...]:
+    """Return what differs between the deployed tree and the new one.
+
+    `physical_ids` maps paths of deployed resources to their physical IDs, for display.
+    Resources come in the order of the new templates, removed ones last. A nested stack is a
+    row of its own only when it comes or goes, beside one row for each resource in it; a
+    resource of which nothing differs is no row. A resource that refers in a create-only
+    property to one that is replaced may be replaced too.
+    """
+    deployed = {resource.path: resource for resource in before.resources}
+    wanted = {resource.path: resource for resource in after.resources}
+    ids = physical_ids or {}
+    changes: dict[tuple[str, str], Change] = {}
+    for path, resource in wanted.items():
+        known = deployed.get(path)
+        if known is not None and known.type == resource.type:
+            change = _modify(known, resource, region, ids.get(path, ""))
+            if change is not None:
+                changes[path, "Modify"] = change
+        else:
+            changes[path, "Add"] = Change(path, resource.type, "Add", source=SOURCE)
+    for path, resource in deployed.items():
+        if path not in wanted or wanted[path].type != resource.type:
+            changes[path, "Remove"] = Change(
+                path, resource.type, "Remove", physical_id=ids.get(path, ""), source=SOURCE
+            )
+    kept = [(deployed[path], wanted[path]) for path in wanted if path in deployed]
+    _spread(changes, kept, region, ids)
+    return tuple(changes.values())
+
+
+def _modify(before: Resource, after: Resource, region: str, physical_id: str) -> Change | None:
+    """Return the change between two states of one resource, None when there is none."""
+    if after.type == templates.STACK_TYPE:
+        return None
+    behaviour = _Behaviour.of(after.type, region)
+    moved = behaviour.find_moved(before.properties, after.properties)
+    causes = [
+        Cause(
+            path,
+            show_value(path, old, contexts=[before.properties]),
+            show_value(path, new, contexts=[after.properties]),
+            behaviour.judge(path, moved),
+            SOURCE,
+        )
+        for path, old, new in _differences(before.properties, after.properties)
+    ]
+    causes += _policy_causes(before, after)
+    if not causes:
+        return None
+    worst = pick_worst(RECREATIONS, *(cause.requires_recreation for cause in causes))
+    return Change(
+        path=after.path,
+        type=after.type,
+        action="Modify",
+        replacement=_REPLACEMENT_OF.get(worst, "False"),
+        physical_id=physical_id,
+        causes=tuple(causes),
+        source=SOURCE,
+    )
+
+
+def _policy_causes(before: Resource, after: Resource) -> Iterator[Cause]:
+    """Yield the policies that differ: they never touch the resource, only its fate."""
+    pairs = (
+        ("DeletionPolicy", before.deletion_policy, after.deletion_policy),
+        ("UpdateReplacePolicy", before.update_replace_policy, after.update_replace_policy),
+    )
+    for name, old, new in pairs:
+        if old != new:
+            yield Cause(name, old, new, "Never", SOURCE)
+
+
+def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield path and both values of every property that differs; lists are one value."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            old, new = before.get(key, _ABSENT), after.get(key, _ABSENT)
+            yield from _differences(old, new, join(path, str(key)))
+    elif not _same(before, after):
+        yield path, _present(before), _present(after)
+
+
+def _present(value: Any) -> Any:
+    """Return a value, or None for one that is not there."""
+    return None if value is _ABSENT else value
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Tell whether two values mean the same to CloudFormation.
+
+    Numbers and truth values are text there. A deployed value that came back masked is not
+    known; it is taken for unchanged, since AWS's own change set sees the real one.
+    """
+    if before is _ABSENT or after is _ABSENT:
+        return before is after
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return before.keys() == after.keys() and all(_same(before[k], after[k]) for k in before)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_same, before, after))
+    old, new = _as_text(before), _as_text(after)
+    if old is None or new is None:
+        return bool(before == after)
+    return old == new or (MASK in old and _fits_mask(old, new))
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a plain value as CloudFormation writes it, None for a structure."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Unknown):
+        return value.expression
+    return None if isinstance(value, Mapping | list) or value is None else str(value)
+
+
+def _fits_mask(masked: str, text: str) -> bool:
+    """Tell whether a text may be what stands behind a masked one."""
+    pattern = ".*".join(re.escape(part) for part in masked.split(MASK))
+    return re.fullmatch(pattern, text, re.DOTALL) is not None
+
+
+@dataclass(frozen=True)
+class _Behaviour:
+    """How a type behaves when its properties change: paths of its create-only properties."""
+
+    is_known: bool
+    always: frozenset[str]
+    sometimes: frozenset[str]
+    list_keys: Mapping[str, str]
+
+    @classmethod
+    def of(cls, type_name: str, region: str) -> _Behaviour:
+        """Read a type's behaviour from its schema."""
+        return cls(
+            schemas.known(type_name, region),
+            schemas.create_only(type_name, region),
+            schemas.conditional_create_only(type_name, region),
+            schemas.list_keys(type_name),
+        )
+
+    def find_moved(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the create-only properties that differ, with what that requires."""
+        moved: dict[str, str] = {}
+        for path in self.always | self.sometimes:
+            old, new = _pick(before, path), _pick(after, path)
+            if _same(old, new) or not self._counts(path, old, new):
+                continue
+            sure = path in self.always and not (_holds_unknown(old) or _holds_unknown(new))
+            moved[path] = "Always" if sure else "Conditionally"
+        return moved
+
+    def _counts(self, path: str, old: list[Any], new: list[Any]) -> bool:
+        """Tell whether a difference in a list is one that may replace the resource."""
+        key = self.list_keys.get(path)
+        if key is None:
+            return True
+        was, now = _by_key(old, key), _by_key(new, key)
+        if was is None or now is None:
+            return True
+        return any(name in now and not _same(item, now[name]) for name, item in was.items())
+
+    def judge(self, path: str, moved: Mapping[str, str]) -> str:
+        """Return what a difference at a path requires, given the create-only ones that differ."""
+        if not self.is_known:
+            return "Conditionally"
+        related = [requires for other, requires in moved.items() if _overlap(path, other)]
+        return pick_worst(RECREATIONS, "Never", *related)
+
+
+def _by_key(found: list[Any], key: str) -> Mapping[str, Any] | None:
+    """Return the items of a list property by their key, None when it is not such a list."""
+    items = [] if not found else found[0]
+    if not isinstance(items, list) or not all(
+        isinstance(item, Mapping) and isinstance(item.get(key), str) for item in items
+    ):
+        return None
+    return {item[key]: item for item in items}
+
+
+def _pick(value: Any, path: str) -> list[Any]:
+    """Return every value at a schema path, `*` standing for each item of a list."""
+    found = [value]
+    for part in path.split("/"):
+        step: list[Any] = []
+        for item in found:
+            # Some schemas leave the "*" out and name the member of a list's items directly.
+            members = item if isinstance(item, list) else [item]
+            if part == "*":
+                step += members
+            else:
+                step += [m[part] for m in members if isinstance(m, Mapping) and part in m]
+                step += [m for m in members if isinstance(m, Unknown)]
+        found = step
+    return found
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Tell whether one of two property paths lies within the other."""
+    pairs = zip(path.split("/"), other.split("/"), strict=False)
+    return all(a == b or "*" in (a, b) for a, b in pairs)
+
+
+def _holds_unknown(value: Any) -> bool:
+    """Tell whether a value is or holds something that only AWS will know."""
+    if isinstance(value, Mapping):
+        return any(_holds_unknown(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_holds_unknown(item) for item in value)
+    return isinstance(value, Unknown)
+
+
+def _spread(
+    changes: dict[tuple[str, str], Change],
+    kept: list[tuple[Resource, Resource]],
+    region: str,
+    ids: Mapping[str, str],
+) -> None:
+    """Mark what may be replaced because something it refers to is, until nothing more is."""
+    users = [
+        (resource, path, expressions)
+        for _, resource in kept
+        if resource.type != templates.STACK_TYPE
+        for path, expressions in _create_only_expressions(resource, region)
+    ]
+    replaced = {path for (path, _), change in changes.items() if _gets_new_id(change)}
+    fresh = replaced
+    while fresh:
+        found: set[str] = set()
+        for resource, path, expressions in users:
+            cited = sorted(p for p in fresh if _cites(expressions, p))
+            if not cited or resource.path in cited:
+                continue
+            if resource.path not in replaced:
+                found.add(resource.path)
+            _mark_replaceable(changes, resource, path, cited, ids)
+        replaced |= found
+        fresh = found
+
+
+def _gets_new_id(change: Change) -> bool:
+    """Tell whether references to a resource may come to mean something else."""
+    return change.action == "Remove" or change.replacement != "False"
+
+
+def _create_only_expressions(resource: Resource, region: str) -> Iterator[tuple[str, str]]:
+    """Yield each create-only property that refers to something, with all its expressions."""
+    paths = schemas.create_only(resource.type, region) | schemas.conditional_create_only(
+        resource.type, region
+    )
+    for path in sorted(paths):
+        expressions = " ".join(_expressions(_pick(resource.properties, path)))
+        if expressions:
+            yield path, expressions
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    """Yield every expression inside a value."""
+    if isinstance(value, Unknown):
+        yield value.expression
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _expressions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _expressions(item)
+
+
+def _cites(expressions: str, path: str) -> bool:
+    """Tell whether expressions refer to a resource, by Ref or by an attribute."""
+    return f"${{{path}}}" in expressions or f"${{{path}." in expressions
+
+
+def _mark_replaceable(
+    changes: dict[tuple[str, str], Change],
+    resource: Resource,
+    path: str,
+    cited: list[str],
+    ids: Mapping[str, str],
+) -> None:
+    """Note on a resource that it may be replaced because of those it refers to."""
+    key = (resource.path, "Modify")
+    if (resource.path, "Add") in changes:
+        return
+    known = changes.get(key) or Change(
+        resource.path,
+        resource.type,
+        "Modify",
+        physical_id=ids.get(resource.path, ""),
+        source=SOURCE,
+    )
+    cause = Cause(path, "", "", "Conditionally", f"refers to {', '.join(cited)}")
+    if any(c.property == path and c.requires_recreation == "Always" for c in known.causes):
+        return
+    changes[key] = replace(
+        known,
+        replacement=pick_worst(REPLACEMENTS, known.replacement, "Conditional"),
+        causes=(*known.causes, cause),
+    )

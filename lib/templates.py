@@ -1,0 +1,370 @@
+"""Read CloudFormation templates and check the contract between a master and its children.
+
+Pure: works on text and on a folder it is given, never on AWS. Intrinsics are read into
+their long form (`!Ref A` becomes `{"Ref": "A"}`), as CloudFormation itself does.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.errors import TemplateError
+
+if TYPE_CHECKING:
+    import yaml
+
+MASTER = "master-stack.yaml"
+STACK_TYPE = "AWS::CloudFormation::Stack"
+
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+MAX_TEMPLATE_BYTES = 1_000_000
+
+_CHILD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*\.(?:ya?ml|json|template))\s*$")
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template: its file name, its exact text and what the text says."""
+
+    name: str
+    text: str
+    body: Body
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the text, 64 hex digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def resources(self) -> Mapping[str, Body]:
+        """Return the resources by logical ID."""
+        resources: Mapping[str, Body] = self.body.get("Resources") or {}
+        return resources
+
+    @property
+    def parameters(self) -> Mapping[str, Body]:
+        """Return the declared parameters by name."""
+        parameters: Mapping[str, Body] = self.body.get("Parameters") or {}
+        return parameters
+
+    @property
+    def outputs(self) -> Mapping[str, Body]:
+        """Return the declared outputs by name."""
+        outputs: Mapping[str, Body] = self.body.get("Outputs") or {}
+        return outputs
+
+
+@dataclass(frozen=True)
+class Child:
+    """One nested stack in a parent template."""
+
+    logical_id: str
+    file: str
+    parameters: Body
+
+
+@functools.cache
+def _loader() -> type[yaml.SafeLoader]:
+    """Build the YAML reader that knows CloudFormation's short forms and rejects double keys."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]  # the C reader's type is only known at run time
+        pass
+
+    def read_mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is not a plain value", key_node.start_mark
+                )
+            # Keys are text, whatever YAML makes of them: an account of a mapping, `on`, `<<`.
+            key = key_node.value
+            if key in mapping:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            mapping[key] = loader.construct_object(value_node, deep=True)
+        return mapping
+
+    def read_short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
+        value: Any
+        if isinstance(node, yaml.ScalarNode):
+            value = loader.construct_scalar(node)
+        elif isinstance(node, yaml.SequenceNode):
+            value = loader.construct_sequence(node, deep=True)
+        else:
+            value = read_mapping(loader, node)
+        if suffix in ("Ref", "Condition"):
+            return {suffix: value}
+        if suffix == "GetAtt" and isinstance(value, str):
+            value = value.split(".", 1)
+        return {f"Fn::{suffix}": value}
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, read_mapping)
+    Loader.add_multi_constructor("!", read_short_form)
+    # CloudFormation reads dates in templates (the version, policy versions) as text.
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in base.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+def parse(name: str, text: str) -> Template:
+    """Read one template from YAML or JSON text.
+
+    `name` is the file's name and only used in messages and keys. Raises `TemplateError`
+    naming file and line when the text is not a template.
+    """
+    import yaml
+
+    try:
+        _check_structure(text)
+        body = yaml.load(text, Loader=_loader())  # noqa: S506 (a subclass of the safe reader)
+    except (yaml.YAMLError, *_UNREADABLE) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        place = f"{name}:{mark.line + 1}" if mark else name
+        reason = getattr(exc, "problem", None) or " ".join(str(exc).split()) or "it is no YAML"
+        raise TemplateError(f"{place} cannot be read as a template: {reason}.") from None
+    problem = _shape_problem(body)
+    if problem:
+        raise TemplateError(f"{name} is not a CloudFormation template: {problem}.")
+    return Template(name, text, body)
+
+
+#: What PyYAML lets out besides its own errors: a value that does not fit its tag
+#: (`!!int ""`, `!!bool maybe`), a number that fits nowhere, nesting beyond Python's stack.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
+
+#: CloudFormation's own templates nest about a dozen deep.
+_DEEPEST = 200
+
+#: Where an alias may stand, and what can nest deeply within 1 MB. Looking closer costs as
+#: much as half of the reading, so it is done only when there is a reason.
+_ALIAS = re.compile(r"(?:^|[\s\[{,:])\*[^\s*,\]}\"'?/]", re.MULTILINE)
+_OPENINGS = ("[", "{", "- ", "? ", ": ", "\t")
+_FEW_OPENINGS = 5_000
+
+
+def _check_structure(text: str) -> None:
+    """Refuse aliases, which CloudFormation does not take, and nesting that crashes the reader.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
+    """
+    openings = sum(text.count(opening) for opening in _OPENINGS)
+    if openings < _FEW_OPENINGS and not _ALIAS.search(text):
+        return
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(None, None, "CloudFormation takes no aliases", mark)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(None, None, "it nests too deeply", mark)
+
+
+def _shape_problem(body: object) -> str:
+    """Return what keeps a document from being a template, or nothing."""
+    if not isinstance(body, dict):
+        return "it is not a mapping"
+    for section in ("Parameters", "Conditions", "Mappings", "Resources", "Outputs"):
+        if not isinstance(body.get(section) or {}, dict):
+            return f"{section} is not a mapping"
+    for section in ("Parameters", "Resources", "Outputs"):
+        for key, value in (body.get(section) or {}).items():
+            if not isinstance(value, dict):
+                return f"{section}/{key} is not a mapping"
+    return _resource_problem(body.get("Resources"))
+
+
+def _resource_problem(resources: Any) -> str:
+    """Return what is wrong with the Resources section, or nothing."""
+    for logical_id, resource in (resources or {}).items():
+        if not isinstance(resource.get("Type"), str):
+            return f"Resources/{logical_id} has no Type"
+        if not isinstance(resource.get("Properties") or {}, dict):
+            return f"Resources/{logical_id}/Properties is not a mapping"
+        passed = (resource.get("Properties") or {}).get("Parameters") or {}
+        if resource["Type"] == STACK_TYPE and not isinstance(passed, dict):
+            return f"Resources/{logical_id}/Properties/Parameters is not a mapping"
+    return "" if resources else "it has no Resources"
+
+
+def read_folder(folder: Path) -> dict[str, Template]:
+    """Read every `*.yaml` of a folder, by file name.
+
+    Raises `TemplateError` for a file that cannot be read, is no template, is larger than
+    CloudFormation takes by URL (1 MB) or leaves the folder through a link.
+    """
+    found: dict[str, Template] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise TemplateError(f"{path} leaves {folder} through a link.")
+            if not path.is_file():
+                raise TemplateError(f"{path} is not a file.")
+            if path.stat().st_size > MAX_TEMPLATE_BYTES:
+                raise TemplateError(f"{path} is larger than the 1 MB CloudFormation takes.")
+            text = path.read_bytes().decode()
+        # Python calls a link that leads to itself a RuntimeError.
+        except (OSError, RuntimeError, UnicodeDecodeError) as exc:
+            raise TemplateError(f"{path} cannot be read: {exc}.") from None
+        found[path.name] = parse(path.name, text)
+    if not found:
+        raise TemplateError(f"There is no template in {folder}.")
+    return found
+
+
+def children(template: Template) -> tuple[Child, ...]:
+    """List the nested stacks of a template with the file that each one loads."""
+    return tuple(
+        Child(
+            logical_id,
+            child_file((resource.get("Properties") or {}).get("TemplateURL")),
+            (resource.get("Properties") or {}).get("Parameters") or {},
+        )
+        for logical_id, resource in template.resources.items()
+        if resource["Type"] == STACK_TYPE
+    )
+
+
+def child_file(url: object) -> str:
+    """Return the file name at the end of a TemplateURL, or "" when it shows none.
+
+    Takes a plain string or an `Fn::Sub` in either of its forms.
+    """
+    if isinstance(url, Mapping) and "Fn::Sub" in url:
+        url = url["Fn::Sub"]
+        if isinstance(url, list) and url:
+            url = url[0]
+    match = _CHILD_FILE.search(url) if isinstance(url, str) else None
+    return match[1] if match else ""
+
+
+def check_contracts(folder: Mapping[str, Template]) -> tuple[str, ...]:
+    """Check every parent against the children in the same folder.
+
+    Returns one sentence for each child file that is missing, each child parameter that is
+    neither supplied nor defaulted, each supplied parameter that the child does not declare,
+    and each `GetAtt Child.Outputs.X` that the child does not output. cfn-lint's E3043 does
+    this for local paths only, and nested stacks load from URLs.
+    """
+    problems: list[str] = []
+    for parent in folder.values():
+        nested = {child.logical_id: child for child in children(parent)}
+        for child in nested.values():
+            problems += _check_parameters(parent, child, folder)
+        for logical_id, output in sorted(set(_output_references(parent.body))):
+            target = folder.get(nested[logical_id].file) if logical_id in nested else None
+            if target and output not in target.outputs:
+                problems.append(
+                    f"{parent.name} reads {logical_id}.Outputs.{output}, "
+                    f"which {target.name} does not declare."
+                )
+    return tuple(problems)
+
+
+def _check_parameters(
+    parent: Template, child: Child, folder: Mapping[str, Template]
+) -> Iterator[str]:
+    """Yield what is wrong with the parameters that a parent passes to one child."""
+    where = f"{parent.name}: {child.logical_id}"
+    if not child.file:
+        yield f"{where} has a TemplateURL that does not end in a template's file name."
+        return
+    target = folder.get(child.file)
+    if target is None:
+        yield f"{where} loads {child.file}, which does not exist."
+        return
+    for name, declaration in target.parameters.items():
+        if name not in child.parameters and "Default" not in declaration:
+            yield f"{where} does not pass {name}, which {target.name} requires."
+    for name in child.parameters:
+        if name not in target.parameters:
+            yield f"{where} passes {name}, which {target.name} does not declare."
+
+
+def _output_references(node: object) -> Iterator[tuple[str, str]]:
+    """Yield (logical ID, output) of every reference to a nested stack's output."""
+    if isinstance(node, Mapping):
+        target = node.get("Fn::GetAtt")
+        if isinstance(target, str):
+            target = target.split(".", 1)
+        if (
+            isinstance(target, list)
+            and len(target) == 2
+            and all(isinstance(t, str) for t in target)
+        ):
+            attribute = target[1]
+            if attribute.startswith("Outputs."):
+                yield target[0], attribute.removeprefix("Outputs.")
+        substitution = node.get("Fn::Sub")
+        text = substitution[0] if isinstance(substitution, list) and substitution else substitution
+        if isinstance(text, str):
+            yield from re.findall(r"\$\{([A-Za-z0-9]+)\.Outputs\.([A-Za-z0-9]+)\}", text)
+        for value in node.values():
+            yield from _output_references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _output_references(value)
+
+
+def capabilities(folder: Mapping[str, Template]) -> tuple[str, ...]:
+    """Return the capabilities that the root operation needs, and no others.
+
+    Named IAM resources need CAPABILITY_NAMED_IAM (which covers unnamed ones); macros and
+    nested stacks that use them need CAPABILITY_AUTO_EXPAND.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    """
+    needed: set[str] = set()
+    for template in folder.values():
+        if template.body.get("Transform") or _uses_transform(template.body):
+            needed.add("CAPABILITY_AUTO_EXPAND")
+        for resource in template.resources.values():
+            name_property = _NAMED_IAM.get(resource["Type"])
+            if name_property is None:
+                continue
+            named = name_property and name_property in (resource.get("Properties") or {})
+            needed.add("CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM")
+    return tuple(sorted(needed))
+
+
+#: IAM types that need an acknowledgement, with the property that makes them named.
+_NAMED_IAM: Mapping[str, str] = {
+    "AWS::IAM::AccessKey": "",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Policy": "",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+    "AWS::IAM::UserToGroupAddition": "",
+}
+
+
+def _uses_transform(node: object) -> bool:
+    """Tell whether a macro is called anywhere in a template."""
+    if isinstance(node, Mapping):
+        return "Fn::Transform" in node or any(_uses_transform(value) for value in node.values())
+    return isinstance(node, list) and any(_uses_transform(value) for value in node)
+
+
+def canonical(value: object) -> str:
+    """Return JSON that is equal for equal values, to digest or compare them."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
