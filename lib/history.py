@@ -1,0 +1,127 @@
+"""Keep a record of every operation on a stack, beside the releases it used.
+
+CloudFormation forgets which parameters an earlier release was deployed with; going back
+needs them. One object per operation, `deployments/<stack>/<UTC stamp>-<release>.json`,
+written before the operation starts and completed when it has ended. Values of NoEcho
+parameters are never written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from lib import releases
+from lib.session import error_code
+from lib.statuses import Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+STARTED = "started"
+_PARALLEL_READS = 8
+
+
+@dataclass(frozen=True)
+class Record:
+    """One operation: which release, when (UTC, ISO 8601), what, how it ended, who."""
+
+    release: str
+    time: str
+    action: str
+    status: str
+    by: str
+    stack: str
+    stack_id: str
+    parameters: Mapping[str, str]
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether the operation did what was asked of it."""
+        return any(self.status == status and status.is_healthy for status in Status)
+
+    @property
+    def key(self) -> str:
+        """Return where the record lies."""
+        stamp = self.time.replace("-", "").replace(":", "")
+        return f"{folder_of(self.stack)}{stamp}-{self.release or 'none'}.json"
+
+
+def folder_of(stack: str) -> str:
+    """Return the prefix of a stack's records."""
+    return f"deployments/{stack}/"
+
+
+def stamp(now: datetime) -> str:
+    """Return a moment, in UTC, to the millisecond so that no two records share a key."""
+    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def write(s3: S3Client, bucket: str, record: Record, *, owner: str) -> None:
+    """Write or complete a record.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    s3.put_object(
+        Bucket=bucket,
+        Key=record.key,
+        Body=json.dumps(asdict(record), indent=2).encode(),
+        ContentType="application/json",
+        ChecksumAlgorithm="SHA256",
+        ExpectedBucketOwner=owner,
+    )
+
+
+def complete(record: Record, *, status: str, stack_id: str) -> Record:
+    """Return a record with its result."""
+    return replace(record, status=status, stack_id=stack_id)
+
+
+def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
+    """Return a stack's records, newest first; none when there is no bucket."""
+    keys = [key for key, _ in releases.list_objects(s3, bucket, folder_of(stack), owner=owner)]
+
+    def read_one(key: str) -> Record | None:
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)["Body"]
+        except ClientError as exc:
+            # Somebody removed it after it was listed.
+            if error_code(exc) == "NoSuchKey":
+                return None
+            raise
+        return parse(body.read())
+
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        records = [record for record in pool.map(read_one, sorted(keys, reverse=True)) if record]
+    return tuple(records)
+
+
+def parse(content: bytes) -> Record | None:
+    """Read one record, or None for an object that is none."""
+    try:
+        document = json.loads(content)
+        values = {str(k): str(v) for k, v in document["parameters"].items()}
+        texts = {
+            name: str(document[name])
+            for name in ("release", "time", "action", "status", "by", "stack", "stack_id")
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return Record(parameters=values, **texts)
+
+
+def as_document(record: Record) -> dict[str, str]:
+    """Return a record as the JSON contract has it."""
+    return {
+        "release": record.release,
+        "time": record.time,
+        "action": record.action,
+        "status": record.status,
+        "by": record.by,
+    }

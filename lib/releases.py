@@ -1,0 +1,590 @@
+"""Build releases from templates and publish them, immutable, to the templates bucket.
+
+Every template lies under its own content digest, so that an unchanged child keeps its URL
+and CloudFormation sees it as unchanged. A release is named after the digest of its master,
+whose TemplateURLs carry the digests of its children, theirs of their children, and so on:
+one name stands for the whole set.
+
+    templates/<digest>/network-stack.yaml
+    releases/<release>/master-stack.yaml
+    releases/<release>/manifest.json       written last: without it there is no release
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from botocore.exceptions import ClientError
+
+from lib import templates
+from lib.errors import NotOurs, TemplateError
+from lib.session import error_code, error_message, is_passing
+from lib.templates import STACK_TYPE, Template
+
+if TYPE_CHECKING:
+    import yaml
+    from mypy_boto3_s3.client import S3Client
+
+#: Hex digits of a SHA-256 that make a name.
+NAME_LENGTH = 12
+
+PARALLEL_UPLOADS = 8
+
+_MANIFEST = "manifest.json"
+
+#: Consoles of the partitions that have their own, by the beginning of a region's name.
+_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+
+#: How often an upload is sent again when S3 says that another one of the same key is under way.
+_CONFLICTS_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class File:
+    """One object of a release: key, bytes and their SHA-256 in hex."""
+
+    name: str
+    key: str
+    content: bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A set of templates as it will be published. `files` ends with the master."""
+
+    name: str
+    digest: str
+    files: tuple[File, ...]
+
+    @property
+    def master_key(self) -> str:
+        """Return the key of the published master."""
+        return self.files[-1].key
+
+    @property
+    def manifest_key(self) -> str:
+        """Return the key of the manifest."""
+        return f"releases/{self.name}/{_MANIFEST}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a published release says of itself. `files` maps keys to SHA-256 in hex."""
+
+    release: str
+    digest: str
+    files: Mapping[str, str]
+    commit: str
+    time: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing did. `uploaded` and `unchanged` count the release's templates."""
+
+    bucket: str
+    region: str
+    release: str
+    uploaded: int
+    unchanged: int
+    master_url: str
+
+
+def build(folder: Mapping[str, Template], *, master: str = templates.MASTER) -> Release:
+    """Turn a folder of templates into a release.
+
+    Children's file names in TemplateURLs are replaced by their digest keys, children of
+    children first; nothing else differs, so the master in the repository stays deployable
+    by hand. Templates that the master does not reach are no part of the release. Raises
+    `TemplateError` for a missing file or a circle.
+    """
+    if master not in folder:
+        raise TemplateError(f"There is no {master} among the templates.")
+    files: dict[str, File] = {}
+
+    def publishable(name: str, trail: tuple[str, ...]) -> bytes:
+        if name in trail:
+            raise TemplateError(f"Templates nest in a circle: {' > '.join([*trail, name])}.")
+        template = folder[name]
+        for file in dict.fromkeys(child.file for child in templates.children(template)):
+            if file not in folder:
+                raise TemplateError(f"{name} loads {file or 'a child'}, which does not exist.")
+            if file not in files:
+                files[file] = _file(file, publishable(file, (*trail, name)))
+        return _point_at(template, {file: files[file].key for file in files}).encode()
+
+    content = publishable(master, ())
+    digest = hashlib.sha256(content).hexdigest()
+    name = digest[:NAME_LENGTH]
+    top = File(master, f"releases/{name}/{master}", content, digest)
+    return Release(name, digest, (*files.values(), top))
+
+
+def name_of(master: str) -> str:
+    """Return the name of the release that a published master's text is."""
+    return hashlib.sha256(master.encode()).hexdigest()[:NAME_LENGTH]
+
+
+def _file(name: str, content: bytes) -> File:
+    """Place a template under its digest."""
+    digest = hashlib.sha256(content).hexdigest()
+    return File(name, f"templates/{digest[:NAME_LENGTH]}/{name}", content, digest)
+
+
+def _point_at(template: Template, keys: Mapping[str, str]) -> str:
+    """Replace the file name at the end of every TemplateURL by the child's key.
+
+    Works on the places where the YAML reader found the URLs, so that the same name in a
+    comment, a description or another property stays.
+    """
+    text = template.text
+    # From the end, so that the places before stay where they are.
+    for start, end in sorted(_url_places(template), reverse=True):
+        url = text[start:end].rstrip().rstrip("'\"")
+        file = templates.child_file(url)
+        head = url.removesuffix(file)
+        if file not in keys or not head.endswith(("/", "}")):
+            raise TemplateError(
+                f"{template.name}:{text.count(chr(10), 0, start) + 1}: a TemplateURL has to end "
+                "in /FILE or ${Prefix}FILE, on one line."
+            )
+        text = text[: start + len(head)] + keys[file] + text[start + len(url) :]
+    return text
+
+
+def _url_places(template: Template) -> Iterator[tuple[int, int]]:
+    """Yield where in the text each TemplateURL begins and ends."""
+    import yaml
+
+    if not templates.children(template):
+        return
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    root = yaml.compose(template.text, Loader=loader)
+    for _, resource in _entries(_entry(root, "Resources")):
+        kind = _entry(resource, "Type")
+        url = _entry(_entry(resource, "Properties"), "TemplateURL")
+        if kind is None or kind.value != STACK_TYPE or url is None:
+            continue
+        # The long form of Sub, then the form with a list of values.
+        url = _entry(url, "Fn::Sub") or url
+        if isinstance(url, yaml.SequenceNode):
+            url = url.value[0]
+        yield url.start_mark.index, url.end_mark.index
+
+
+def _entries(node: yaml.Node | None) -> Sequence[tuple[yaml.Node, yaml.Node]]:
+    """Return the keys and values of a mapping, none for anything else."""
+    import yaml
+
+    return node.value if isinstance(node, yaml.MappingNode) else ()
+
+
+def _entry(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """Return what a mapping holds under a key."""
+    return next((value for key, value in _entries(node) if key.value == name), None)
+
+
+def bucket_name(account: str, region: str) -> str:
+    """Return the name of the templates bucket of an account in a region."""
+    return f"plot-palette-cfn-{account}-{region}"
+
+
+def object_url(bucket: str, key: str, region: str, url_suffix: str) -> str:
+    """Return the path-style URL of an object, the form that every endpoint understands."""
+    return f"https://s3.{region}.{url_suffix}/{bucket}/{quote(key)}"
+
+
+def quick_create_url(
+    master_url: str, *, region: str, stack_name: str, parameters: Mapping[str, str]
+) -> str:
+    """Return the link that opens the console's create page with everything filled in.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stacks-quick-create-links.html
+    """
+    query = {"templateURL": master_url, "stackName": stack_name}
+    query |= {f"param_{name}": value for name, value in sorted(parameters.items())}
+    domain = next(
+        (domain for start, domain in _CONSOLES.items() if region.startswith(start)),
+        "console.aws.amazon.com",
+    )
+    return (
+        f"https://{region}.{domain}/cloudformation/home?region={region}"
+        f"#/stacks/quickcreate?{urlencode(query, quote_via=quote)}"
+    )
+
+
+def find(s3: S3Client, bucket: str, name: str, *, owner: str) -> Manifest | None:
+    """Return a published release's manifest, or None when there is no such release.
+
+    `owner` is the account that has to own the bucket: its name can be guessed, and a
+    stranger's bucket must not supply templates. Raises `NotOurs` when it does not.
+    """
+    key = f"releases/{name}/{_MANIFEST}"
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+    except ClientError as exc:
+        if error_code(exc) in ("NoSuchKey", "NoSuchBucket", "404"):
+            return None
+        raise _strange_bucket(exc, bucket, owner) from exc
+    manifest = _read_manifest(answer["Body"].read(), key)
+    if not _is_whole(manifest, name):
+        raise _strange_manifest(key)
+    return manifest
+
+
+def _is_whole(manifest: Manifest, name: str) -> bool:
+    """Tell whether a manifest's digests are those that its release and its keys are named by."""
+    masters = [digest for key, digest in manifest.files.items() if key.startswith("releases/")]
+    return (
+        manifest.release == name
+        and masters == [manifest.digest]
+        and manifest.digest.startswith(name)
+        and all(
+            Path(key).parent.name == digest[:NAME_LENGTH] for key, digest in manifest.files.items()
+        )
+    )
+
+
+def _strange_bucket(exc: ClientError, bucket: str, owner: str) -> Exception:
+    """Return `NotOurs` for a bucket that AWS refuses although it exists, else the error itself."""
+    if error_code(exc) in ("AccessDenied", "403"):
+        return NotOurs(
+            f"The bucket {bucket} is not account {owner}'s, or this identity may not use it: "
+            f"{error_message(exc)}",
+            next_step="Check that the credentials are the right account's and may use the bucket; "
+            "if another account owns it, set TemplatesBucketName to a bucket of your own.",
+        )
+    return exc
+
+
+def _read_manifest(content: bytes, key: str) -> Manifest:
+    """Read a manifest, refusing one that is not what this tool writes."""
+    try:
+        document = json.loads(content)
+        return Manifest(
+            release=str(document["release"]),
+            digest=str(document["digest"]),
+            files={str(file["key"]): str(file["sha256"]) for file in document["files"]},
+            commit=str(document["commit"]),
+            time=str(document["time"]),
+            by=str(document["by"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _strange_manifest(key) from None
+
+
+def _strange_manifest(key: str) -> NotOurs:
+    """Refuse what stands in a manifest's place."""
+    return NotOurs(
+        f"{key} is not a manifest of this tool; somebody else wrote it.",
+        next_step="Look at the object's versions in the bucket and delete the strange one.",
+    )
+
+
+def list_published(s3: S3Client, bucket: str, *, owner: str) -> frozenset[str]:
+    """Return the keys of every template published so far; none when there is no bucket."""
+    return frozenset(key for key, _ in list_objects(s3, bucket, "templates/", owner=owner))
+
+
+def list_objects(
+    s3: S3Client, bucket: str, prefix: str, *, owner: str
+) -> list[tuple[str, datetime]]:
+    """Return key and time of every object under a prefix; none when there is no bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+    """
+    found: list[tuple[str, datetime]] = []
+    try:
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=owner
+        )
+        for page in pages:
+            found += [(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
+    except ClientError as exc:
+        if error_code(exc) == "NoSuchBucket":
+            return []
+        raise _strange_bucket(exc, bucket, owner) from exc
+    return found
+
+
+def publish(
+    s3: S3Client,
+    bucket: str,
+    release: Release,
+    *,
+    owner: str,
+    published: frozenset[str],
+    commit: str,
+    now: datetime,
+    by: str,
+) -> int:
+    """Upload what is missing of a release, its manifest last; return the templates uploaded.
+
+    `published` holds the keys known to exist. Safe to run twice and from two machines at
+    once: every object is written only where there is none, with its SHA-256, and what is
+    there already must have the same. Raises `NotOurs` when it has not.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    """
+    *children, master = release.files
+    missing = [file for file in children if file.key not in published]
+    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
+        put = functools.partial(_put_once, s3, bucket, owner=owner)
+        wrote = list(pool.map(put, missing))
+    wrote.append(_put_once(s3, bucket, master, owner=owner))
+    _put_once(s3, bucket, _write_manifest(release, commit, now, by), owner=owner, exact=False)
+    return sum(wrote)
+
+
+def _write_manifest(release: Release, commit: str, now: datetime, by: str) -> File:
+    """Describe a release: files, digests, git commit, time, who."""
+    document = {
+        "release": release.name,
+        "digest": release.digest,
+        "files": [{"key": file.key, "sha256": file.sha256} for file in release.files],
+        "commit": commit,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "by": by,
+    }
+    content = json.dumps(document, indent=2).encode() + b"\n"
+    return File(_MANIFEST, release.manifest_key, content, hashlib.sha256(content).hexdigest())
+
+
+def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool = True) -> bool:
+    """Write an object unless it exists, and tell whether it was written.
+
+    With `exact`, an object that exists must hold the same bytes.
+    """
+    kind = "application/json" if file.name.endswith(".json") else "application/yaml"
+    for attempt in range(1, _CONFLICTS_AT_MOST + 1):
+        try:
+            s3.put_object(
+                Bucket=bucket,
+                Key=file.key,
+                Body=file.content,
+                ContentType=kind,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=_checksum(file.sha256),
+                IfNoneMatch="*",
+                ExpectedBucketOwner=owner,
+            )
+            return True
+        except ClientError as exc:
+            code = error_code(exc)
+            if code in ("PreconditionFailed", "412"):
+                break
+            # Another upload of the same key is under way. It may still fail, so ask again.
+            if code != "ConditionalRequestConflict" or attempt == _CONFLICTS_AT_MOST:
+                raise _strange_bucket(exc, bucket, owner) from exc
+    if exact:
+        verify(s3, bucket, {file.key: file.sha256}, owner=owner)
+    return False
+
+
+def _checksum(sha256: str) -> str:
+    """Return a hex digest in the base64 that S3 takes."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+def verify(s3: S3Client, bucket: str, files: Mapping[str, str], *, owner: str) -> None:
+    """Check that published objects still hold the bytes they were published with.
+
+    `files` maps keys to SHA-256 in hex. S3 keeps the checksum that each object was written
+    with; objects written some other way are read and hashed. Raises `NotOurs` naming every
+    object that differs or is gone.
+    """
+
+    def differs(item: tuple[str, str]) -> str:
+        key, expected = item
+        try:
+            head = s3.head_object(
+                Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=owner
+            )
+            stored = head.get("ChecksumSHA256")
+            if stored is None:
+                body = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)["Body"]
+                stored = _checksum(hashlib.sha256(body.read()).hexdigest())
+        except ClientError as exc:
+            if error_code(exc) in ("404", "NoSuchKey"):
+                return f"{key} is gone"
+            raise
+        return "" if stored == _checksum(expected) else f"{key} holds other bytes than published"
+
+    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
+        faults = [fault for fault in pool.map(differs, files.items()) if fault]
+    if faults:
+        raise NotOurs(
+            f"A release in {bucket} has been tampered with: {'; '.join(faults)}.",
+            next_step="Find out who wrote it (the bucket keeps every version), restore the first "
+            "version of the object, then run the same command again.",
+        )
+
+
+def read_templates(
+    s3: S3Client, bucket: str, manifest: Manifest, *, owner: str
+) -> dict[str, Template]:
+    """Read a published release back, by file name, checking every digest."""
+
+    def read(item: tuple[str, str]) -> Template:
+        key, expected = item
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+        except ClientError as exc:
+            if error_code(exc) == "NoSuchKey":
+                raise NotOurs(
+                    f"{key} is gone from {bucket}, so the release is not whole."
+                ) from None
+            raise
+        content = answer["Body"].read()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise NotOurs(f"{key} in {bucket} does not hold the bytes that were published.")
+        return templates.parse(Path(key).name, content.decode())
+
+    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
+        return {template.name: template for template in pool.map(read, manifest.files.items())}
+
+
+def ensure_bucket(
+    s3: S3Client, bucket: str, *, region: str, owner: str, tags: Mapping[str, str]
+) -> bool:
+    """Create the templates bucket if needed and harden it; tell whether it was created.
+
+    A bucket that exists is only completed where a setting is missing, so that an
+    organisation's own choices (its KMS key, its policy) stay, and a run that was cut off
+    after the creation is made good. Raises `NotOurs` when another account has the name.
+    """
+    created = _create_bucket(s3, bucket, region, owner)
+    settings = _settings(bucket, tags, s3.meta.partition)
+    if not created:
+        with ThreadPoolExecutor(len(settings)) as pool:
+            lacks = pool.map(functools.partial(_lacks, s3, bucket, owner), settings)
+            settings = [
+                setting for setting, lacking in zip(settings, lacks, strict=True) if lacking
+            ]
+    # One after the other: S3 refuses two changes to one bucket's settings at once.
+    for setting in settings:
+        getattr(s3, setting.write)(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
+    return created
+
+
+def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
+    """Create the bucket; tell whether it is new."""
+    extra: dict[str, Any] = {}
+    # us-east-1 is the one region that may not be named here.
+    if region != "us-east-1":
+        extra["CreateBucketConfiguration"] = {"LocationConstraint": region}
+    try:
+        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)
+        return False
+    except ClientError as exc:
+        if is_passing(exc):
+            raise
+        if error_code(exc) not in ("404", "NoSuchBucket"):
+            # 403 and 301 both mean that somebody has it; the settings' owner check says who.
+            return False
+    try:
+        s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **extra)
+    except ClientError as exc:
+        # OperationAborted: another machine is creating it at this moment.
+        if error_code(exc) in ("BucketAlreadyOwnedByYou", "OperationAborted"):
+            return False
+        if error_code(exc) == "BucketAlreadyExists":
+            raise NotOurs(
+                f"The bucket name {bucket} is taken by another account.",
+                next_step="Set TemplatesBucketName in the parameter file to a bucket of your own.",
+            ) from None
+        raise
+    return True
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One piece of hardening: how to read it, what AWS says when it is not set, how to set it."""
+
+    read: str
+    absent: str
+    write: str
+    value: Mapping[str, Any]
+
+
+def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> Sequence[_Setting]:
+    """List what makes a bucket fit to hold templates."""
+    arn = f"arn:{partition}:s3:::{bucket}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+    encryption = {
+        "Rules": [
+            {
+                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+                "BucketKeyEnabled": True,
+            }
+        ]
+    }
+    public_access = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    return (
+        _Setting(
+            "get_public_access_block",
+            "NoSuchPublicAccessBlockConfiguration",
+            "put_public_access_block",
+            {"PublicAccessBlockConfiguration": public_access},
+        ),
+        _Setting(
+            "get_bucket_versioning",
+            "",
+            "put_bucket_versioning",
+            {"VersioningConfiguration": {"Status": "Enabled"}},
+        ),
+        _Setting(
+            "get_bucket_encryption",
+            "ServerSideEncryptionConfigurationNotFoundError",
+            "put_bucket_encryption",
+            {"ServerSideEncryptionConfiguration": encryption},
+        ),
+        _Setting(
+            "get_bucket_policy",
+            "NoSuchBucketPolicy",
+            "put_bucket_policy",
+            {"Policy": json.dumps(policy)},
+        ),
+        _Setting(
+            "get_bucket_tagging",
+            "NoSuchTagSet",
+            "put_bucket_tagging",
+            {"Tagging": {"TagSet": [{"Key": k, "Value": v} for k, v in sorted(tags.items())]}},
+        ),
+    )
+
+
+def _lacks(s3: S3Client, bucket: str, owner: str, setting: _Setting) -> bool:
+    """Tell whether a bucket lacks a setting."""
+    try:
+        answer = getattr(s3, setting.read)(Bucket=bucket, ExpectedBucketOwner=owner)
+    except ClientError as exc:
+        if error_code(exc) == setting.absent:
+            return True
+        raise _strange_bucket(exc, bucket, owner) from exc
+    return not setting.absent and not answer.get("Status")

@@ -1,0 +1,196 @@
+"""Every operation leaves a record beside its release, and the newest comes first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from lib import history, parameters, templates
+from lib.errors import NotOurs
+from lib.history import Record
+from tests.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
+
+BUCKET = "records"
+RECORD = Record(
+    release="0123456789ab",
+    time="2026-11-20T09:00:00.000Z",
+    action="updated",
+    status=history.STARTED,
+    by="arn:aws:iam::123456789012:user/ann",
+    stack="app",
+    stack_id="arn:stack/app",
+    parameters={"EnvironmentName": "staging"},
+)
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with mock_aws():
+        made = client("s3")
+        made.create_bucket(Bucket=BUCKET)
+        yield made
+
+
+def write(s3: Any, *records: Record) -> None:
+    for record in records:
+        history.write(s3, BUCKET, record, owner=ACCOUNT)
+
+
+def read(s3: Any, stack: str = "app") -> tuple[Record, ...]:
+    return history.read(s3, BUCKET, stack, owner=ACCOUNT)
+
+
+def at(seconds: float, release: str = "0123456789ab") -> Record:
+    return replace(RECORD, release=release, time=history.stamp(START + timedelta(seconds=seconds)))
+
+
+def test_a_record_comes_back_as_it_was_written(s3: Any) -> None:
+    write(s3, RECORD)
+    assert read(s3) == (RECORD,)
+
+
+def test_a_records_key_names_stack_time_and_release() -> None:
+    assert RECORD.key == "deployments/app/20261120T090000.000Z-0123456789ab.json"
+    assert replace(RECORD, release="").key.endswith("Z-none.json")
+
+
+def test_completing_a_record_replaces_it(s3: Any) -> None:
+    write(s3, RECORD)
+    done = history.complete(RECORD, status="UPDATE_COMPLETE", stack_id="arn:new")
+    write(s3, done)
+    assert read(s3) == (replace(RECORD, status="UPDATE_COMPLETE", stack_id="arn:new"),)
+
+
+def test_records_of_one_second_do_not_meet_and_the_newest_is_first(s3: Any) -> None:
+    records = [at(0.001), at(0.002), at(61), at(0.0)]
+    write(s3, *records)
+    assert [r.time for r in read(s3)] == sorted((r.time for r in records), reverse=True)
+    assert len(read(s3)) == 4
+
+
+def test_a_stack_does_not_see_the_records_of_one_whose_name_begins_the_same(s3: Any) -> None:
+    write(s3, RECORD, replace(RECORD, stack="app-2"))
+    assert [record.stack for record in read(s3)] == ["app"]
+    assert read(s3, "ap") == ()
+
+
+FOREIGN = {
+    "no JSON": b"hello",
+    "no text": b"\xff",
+    "a list": b"[]",
+    "a number": b"1",
+    "null": b"null",
+    "a mapping of something else": b'{"a": 1}',
+    "parameters that are none": b'{"parameters": [], "release": ""}',
+    "nested without end": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_an_object_that_is_no_record_is_passed_over(s3: Any, content: bytes) -> None:
+    write(s3, RECORD)
+    s3.put_object(Bucket=BUCKET, Key="deployments/app/zzz.json", Body=content)
+    assert read(s3) == (RECORD,)
+
+
+def test_records_beyond_the_first_page_are_read(s3: Any) -> None:
+    write(s3, at(1), at(2), at(3))
+
+    calls = intercept(s3)
+    s3.meta.events.register_first(
+        "before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=1)
+    )
+    assert len(read(s3)) == 3
+    assert operations(calls).count("ListObjectsV2") == 3
+
+
+def test_the_buckets_owner_is_expected_in_every_call(s3: Any) -> None:
+    calls = intercept(s3)
+    write(s3, RECORD)
+    read(s3)
+    assert operations(calls) == ["PutObject", "ListObjectsV2", "GetObject"]
+    assert {call.arguments["ExpectedBucketOwner"] for call in calls} == {ACCOUNT}
+    assert calls[0].arguments["ChecksumAlgorithm"] == "SHA256"
+
+
+def test_without_a_bucket_there_is_no_history() -> None:
+    with mock_aws():
+        assert read(client("s3")) == ()
+
+
+def test_a_refused_look_is_not_an_empty_history() -> None:
+    s3 = client("s3")
+
+    def answer(operation: str, _arguments: Mapping[str, Any]) -> None:
+        raise refusal("AccessDenied", "Access Denied", operation, 403)
+
+    intercept(s3, answer)
+    with pytest.raises(NotOurs, match="is not account"):
+        read(s3)
+
+
+def test_a_record_that_goes_while_the_history_is_read_is_passed_over(s3: Any) -> None:
+    write(s3, at(1), at(2))
+    gone = at(2).key
+
+    def answer(operation: str, arguments: Mapping[str, Any]) -> None:
+        if operation == "GetObject" and arguments["Key"] == gone:
+            raise refusal("NoSuchKey", operation=operation, status=404)
+
+    intercept(s3, answer)
+    assert read(s3) == (at(1),)
+
+
+@pytest.mark.parametrize(
+    ("status", "succeeded"),
+    [
+        ("UPDATE_COMPLETE", True),
+        ("CREATE_COMPLETE", True),
+        ("DELETE_COMPLETE", True),
+        ("UPDATE_ROLLBACK_COMPLETE", False),
+        ("CREATE_FAILED", False),
+        (history.STARTED, False),
+        ("", False),
+    ],
+)
+def test_an_operation_succeeded_when_it_ended_in_a_healthy_state(
+    status: str, succeeded: bool
+) -> None:
+    assert replace(RECORD, status=status).succeeded is succeeded
+
+
+def test_a_record_as_json_keeps_parameters_to_itself() -> None:
+    assert {"release", "time", "action", "status", "by"} <= set(history.as_document(RECORD))
+    assert "parameters" not in history.as_document(RECORD)
+
+
+def test_a_record_that_may_not_be_read_is_an_error(s3: Any) -> None:
+    write(s3, RECORD)
+
+    def answer(operation: str, _arguments: Mapping[str, Any]) -> None:
+        if operation == "GetObject":
+            raise refusal("AccessDenied", operation=operation, status=403)
+
+    intercept(s3, answer)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        read(s3)
+
+
+def test_the_values_that_may_be_written_down_leave_secrets_out(s3: Any) -> None:
+    template = templates.parse(
+        "t.yaml",
+        "Parameters: {Name: {Type: String}, Key: {Type: String, NoEcho: true}}\n"
+        "Resources: {T: {Type: 'AWS::SNS::Topic'}}\n",
+    )
+    public = parameters.without_secrets({"Name": "a", "Key": "hush-hush"}, template.parameters)
+    write(s3, replace(RECORD, parameters=public))
+    stored = s3.get_object(Bucket=BUCKET, Key=RECORD.key)["Body"].read().decode()
+    assert "hush-hush" not in stored
+    assert json.loads(stored)["parameters"] == {"Name": "a"}
