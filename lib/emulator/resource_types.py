@@ -1,0 +1,256 @@
+"""Provision the resource types that upstream lacks, and tables as DynamoDB would.
+
+The amendments `missing_types_exist`, `tables_keep_their_data` and
+`change_sets_know_what_replaces` put what stands here in place and say why.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import cognito, dynamodb
+from ministack.services.cloudformation import provisioners
+
+Json = dict[str, Any]
+Resolved = tuple[str, Json]
+Create = Callable[[str, Json, str], Resolved]
+Delete = Callable[[str, Json], None]
+
+MEMBERSHIP = ("GroupName", "UserPoolId", "Username")
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def _succeed(response: Sequence[Any]) -> None:
+    """Raise ValueError with the service's own answer unless its status says success."""
+    if response[0] >= 400:
+        raise ValueError(response[2].decode())
+
+
+def _amplify_app(_logical_id: str, props: Json, _stack: str) -> Resolved:
+    app_id = "d" + uuid.uuid4().hex[:13]
+    arn = _arn("amplify", f"apps/{app_id}")
+    return arn, {
+        "AppId": app_id,
+        "AppName": props["Name"],
+        "Arn": arn,
+        "DefaultDomain": f"{app_id}.amplifyapp.com",
+    }
+
+
+def _amplify_branch(_logical_id: str, props: Json, _stack: str) -> Resolved:
+    arn = _arn("amplify", f"apps/{props['AppId']}/branches/{props['BranchName']}")
+    return arn, {"Arn": arn, "BranchName": props["BranchName"]}
+
+
+def _budget(logical_id: str, props: Json, stack_name: str) -> Resolved:
+    generated = provisioners._physical_name(stack_name, logical_id, max_len=100)
+    return props["Budget"].get("BudgetName") or generated, {}
+
+
+def _user(logical_id: str, props: Json, _stack: str) -> Resolved:
+    name = props.get("Username") or f"{logical_id}-{uuid.uuid4().hex[:12]}"
+    request = {key: value for key, value in props.items() if key != "ClientMetadata"}
+    _succeed(cognito._admin_create_user({**request, "Username": name}))
+    return name, {}
+
+
+def _delete_user(physical_id: str, props: Json) -> None:
+    cognito._admin_delete_user({"UserPoolId": props["UserPoolId"], "Username": physical_id})
+
+
+def _group_membership(_logical_id: str, props: Json, _stack: str) -> Resolved:
+    wanted = {key: props[key] for key in MEMBERSHIP}
+    _succeed(cognito._admin_add_user_to_group(wanted))
+    return "|".join(wanted.values()), {}
+
+
+def _leave_group(_physical_id: str, props: Json) -> None:
+    cognito._admin_remove_user_from_group({key: props[key] for key in MEMBERSHIP})
+
+
+def _address(_logical_id: str, _props: Json, _stack: str) -> Resolved:
+    number = uuid.uuid4().int
+    ip = f"203.0.113.{number % 254 + 1}"  # TEST-NET-3, which belongs to nobody
+    return ip, {"AllocationId": f"eipalloc-{uuid.uuid4().hex[:17]}", "PublicIp": ip}
+
+
+def _nat_gateway(_logical_id: str, _props: Json, _stack: str) -> Resolved:
+    gateway_id = f"nat-{uuid.uuid4().hex[:17]}"
+    return gateway_id, {"NatGatewayId": gateway_id}
+
+
+def _keep(_physical_id: str, _props: Json) -> None:
+    """Do nothing for a resource that exists only in its stack's record."""
+
+
+def _handler(create: Create, delete: Delete = _keep) -> Json:
+    """Return upstream's form of a type; what needs a new resource never comes to `update`."""
+    return {
+        "create": create,
+        "delete": delete,
+        "update": lambda physical_id, _old, _new, _stack: (physical_id, {}),
+    }
+
+
+MISSING: dict[str, Json] = {
+    "AWS::Amplify::App": _handler(_amplify_app),
+    "AWS::Amplify::Branch": _handler(_amplify_branch),
+    "AWS::Budgets::Budget": _handler(_budget),
+    "AWS::Cognito::UserPoolUser": _handler(_user, _delete_user),
+    "AWS::Cognito::UserPoolUserToGroupAttachment": _handler(_group_membership, _leave_group),
+    "AWS::EC2::EIP": _handler(_address),
+    "AWS::EC2::NatGateway": _handler(_nat_gateway),
+}
+
+# createOnlyProperties of the resource provider schemas (us-east-1, cfn-lint 1.58.0).
+MISSING_CREATE_ONLY: dict[str, tuple[str, ...]] = {
+    "AWS::Amplify::App": (),
+    "AWS::Amplify::Branch": ("AppId", "BranchName"),
+    "AWS::Budgets::Budget": ("NotificationsWithSubscribers",),
+    "AWS::Cognito::UserPoolUser": (
+        "ClientMetadata",
+        "DesiredDeliveryMediums",
+        "ForceAliasCreation",
+        "MessageAction",
+        "UserAttributes",
+        "UserPoolId",
+        "Username",
+        "ValidationData",
+    ),
+    "AWS::Cognito::UserPoolUserToGroupAttachment": MEMBERSHIP,
+    "AWS::EC2::EIP": ("Address", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"),
+    "AWS::EC2::NatGateway": (
+        "AllocationId",
+        "ConnectivityType",
+        "PrivateIpAddress",
+        "SubnetId",
+        "VpcId",
+    ),
+}
+
+# The same for types of this application that upstream provisions but says nothing of.
+CREATE_ONLY: dict[str, tuple[str, ...]] = {
+    "AWS::ApiGatewayV2::Api": ("ProtocolType",),
+    "AWS::ApiGatewayV2::Authorizer": ("ApiId",),
+    "AWS::ApiGatewayV2::Integration": ("ApiId",),
+    "AWS::ApiGatewayV2::Route": ("ApiId",),
+    "AWS::ApiGatewayV2::Stage": ("ApiId", "StageName"),
+    "AWS::Cognito::UserPoolClient": ("GenerateSecret", "UserPoolId"),
+    "AWS::EC2::InternetGateway": (),
+    "AWS::EC2::Route": (
+        "DestinationCidrBlock",
+        "DestinationIpv6CidrBlock",
+        "DestinationPrefixListId",
+        "RouteTableId",
+    ),
+    "AWS::EC2::RouteTable": ("VpcId",),
+    "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
+    "AWS::EC2::Subnet": ("AvailabilityZone", "AvailabilityZoneId", "CidrBlock", "VpcId"),
+    "AWS::EC2::SubnetRouteTableAssociation": ("RouteTableId", "SubnetId"),
+    "AWS::EC2::VPC": ("CidrBlock",),
+    "AWS::EC2::VPCEndpoint": ("ServiceName", "VpcEndpointType", "VpcId"),
+    "AWS::EC2::VPCGatewayAttachment": ("VpcId",),
+    "AWS::ECS::Cluster": ("ClusterName",),
+    "AWS::ECS::TaskDefinition": (
+        "ContainerDefinitions",
+        "Cpu",
+        "EphemeralStorage",
+        "ExecutionRoleArn",
+        "Family",
+        "Memory",
+        "NetworkMode",
+        "RequiresCompatibilities",
+        "RuntimePlatform",
+        "TaskRoleArn",
+        "Volumes",
+    ),
+    "AWS::IAM::Policy": (),
+    "AWS::Lambda::Permission": (
+        "Action",
+        "EventSourceToken",
+        "FunctionName",
+        "FunctionUrlAuthType",
+        "Principal",
+        "PrincipalOrgID",
+        "SourceAccount",
+        "SourceArn",
+    ),
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix"),
+    "AWS::S3::BucketPolicy": ("Bucket",),
+    "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
+    "AWS::SNS::TopicPolicy": (),
+}
+
+_upstream_table = dict(provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"])
+
+
+def _on(value: object) -> bool:
+    """Return a template's boolean, which may come as text from a parameter."""
+    return str(value).lower() == "true"
+
+
+def _apply_settings(name: str, props: Json) -> None:
+    """Give the table the protection, recovery, lifetime and encryption of its template."""
+    record = dynamodb._tables[name]
+    record["DeletionProtectionEnabled"] = _on(props.get("DeletionProtectionEnabled"))
+    recovery = props.get("PointInTimeRecoverySpecification") or {}
+    dynamodb._pitr_settings[name] = _on(recovery.get("PointInTimeRecoveryEnabled"))
+    lifetime = props.get("TimeToLiveSpecification")
+    if lifetime:
+        spec = {**lifetime, "Enabled": _on(lifetime.get("Enabled"))}
+        dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": spec})
+    else:
+        dynamodb._ttl_settings.pop(name, None)
+    encryption = props.get("SSESpecification") or {}
+    kind = encryption.get("SSEType", "KMS")
+    record["SSEDescription"] = (
+        {"Status": "ENABLED", "SSEType": kind} if _on(encryption.get("SSEEnabled")) else None
+    )
+
+
+def create_table(logical_id: str, props: Json, stack_name: str) -> Resolved:
+    """Create a table unless its name is taken."""
+    name = props.get("TableName")
+    if name and name in dynamodb._tables:
+        raise ValueError(
+            f"Resource of type 'AWS::DynamoDB::Table' with identifier '{name}' already exists."
+        )
+    made: Resolved = _upstream_table["create"](logical_id, props, stack_name)
+    _apply_settings(made[0], props)
+    return made
+
+
+def update_table(
+    physical_id: str, old: Json, new: Json, stack_name: str, logical_id: str | None = None
+) -> Resolved:
+    """Change a table in place, or create the one that replaces it under a new name."""
+    fixed = ("KeySchema", "LocalSecondaryIndexes")
+    if any(old.get(key) != new.get(key) for key in fixed) and not new.get("TableName"):
+        provisioners._NAME_SEED.set(uuid.uuid4().hex[:8])
+        return create_table(logical_id or physical_id, new, stack_name)
+    # Upstream takes a template's SSESpecification for the API's, which has other members.
+    before, after = (
+        {key: value for key, value in props.items() if key != "SSESpecification"}
+        for props in (old, new)
+    )
+    made: Resolved = _upstream_table["update"](physical_id, before, after, stack_name, logical_id)
+    _apply_settings(made[0], new)
+    return made
+
+
+def delete_table(physical_id: str, props: Json) -> None:
+    """Delete a table unless it is protected."""
+    record = dynamodb._tables.get(physical_id)
+    if record and record.get("DeletionProtectionEnabled"):
+        raise ValueError(
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first."
+        )
+    _upstream_table["delete"](physical_id, props)
