@@ -1,0 +1,279 @@
+"""Follow an operation through the events of a whole tree of stacks, and find its cause of failure.
+
+The parent's events say only that an embedded stack failed. What failed, and why, stands in
+the events of the children, so both are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from lib import stacks, validations
+from lib.polling import Clock, ask_patiently, pause_after
+from lib.stacks import Event, Stack
+from lib.statuses import Status
+from lib.templates import STACK_TYPE
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
+#: Children asked per look. With the longest pause of 5 s this keeps one tree at about one
+#: DescribeStackEvents a second, far below where AWS starts to throttle.
+CHILDREN_PER_LOOK = 3
+
+#: Nested stacks read at once when the root has ended and the rest of the tree is caught up with.
+PARALLEL_READS = 4
+
+#: Seconds without a new event after which the stack itself is asked: events can be late.
+QUIET_TOO_LONG = 30.0
+
+_BEGINNINGS = frozenset(
+    {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"}
+)
+_CANCELLED = (
+    "Resource creation cancelled",
+    "Resource update cancelled",
+    "Resource deletion cancelled",
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a stack's history: the newest event before an operation began."""
+
+    event_id: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first thing that failed: where, what kind, and AWS's reason."""
+
+    path: str
+    logical_id: str
+    type: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an operation ended. `stack` is None when the stack is gone without a trace."""
+
+    status: Status
+    stack: Stack | None
+    events: tuple[Event, ...]
+    failure: Failure | None
+
+
+@dataclass
+class _Trail:
+    """What has been read of one stack so far."""
+
+    stack_id: str
+    prefix: str
+    seen: set[str] = field(default_factory=set)
+    ended: bool = False
+
+
+def mark(cfn: CloudFormationClient, stack_id: str) -> Mark | None:
+    """Remember where a stack's history ends now, to read on from there later."""
+    page = cfn.describe_stack_events(StackName=stack_id)["StackEvents"]
+    return Mark(page[0]["EventId"], page[0]["Timestamp"]) if page else None
+
+
+def read_operation(cfn: CloudFormationClient, stack_id: str) -> tuple[Event, ...]:
+    """Return the events of the latest operation on a tree of stacks, oldest first."""
+    own = stacks.read_events(cfn, stack_id)
+    start = next(
+        (i for i in range(len(own) - 1, -1, -1) if own[i].is_own and own[i].status in _BEGINNINGS),
+        0,
+    )
+    found = own[start:]
+    since = found[0].time if found else None
+    waiting = [event for event in found if _names_child(event)]
+    known: set[str] = set()
+    while waiting:
+        event = waiting.pop(0)
+        if event.physical_id in known:
+            continue
+        known.add(event.physical_id)
+        inner = _read_child(cfn, event.physical_id, f"{event.path}/", (), since)
+        found += inner
+        waiting += [nested for nested in inner if _names_child(nested)]
+    return tuple(sorted(found, key=lambda event: event.time))
+
+
+def follow(
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    after: Mark | None,
+    clock: Clock,
+    show: Callable[[Event], None],
+) -> Ending:
+    """Watch an operation until the stack rests, calling `show` once for each event.
+
+    `after` is where to start reading, None for everything. Events of nested stacks are
+    read in turn, so that a big tree is not asked about faster than AWS allows; when the
+    root has ended all of them are read to the end. Throttling never ends the watch early.
+    """
+    root = _Trail(stack_id, "", {after.event_id} if after else set())
+    trails = {stack_id: root}
+    events: list[Event] = []
+    # Just after the mark: in the same instant nested stacks may have ended what went before.
+    since = after.time + timedelta(microseconds=1) if after else None
+    started = last_news = clock.monotonic()
+
+    def look(chosen: Sequence[_Trail], *, at_once: int = 1) -> bool:
+        fresh: list[Event] = []
+        answers = _read_trails(cfn, chosen, since, clock, at_once)
+        for trail, answer in zip(chosen, answers, strict=True):
+            _take_in(trail, answer, trails)
+            fresh += answer
+        for event in sorted(fresh, key=lambda e: e.time):
+            events.append(event)
+            show(event)
+        return bool(fresh)
+
+    turn = 0
+    while True:
+        open_children = [
+            trail for trail in trails.values() if trail is not root and not trail.ended
+        ]
+        turn += CHILDREN_PER_LOOK
+        chosen = [
+            open_children[(turn + i) % len(open_children)]
+            for i in range(min(CHILDREN_PER_LOOK, len(open_children)))
+        ]
+        if look([root, *chosen]):
+            last_news = clock.monotonic()
+        quiet = clock.monotonic() - last_news > QUIET_TOO_LONG
+        if root.ended or quiet:
+            stack = ask_patiently(lambda: stacks.describe(cfn, stack_id), clock)
+            status = stack.status if stack else Status.DELETE_COMPLETE
+            if not status.is_running:
+                rest = [t for t in trails.values() if not (t.ended and status.is_healthy)]
+                look(rest, at_once=PARALLEL_READS)
+                while look([t for t in trails.values() if t is not root and not t.seen]):
+                    pass
+                events.sort(key=lambda event: event.time)
+                cause = None if status.is_healthy else _explain(cfn, find_cause(events), events)
+                return Ending(status, stack, tuple(events), cause)
+            last_news = clock.monotonic()
+        clock.sleep(pause_after(clock.monotonic() - started))
+
+
+def _read_trails(
+    cfn: CloudFormationClient,
+    chosen: Sequence[_Trail],
+    since: datetime | None,
+    clock: Clock,
+    at_once: int,
+) -> list[list[Event]]:
+    """Read what is new in each stack, `at_once` of them at a time."""
+
+    def read(trail: _Trail) -> list[Event]:
+        return ask_patiently(
+            lambda: _read_child(cfn, trail.stack_id, trail.prefix, trail.seen, since), clock
+        )
+
+    if at_once == 1:
+        return [read(trail) for trail in chosen]
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(read, chosen))
+
+
+def _take_in(trail: _Trail, fresh: Sequence[Event], trails: dict[str, _Trail]) -> None:
+    """Move a trail on over new events, and open trails for the children they name."""
+    trail.seen.update(event.id for event in fresh)
+    for event in fresh:
+        if event.is_own:
+            trail.ended = not event.status.endswith("_IN_PROGRESS")
+            if not trail.ended:
+                _reopen(trails, trail.prefix)
+        elif _names_child(event) and event.physical_id not in trails:
+            trails[event.physical_id] = _Trail(event.physical_id, f"{event.path}/")
+
+
+def _reopen(trails: Mapping[str, _Trail], prefix: str) -> None:
+    """Read nested stacks again: a rollback or a clean-up of their parent moves them, too."""
+    for trail in trails.values():
+        if trail.prefix != prefix and trail.prefix.startswith(prefix):
+            trail.ended = False
+
+
+def _read_child(
+    cfn: CloudFormationClient,
+    stack_id: str,
+    prefix: str,
+    seen: Iterable[str],
+    since: datetime | None,
+) -> list[Event]:
+    """Read a stack's events, or nothing when the stack is gone without a trace."""
+    try:
+        return stacks.read_events(cfn, stack_id, prefix=prefix, seen=seen, since=since)
+    except ClientError as exc:
+        if stacks.is_missing(exc):
+            return []
+        raise
+
+
+def _names_child(event: Event) -> bool:
+    """Tell whether an event names a nested stack that has an ID already."""
+    return event.type == STACK_TYPE and not event.is_own and bool(event.physical_id)
+
+
+def find_cause(events: Iterable[Event]) -> Failure | None:
+    """Return the first failure in time that is not only the echo of another.
+
+    Resources that were cancelled because a sibling failed, and nested stacks that failed
+    because of something inside them, are echoes. Where nothing but echoes is known, the
+    first of them is better than nothing.
+    """
+    failed = sorted(
+        (event for event in events if event.status.endswith("_FAILED")),
+        key=lambda event: event.time,
+    )
+    causes = [
+        event
+        for event in failed
+        if not event.reason.startswith(_CANCELLED) and not _is_echo(event, failed)
+    ]
+    chosen = next(iter(causes or failed), None)
+    if chosen is None:
+        return None
+    return Failure(chosen.path, chosen.logical_id, chosen.type, chosen.status, chosen.reason)
+
+
+def _explain(
+    cfn: CloudFormationClient, cause: Failure | None, events: Iterable[Event]
+) -> Failure | None:
+    """Return a failure with what early validation found, where its reason only points there."""
+    if cause is None or cause.type != STACK_TYPE or "DescribeEvents" not in cause.reason:
+        return cause
+    owner = next((e.physical_id for e in events if e.path == cause.path and e.physical_id), "")
+    found = validations.read(cfn, cause.path, stack=owner) if owner else ()
+    if not found:
+        return cause
+    first, *others = found
+    reason = "; ".join([first.reason, *map(str, others)])
+    name = first.path.rsplit("/", 1)[-1]
+    return Failure(first.path, name, first.type, cause.status, reason)
+
+
+def _is_echo(event: Event, failed: Iterable[Event]) -> bool:
+    """Tell whether a stack's failure only repeats one inside it."""
+    if event.type != STACK_TYPE:
+        return False
+    inside = f"{event.path}/" if event.path else ""
+    return any(
+        other is not event and other.path.startswith(inside) and other.path != event.path
+        for other in failed
+    )

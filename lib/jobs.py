@@ -1,0 +1,172 @@
+"""Say what is wanted: which templates, with which values, as which stack in which region.
+
+Reads the repository's files and nothing else; every fault in them is found before AWS is
+asked for anything.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import environments, parameters, templates
+from lib.environments import Region
+from lib.errors import InputError, NotOurs
+from lib.parameters import Problem
+from lib.templates import Template
+
+PROJECT = "plot-palette"
+MANAGED_BY = "plot-palette-deploy"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is wanted: these templates with these values, as this stack.
+
+    `folder` holds the templates, `path` is the parameter file. `values` are the
+    environment's, merged with the region's. `flags` is how an operator names the same target
+    on the command line, for the commands in messages. `models` are the Bedrock models that
+    the region is to use. `problems` are the faults found while reading the parameter file.
+    `lint_memory` is where `lib.linting` remembers what is clean. `account` is the only one
+    that the environment may be in, "" where none is named.
+    """
+
+    environment: str
+    region: str
+    stack_name: str
+    folder: Path
+    path: Path
+    templates: Mapping[str, Template]
+    values: Mapping[str, str]
+    flags: str
+    models: tuple[str, ...] = ()
+    commit: str = ""
+    problems: tuple[Problem, ...] = ()
+    lint_memory: Path | None = None
+    account: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to go about it; see the task's flags of the same names."""
+
+    preview: bool = False
+    allow_data_loss: frozenset[str] = frozenset()
+    backup: bool = True
+    express: bool = False
+    disable_rollback: bool = False
+    revert_drift: bool = False
+
+
+def prepare(
+    root: Path, environment: str, region: str, stack_name: str | None, *, flags: str
+) -> Job:
+    """Read everything that a deployment of one environment to one region consists of.
+
+    `root` is the repository, `environment` a name or the path of a parameter file. Raises
+    `InputError` or a subclass for an unknown environment or region, for files that cannot
+    be read and for an environment whose name cannot name a stack; other faults in values are
+    left to `validate`.
+    """
+    job = read(root, environment, region, stack_name, flags=flags)
+    if not environments.is_stack_name(job.stack_name):
+        require_valid(job)
+    return job
+
+
+def read(root: Path, environment: str, region: str, stack_name: str | None, *, flags: str) -> Job:
+    """Read a job like `prepare`, leaving even an impossible stack name to `validate`."""
+    infrastructure = root / "infrastructure"
+    chosen = environments.read_environment(environment, infrastructure / "parameters")
+    regions = environments.read_regions(infrastructure / "regions.json")
+    place: Region = environments.choose(regions, region)
+    known = environments.list_environments(infrastructure / "parameters")
+    accounts = environments.read_accounts(infrastructure / "accounts.json", known)
+    problems = [*chosen.problems, *environments.find_clashes(chosen, place)]
+    name = environments.check_stack_name(stack_name) if stack_name else f"{PROJECT}-{chosen.name}"
+    if not environments.is_stack_name(name):
+        problems.append(Problem("EnvironmentName", f"makes {name!r}, which cannot name a stack"))
+    folder = infrastructure / "cloudformation"
+    return Job(
+        environment=chosen.name,
+        region=place.name,
+        stack_name=name,
+        folder=folder,
+        path=chosen.path,
+        templates=templates.read_folder(folder),
+        values=environments.merge(chosen, place),
+        flags=flags,
+        models=place.bedrock_models,
+        commit=read_commit(root),
+        problems=tuple(problems),
+        lint_memory=root / ".cache" / "lint",
+        account=accounts.get(chosen.name, ""),
+    )
+
+
+def read_commit(root: Path) -> str:
+    """Return the commit that is checked out, marked when files differ, or "" outside git."""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
+        ran = subprocess.run(  # noqa: S603 (a fixed command)
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return ran.stdout.strip()
+
+
+def validate(job: Job) -> tuple[Problem, ...]:
+    """Check a job without AWS: values against the master, every parent against its children.
+
+    Returns every problem; `severity` tells errors from warnings.
+    """
+    master = job.templates.get(templates.MASTER)
+    if master is None:
+        return (Problem("", f"there is no {templates.MASTER} in {job.folder}"),)
+    contracts = tuple(Problem("", text) for text in templates.check_contracts(job.templates))
+    return (*job.problems, *parameters.check(job.values, master.parameters), *contracts)
+
+
+def require_valid(job: Job) -> None:
+    """Raise `InputError` with every problem that `validate` finds."""
+    problems = [problem for problem in validate(job) if problem.severity == parameters.ERROR]
+    if problems:
+        raise InputError(
+            f"Environment {job.environment} cannot be deployed to {job.region} as it is:",
+            problems=[describe_problem(problem) for problem in problems],
+            next_step=f"mend the file, then inv validate-params {job.flags}",
+        )
+
+
+def require_account(job: Job, actual: Callable[[], str]) -> None:
+    """Raise `NotOurs` when a job's environment belongs to another account.
+
+    `actual` asks AWS for the credentials' account, and is not called where none is named.
+    """
+    if not job.account:
+        return
+    account = actual()
+    if account != job.account:
+        raise NotOurs(
+            f"Environment {job.environment} belongs in account {job.account}, but these "
+            f"credentials are account {account}'s. Nothing was touched.",
+            next_step="choose the right --profile; infrastructure/accounts.json names the accounts",
+        )
+
+
+def list_secret_values(job: Job) -> frozenset[str]:
+    """Return the values that may not be written down: those of the master's NoEcho parameters."""
+    master = job.templates.get(templates.MASTER)
+    names = parameters.list_secrets(master.parameters) if master else frozenset()
+    return frozenset(job.values[name] for name in names if job.values.get(name))
+
+
+def describe_problem(problem: Problem) -> str:
+    """Return a problem as one sentence."""
+    return f"{problem.parameter} {problem.message}".strip()

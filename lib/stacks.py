@@ -1,0 +1,382 @@
+"""Read, create, update, delete and follow CloudFormation stacks.
+
+Every call takes the client it uses. A stack that was created is addressed by its ID
+from then on, because a deleted stack is found by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lib.errors import StateForbids
+from lib.session import error_code, error_message
+from lib.statuses import Status
+from lib.templates import STACK_TYPE
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef, TagTypeDef
+
+    from lib.jobs import Job
+
+_EVENT_PAGES_AT_MOST = 200
+
+#: What AWS answers to a request that it has carried out already, known by its token.
+REPEATED_CODE = "TokenAlreadyExistsException"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as DescribeStacks shows it."""
+
+    name: str
+    id: str
+    status: Status
+    reason: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    created: datetime
+    updated: datetime | None
+    protected: bool
+    parent_id: str
+    root_id: str
+    drift: str
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One resource of a tree of stacks. `path` names it from the root, `stack_id` its owner."""
+
+    path: str
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+    reason: str
+    stack_id: str
+    drift: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of one stack in a tree; `path` is "" for the root stack itself."""
+
+    id: str
+    stack_id: str
+    time: datetime
+    path: str
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+    reason: str
+    token: str
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether the event is about the stack that lists it, not one of its resources."""
+        return self.type == STACK_TYPE and self.physical_id == self.stack_id
+
+
+def is_missing(exc: BaseException) -> bool:
+    """Recognise the one ValidationError by which CloudFormation says that a stack is absent.
+
+    DescribeStacks has no error code of its own for it; this is the only place that reads
+    the message. https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+    """
+    message = error_message(exc)
+    # Absent keys, buckets and roles are reported in the same words, but not as a stack.
+    about_a_stack = message.startswith("Stack ") and "does not exist" in message
+    return error_code(exc) == "ValidationError" and about_a_stack
+
+
+def describe(cfn: CloudFormationClient, stack: str) -> Stack | None:
+    """Return a stack by name or ID, or None when there is none.
+
+    A deleted stack is only found by its ID, with the status DELETE_COMPLETE.
+    """
+    try:
+        answer = cfn.describe_stacks(StackName=stack)
+    except ClientError as exc:
+        if is_missing(exc):
+            return None
+        raise
+    return _read_stack(answer["Stacks"][0]) if answer["Stacks"] else None
+
+
+def require(cfn: CloudFormationClient, job: Job) -> Stack:
+    """Return a job's stack, or raise `StateForbids` when there is none."""
+    stack = describe(cfn, job.stack_name)
+    if stack is None:
+        raise StateForbids(
+            f"There is no stack {job.stack_name} in {job.region}.",
+            next_step=f"inv deploy {job.flags}",
+        )
+    return stack
+
+
+def list_live(cfn: CloudFormationClient) -> Iterator[Stack]:
+    """Yield every root and nested stack of the region that is not deleted."""
+    for page in cfn.get_paginator("describe_stacks").paginate():
+        for stack in page["Stacks"]:
+            yield _read_stack(stack)
+
+
+def _read_stack(answer: StackTypeDef) -> Stack:
+    """Turn one entry of DescribeStacks into a `Stack`."""
+    return Stack(
+        name=answer["StackName"],
+        id=answer.get("StackId", ""),
+        status=Status(answer["StackStatus"]),
+        reason=answer.get("StackStatusReason", ""),
+        outputs={
+            o.get("OutputKey", ""): o.get("OutputValue", "") for o in answer.get("Outputs", [])
+        },
+        parameters={
+            p.get("ParameterKey", ""): p.get("ParameterValue", "")
+            for p in answer.get("Parameters", [])
+        },
+        tags={tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])},
+        created=answer["CreationTime"],
+        updated=answer.get("LastUpdatedTime"),
+        protected=answer.get("EnableTerminationProtection", False),
+        parent_id=answer.get("ParentId", ""),
+        root_id=answer.get("RootId", ""),
+        drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
+    )
+
+
+def create(
+    cfn: CloudFormationClient,
+    name: str,
+    template_url: str,
+    *,
+    parameters: Mapping[str, str],
+    capabilities: Sequence[str],
+    tags: Mapping[str, str],
+    token: str,
+    disable_rollback: bool = False,
+    express: bool = False,
+) -> str:
+    """Start to create a stack and return its ID.
+
+    `token` is the ClientRequestToken: a repeated call with the same token starts nothing
+    new, and every event of the operation carries it.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    """
+    extra: dict[str, Any] = {"DeploymentConfig": {"Mode": "EXPRESS"}} if express else {}
+    answer = cfn.create_stack(
+        StackName=name,
+        TemplateURL=template_url,
+        Parameters=as_parameters(parameters),
+        Capabilities=list(capabilities),  # type: ignore[arg-type]  # literals at run time only
+        Tags=as_tags(tags),
+        DisableRollback=disable_rollback,
+        ClientRequestToken=token,
+        **extra,
+    )
+    return answer["StackId"]
+
+
+def find_started(cfn: CloudFormationClient, name: str, token: str) -> str:
+    """Return the ID of a live stack whose creation carried a token, or ""."""
+    answer = describe(cfn, name)
+    return answer.id if answer and has_begun(cfn, answer.id, token) else ""
+
+
+def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
+    """Tell whether a stack has begun what a request with this token asked for."""
+    try:
+        return any(event.token == token for event in read_events(cfn, stack_id))
+    except ClientError as exc:
+        if is_missing(exc):
+            return False
+        raise
+
+
+def delete(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+    """Start to delete a stack; resources with a Retain policy stay.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
+    """
+    cfn.delete_stack(StackName=stack_id, ClientRequestToken=token)
+
+
+def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+    """Stop a running update; CloudFormation then rolls it back."""
+    _start_once(
+        cfn,
+        stack_id,
+        token,
+        lambda: cfn.cancel_update_stack(StackName=stack_id, ClientRequestToken=token),
+    )
+
+
+def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+    """Return a stack whose rollback was disabled to its last stable state.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
+    """
+    _start_once(
+        cfn,
+        stack_id,
+        token,
+        lambda: cfn.rollback_stack(StackName=stack_id, ClientRequestToken=token),
+    )
+
+
+def continue_rollback(
+    cfn: CloudFormationClient, stack_id: str, *, skip: Sequence[str], token: str
+) -> None:
+    """Go on with a rollback that failed, on the root stack only.
+
+    `skip` names resources to give up on, as `NestedStack.LogicalId`.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
+    """
+    _start_once(
+        cfn,
+        stack_id,
+        token,
+        lambda: cfn.continue_update_rollback(
+            StackName=stack_id, ResourcesToSkip=list(skip), ClientRequestToken=token
+        ),
+    )
+
+
+def _start_once(
+    cfn: CloudFormationClient, stack_id: str, token: str, start: Callable[[], object]
+) -> None:
+    """Ask for an operation; a refusal because this very request has begun is none.
+
+    A request that is repeated after a lost answer meets the stack in the state that the
+    first one put it in.
+    """
+    try:
+        start()
+    except ClientError as exc:
+        begun = error_code(exc) == "ValidationError" and has_begun(cfn, stack_id, token)
+        if not begun and error_code(exc) != REPEATED_CODE:
+            raise
+
+
+def as_parameters(values: Mapping[str, str]) -> list[ParameterTypeDef]:
+    """Return parameters in the form that CloudFormation's calls take."""
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(values.items())]
+
+
+def as_tags(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    """Return tags in the form that CloudFormation's calls take."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def walk(cfn: CloudFormationClient, stack_id: str) -> tuple[StackResource, ...]:
+    """List every resource of a stack and of all stacks nested in it, parents first.
+
+    Children are found through the resources of their parents: a stack's ParentId is only
+    known from the child. Deleted resources are left out.
+    """
+    found: list[StackResource] = []
+    waiting = [(stack_id, "")]
+    while waiting:
+        owner, prefix = waiting.pop(0)
+        for resource in _resources(cfn, owner, prefix):
+            found.append(resource)
+            if resource.type == STACK_TYPE and resource.physical_id:
+                waiting.append((resource.physical_id, f"{resource.path}/"))
+    return tuple(found)
+
+
+def _resources(cfn: CloudFormationClient, stack_id: str, prefix: str) -> Iterator[StackResource]:
+    """Yield the resources of one stack."""
+    try:
+        for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id):
+            for entry in page["StackResourceSummaries"]:
+                if entry["ResourceStatus"] == "DELETE_COMPLETE":
+                    continue
+                yield StackResource(
+                    path=f"{prefix}{entry['LogicalResourceId']}",
+                    logical_id=entry["LogicalResourceId"],
+                    physical_id=entry.get("PhysicalResourceId", ""),
+                    type=entry["ResourceType"],
+                    status=entry["ResourceStatus"],
+                    reason=entry.get("ResourceStatusReason", ""),
+                    stack_id=stack_id,
+                    drift=str(
+                        entry.get("DriftInformation", {}).get("StackResourceDriftStatus", "")
+                    ),
+                )
+    except ClientError as exc:
+        # A child can go between the listing of its parent and its own.
+        if not is_missing(exc):
+            raise
+
+
+def read_events(
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    prefix: str = "",
+    seen: Iterable[str] = (),
+    since: datetime | None = None,
+) -> list[Event]:
+    """Return a stack's events that are new, oldest first.
+
+    `prefix` is the stack's own path with a trailing slash, "" for the root. `seen` holds
+    the IDs already known and `since` a time before which nothing matters. AWS lists the
+    newest first, so reading stops at either; a page that has been fetched is read to its
+    end, because an event can turn up behind a later one.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
+    """
+    known = frozenset(seen)
+    fresh: dict[str, Event] = {}
+    pages = cfn.get_paginator("describe_stack_events").paginate(
+        StackName=stack_id, PaginationConfig={"MaxItems": 100 * _EVENT_PAGES_AT_MOST}
+    )
+    for page in pages:
+        entries = page["StackEvents"]
+        new = [entry for entry in entries if entry["EventId"] not in known]
+        fresh.update(
+            (entry["EventId"], _read_event(entry, prefix))
+            for entry in new
+            if since is None or entry["Timestamp"] >= since
+        )
+        if len(new) < len(entries) or (since and any(e["Timestamp"] < since for e in entries)):
+            break
+    return list(fresh.values())[::-1]
+
+
+def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
+    """Turn one entry of DescribeStackEvents into an `Event`."""
+    logical_id = entry.get("LogicalResourceId", "")
+    physical_id = entry.get("PhysicalResourceId", "")
+    own = physical_id == entry["StackId"]
+    return Event(
+        id=entry["EventId"],
+        stack_id=entry["StackId"],
+        time=entry["Timestamp"],
+        path=prefix.rstrip("/") if own else f"{prefix}{logical_id}",
+        logical_id=logical_id,
+        physical_id=physical_id,
+        type=entry.get("ResourceType", ""),
+        status=str(entry.get("ResourceStatus", "")),
+        reason=entry.get("ResourceStatusReason", ""),
+        token=entry.get("ClientRequestToken", ""),
+    )
+
+
+def read_template(cfn: CloudFormationClient, stack_id: str) -> str:
+    """Return the template text that a stack was deployed with.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
+    """
+    import json
+
+    body: object = cfn.get_template(StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    # botocore decodes a JSON template; a YAML one comes as the text it was.
+    return body if isinstance(body, str) else json.dumps(body, indent=2)

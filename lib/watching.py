@@ -1,0 +1,101 @@
+"""Watch what CloudFormation is doing, for a person who may want to leave."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lib import events, stacks
+from lib.errors import Interrupted
+from lib.operators import OnInterrupt, ResourceProgress
+from lib.session import explain, is_passing
+
+if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.events import Ending
+    from lib.jobs import Job
+    from lib.stacks import Event
+
+
+#: The task that stops an operation, by what is running; rollbacks and deletions run on.
+STOP_CREATION = "inv deploy --delete"
+STOP_UPDATE = "inv rollback"
+UNSTOPPABLE = ""
+
+
+def new_token() -> str:
+    """Return a token that makes one request recognisable, to AWS and among events."""
+    return f"plot-palette-{uuid.uuid4()}"
+
+
+def wait(
+    job: Job, access: Access, stack_id: str, after: events.Mark | None, *, stop: str
+) -> Ending:
+    """Follow an operation to its end, showing each event once.
+
+    `stop` is the task that would stop it, one of the constants above.
+
+    Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
+    goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
+    that expire while watching end the watch, not the operation, and the error says so.
+    """
+    cfn = access.aws.client("cloudformation")
+    started = access.clock.monotonic()
+    shown: set[str] = set()
+
+    def show(event: Event) -> None:
+        # A nested stack's own events repeat what its parent says of it.
+        if event.id in shown or (event.is_own and event.path):
+            return
+        shown.add(event.id)
+        elapsed = access.clock.monotonic() - started
+        access.operator.report(
+            ResourceProgress(
+                event.time, event.path, event.type, event.status, event.reason, elapsed
+            )
+        )
+
+    while True:
+        try:
+            with leaving_running(job, access, stop=stop):
+                return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
+        except Interrupted:
+            choice = access.operator.on_interrupt(stop == STOP_UPDATE)
+            if choice is OnInterrupt.DETACH:
+                raise
+            if choice is OnInterrupt.CANCEL:
+                stacks.cancel_update(cfn, stack_id, token=new_token())
+                access.say("Asked CloudFormation to cancel the update; following its rollback.")
+                stop = UNSTOPPABLE
+
+
+@contextlib.contextmanager
+def leaving_running(job: Job, access: Access, *, stop: str) -> Iterator[None]:
+    """Turn what interrupts the caller into an error that says what AWS is still doing."""
+    goes_on = f"CloudFormation goes on with stack {job.stack_name} in {job.region}."
+    watch = f"watch it with `inv events --follow {job.flags}`"
+    try:
+        yield
+    except KeyboardInterrupt:
+        ending = f", stop it with `{stop} {job.flags}`" if stop else ""
+        raise Interrupted(f"Interrupted. {goes_on}", next_step=f"{watch}{ending}") from None
+    except (BotoCoreError, ClientError) as exc:
+        error = explain(exc, access.aws.region, job.stack_name)
+        if _was_refused(exc):
+            raise error from exc
+        then = f"{error.next_step} Then {watch}." if error.next_step else watch
+        raise type(error)(f"{error.message}\n{goes_on}", next_step=then) from exc
+
+
+def _was_refused(exc: Exception) -> bool:
+    """Tell whether AWS refused to begin the operation at all, so that nothing goes on."""
+    reads = ("Describe", "Get", "List")
+    return (
+        isinstance(exc, ClientError)
+        and not is_passing(exc)
+        and not exc.operation_name.startswith(reads)
+    )

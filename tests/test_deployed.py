@@ -1,0 +1,162 @@
+"""What is deployed is read from CloudFormation itself, in the form that templates resolve in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lib import comparison, deployed, resolution, templates
+from lib.deployed import Deployed
+from lib.stacks import Stack
+from lib.statuses import Status
+from lib.templates import MASTER
+from tests.answers import Aws, Json, error
+
+URL = "https://s3.amazonaws.com/b"
+
+ROOT = f"""
+Parameters: {{Secret: {{Type: String, NoEcho: true}}}}
+Conditions: {{Never: !Equals [a, b]}}
+Resources:
+  One: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: {URL}/111/data-stack.yaml}}}}
+  Two: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: {URL}/222/data-stack.yaml}}}}
+  Three:
+    Type: AWS::CloudFormation::Stack
+    Properties: {{TemplateURL: {URL}/111/data-stack.yaml}}
+  Absent:
+    Type: AWS::CloudFormation::Stack
+    Condition: Never
+    Properties: {{TemplateURL: {URL}/333/other-stack.yaml}}
+  Topic: {{Type: AWS::SNS::Topic, Properties: {{DisplayName: !Ref Secret}}}}
+"""
+TABLE = "Resources: {Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: NAME}}}"
+
+
+def stack(parameters: dict[str, str] | None = None) -> Stack:
+    return Stack(
+        **{  # type: ignore[arg-type]
+            "name": "root",
+            "id": "root-id",
+            "status": Status("CREATE_COMPLETE"),
+            "parameters": parameters or {},
+            "created": datetime(2026, 1, 1, tzinfo=UTC),
+            "updated": None,
+            "protected": False,
+            "outputs": {},
+            "tags": {},
+            **dict.fromkeys(("reason", "parent_id", "root_id", "drift"), ""),
+        }
+    )
+
+
+def listing(**resources: tuple[str, str]) -> Json:
+    """Return an answer of ListStackResources: logical ID = (type, physical ID)."""
+    return {
+        "StackResourceSummaries": [
+            {
+                "LogicalResourceId": name,
+                "PhysicalResourceId": physical_id,
+                "ResourceType": type_name,
+                "LastUpdatedTimestamp": datetime(2026, 1, 1, tzinfo=UTC),
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+            for name, (type_name, physical_id) in resources.items()
+        ]
+    }
+
+
+@pytest.fixture
+def aws() -> Aws:
+    aws = Aws()
+    nested = "AWS::CloudFormation::Stack"
+    aws.reply(
+        "ListStackResources",
+        "root-id",
+        listing(
+            One=(nested, "one-id"),
+            Two=(nested, "two-id"),
+            Three=(nested, "three-id"),
+            Topic=("AWS::SNS::Topic", "topic-arn"),
+        ),
+    )
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": ROOT})
+    for name, table in (("one", "a"), ("two", "b"), ("three", "a")):
+        rows = listing(Table=("AWS::DynamoDB::Table", f"table-{name}"))
+        aws.reply("ListStackResources", f"{name}-id", rows)
+        aws.reply("GetTemplate", f"{name}-id", {"TemplateBody": TABLE.replace("NAME", table)})
+    return aws
+
+
+def read(aws: Aws) -> Deployed:
+    return deployed.read(aws.client, stack({"Secret": "****"}))
+
+
+def resolve(found: Deployed) -> resolution.Tree:
+    return resolution.resolve(
+        found.folder, found.parameters, region="eu-west-1", account="1", stack_name="root"
+    )
+
+
+def test_every_template_of_the_tree_is_asked_for_once(aws: Aws) -> None:
+    read(aws)
+    asked = sorted(call["StackName"] for call in aws.calls("GetTemplate"))
+    assert asked == ["one-id", "root-id", "three-id", "two-id"]
+
+
+def test_resources_and_their_physical_ids_are_known_by_path(aws: Aws) -> None:
+    found = read(aws)
+    assert found.physical_ids["One/Table"] == "table-one"
+    assert found.physical_ids["Two"] == "two-id"
+    assert [r.path for r in found.resources][:2] == ["One", "Two"]
+
+
+def test_children_of_one_file_name_but_other_content_stay_apart(aws: Aws) -> None:
+    found = read(aws)
+    assert set(found.folder) == {MASTER, "data-stack.yaml", "data-stack-2.yaml"}
+    names = {r.path: r.properties["TableName"] for r in resolve(found).resources if "/" in r.path}
+    assert names == {"One/Table": "a", "Two/Table": "b", "Three/Table": "a"}
+
+
+def test_the_texts_stay_as_they_were_deployed(aws: Aws) -> None:
+    assert read(aws).folder[MASTER].text == ROOT
+
+
+def test_a_master_in_json_is_read_too(aws: Aws) -> None:
+    # botocore decodes a JSON template on the way.
+    text = templates.canonical(templates.parse("x", ROOT).body)
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": text})
+    assert len(resolve(read(aws)).resources) == 7
+
+
+def test_a_masked_parameter_makes_no_difference(aws: Aws) -> None:
+    found = read(aws)
+    known = resolution.resolve(
+        found.folder, {"Secret": "hunter2"}, region="eu-west-1", account="1", stack_name="root"
+    )
+    assert comparison.compare(resolve(found), known, region="eu-west-1") == ()
+
+
+def test_a_nested_stack_that_goes_meanwhile_is_left_out(aws: Aws) -> None:
+    gone = error("ValidationError", "Stack with id one-id does not exist")
+    aws.reply("GetTemplate", "one-id", gone)
+    assert {MASTER, "data-stack.yaml"} <= set(read(aws).folder)
+
+
+def test_a_nested_stack_deployed_from_a_master_does_not_take_the_roots_name(aws: Aws) -> None:
+    aws.reply(
+        "GetTemplate",
+        "root-id",
+        {"TemplateBody": ROOT.replace("222/data-stack", "222/master-stack")},
+    )
+    found = read(aws)
+    assert "Topic" in found.folder[MASTER].resources
+    assert "Table" in found.folder["master-stack-2.yaml"].resources
+    assert {r.path for r in resolve(found).resources} >= {"Topic", "Two/Table"}
+
+
+def test_other_errors_pass_as_they_are(aws: Aws) -> None:
+    aws.reply("GetTemplate", "two-id", error("AccessDenied"))
+    with pytest.raises(ClientError):
+        read(aws)
