@@ -1,0 +1,64 @@
+"""Whoever stops watching is told what goes on, and is not told so of what never began."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from lib import watching
+from lib.access import Access
+from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
+from lib.operators import OnInterrupt, Operator
+from lib.session import Aws
+from tests import factories
+from tests.aws_fakes import refusal
+
+GOES_ON = f"CloudFormation goes on with stack {factories.STACK}"
+
+
+def leave(error: BaseException, stop: str = watching.STOP_UPDATE) -> DeploymentError:
+    """Return what an error becomes while an operation is running."""
+    nobody = Operator(lambda _: None, lambda _text, _word: False, lambda _: OnInterrupt.DETACH)
+    aws = Aws(None, factories.REGION)  # type: ignore[arg-type]  # only the region is read
+    with (
+        pytest.raises(DeploymentError) as caught,
+        watching.leaving_running(factories.job(), Access(aws, nobody), stop=stop),
+    ):
+        raise error
+    return caught.value
+
+
+def test_an_interrupt_says_how_to_watch_and_to_stop_what_goes_on() -> None:
+    error = leave(KeyboardInterrupt())
+    assert isinstance(error, Interrupted)
+    assert GOES_ON in error.message
+    assert "inv events --follow" in error.next_step
+    assert "stop it with `inv rollback" in error.next_step
+    assert "stop it" not in leave(KeyboardInterrupt(), watching.UNSTOPPABLE).next_step
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("ExpiredToken", "expired", "DescribeStackEvents"),
+        EndpointConnectionError(endpoint_url="https://cloudformation"),
+    ],
+)
+def test_who_cannot_watch_any_more_is_told_that_it_goes_on(error: Exception) -> None:
+    found = leave(error)
+    assert isinstance(found, AwsUnavailable)
+    assert GOES_ON in found.message
+    assert "Then watch it with `inv events --follow" in found.next_step
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied", "LimitExceededException"])
+def test_what_aws_refused_to_begin_is_not_said_to_go_on(code: str) -> None:
+    found = leave(refusal(code, "no", "CreateStack"))
+    assert GOES_ON not in str(found)
+    assert "watch" not in found.next_step
+
+
+def test_a_request_whose_answer_was_an_error_of_aws_s_own_may_go_on() -> None:
+    found = leave(refusal("InternalFailure", "", "CreateStack", status=500))
+    assert isinstance(found, OperationFailed)
+    assert GOES_ON in found.message
