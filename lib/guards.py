@@ -1,0 +1,84 @@
+"""Stand between a change and the data it would cost: consent by name, proven backups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lib import backups, dataloss
+from lib.environments import PRODUCTION
+from lib.errors import Declined, Refused
+from lib.operators import Level
+
+if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.changes import Change
+    from lib.deployed import Deployed
+    from lib.jobs import Job
+
+
+def require_consent(
+    job: Job, access: Access, risks: Sequence[Change], allowed: frozenset[str]
+) -> None:
+    """Have each path at risk named: in `allowed`, or typed on a terminal.
+
+    Raises `Declined` when the operator types something else, and `DataLossRefused` naming
+    every path, with the flag that allows it, where nobody can be asked.
+    """
+    for risk in risks:
+        if risk.path in allowed:
+            continue
+        question = f"{risk.path} ({risk.type}): {risk.verdict}. Agree?"
+        try:
+            agreed = access.operator.confirm(question, risk.path)
+        except Refused:
+            target = f"stack {job.stack_name} in {job.region}"
+            dataloss.refuse_unless_allowed(risks, allowed, target=target)
+            raise
+        if not agreed:
+            raise Declined(f"Stack {job.stack_name} in {job.region} was not changed.")
+
+
+def back_up(job: Job, access: Access, tables: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
+    """Back up tables, wait until every backup is AVAILABLE, and return the ARNs.
+
+    Without `wanted` only says that nothing is backed up. Raises `BackupFailed` when a single
+    table has no proven backup: what was going to happen to it must not happen then.
+    """
+    if not tables:
+        return ()
+    if not wanted:
+        access.say("No backup is taken, as --no-backup says.", Level.WARNING)
+        return ()
+    run = backups.back_up(
+        access.aws.client("dynamodb"),
+        tables,
+        environment=job.environment,
+        clock=access.clock,
+        report=access.operator.report,
+    )
+    backups.require_complete(run)
+    return tuple(backup.arn for backup in run.backups)
+
+
+def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None:
+    """Warn of production tables whose point-in-time recovery is off."""
+    if job.environment != PRODUCTION or before is None:
+        return
+    tables = backups.find_tables(before.resources)
+    dynamodb = access.aws.client("dynamodb")
+    for table in backups.check_pitr(dynamodb, tables, clock=access.clock):
+        access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
+
+
+def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | None) -> None:
+    """Warn of changes to resources that hold data and no longer are as they were deployed."""
+    drifted = {r.path for r in before.resources if r.drift == "MODIFIED"} if before else set()
+    for change in changes:
+        if change.type in dataloss.STATEFUL and (
+            change.path in drifted or change.drift in ("MODIFIED", "DELETED")
+        ):
+            access.say(
+                f"{change.path} has drifted from its template; `inv status --drift` shows how.",
+                Level.WARNING,
+            )

@@ -1,0 +1,123 @@
+"""Nothing that costs data goes through without being named, and nothing is asked twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from lib import guards, session
+from lib.access import Access
+from lib.changes import Change
+from lib.deployed import Deployed
+from lib.errors import DataLossRefused, Declined, Refused
+from lib.operators import Note, OnInterrupt, Operator
+from lib.stacks import StackResource
+from tests.aws_fakes import FakeTime
+from tests.factories import job
+
+RISK = Change(
+    "DatabaseStack/JobsTable",
+    "AWS::DynamoDB::Table",
+    "Remove",
+    physical_id="jobs",
+    data_loss="certain",
+    verdict="destroyed (DeletionPolicy Delete)",
+)
+
+
+class Person:
+    """Somebody who types one answer to everything, or cannot be asked."""
+
+    def __init__(self, answer: str | None) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str]] = []
+        self.told: list[str] = []
+
+    def confirm(self, question: str, word: str) -> bool:
+        self.asked.append((question, word))
+        if self.answer is None:
+            raise Refused("nobody can be asked")
+        return self.answer == word
+
+    def report(self, progress: Any) -> None:
+        assert isinstance(progress, Note)
+        self.told.append(progress.text)
+
+    def access(self) -> Access:
+        operator = Operator(self.report, self.confirm, lambda _: OnInterrupt.DETACH)
+        aws = session.connect("eu-west-1")
+        return Access(aws, operator, FakeTime().clock)
+
+
+def test_a_path_that_was_allowed_is_not_asked_about() -> None:
+    person = Person(None)
+    guards.require_consent(job(), person.access(), [RISK], frozenset({RISK.path}))
+    assert person.asked == []
+
+
+def test_the_operator_agrees_by_typing_the_path() -> None:
+    person = Person(RISK.path)
+    guards.require_consent(job(), person.access(), [RISK], frozenset())
+    [(question, word)] = person.asked
+    assert word == RISK.path
+    assert "destroyed (DeletionPolicy Delete)" in question
+
+
+def test_y_is_not_consent_to_a_loss_of_data() -> None:
+    with pytest.raises(Declined, match="was not changed"):
+        guards.require_consent(job(), Person("y").access(), [RISK], frozenset())
+
+
+def test_where_nobody_can_be_asked_every_path_is_named_with_its_flag() -> None:
+    with pytest.raises(DataLossRefused) as caught:
+        guards.require_consent(job(), Person(None).access(), [RISK], frozenset({"Other"}))
+    assert RISK.path in caught.value.message
+    assert f"--allow-data-loss {RISK.path}" in caught.value.next_step
+
+
+def test_no_backup_has_to_be_said_and_is_repeated() -> None:
+    person = Person("y")
+    assert guards.back_up(job(), person.access(), ["jobs"], wanted=False) == ()
+    assert person.told == ["No backup is taken, as --no-backup says."]
+
+
+def test_nothing_at_risk_needs_no_backup() -> None:
+    person = Person("y")
+    assert guards.back_up(job(), person.access(), [], wanted=True) == ()
+    assert person.told == []
+
+
+def table(drift: str = "") -> StackResource:
+    return StackResource(
+        RISK.path, "JobsTable", "jobs", RISK.type, "CREATE_COMPLETE", "", "stack", drift
+    )
+
+
+@mock_aws
+def test_only_production_is_warned_of_tables_without_recovery() -> None:
+    person = Person("y")
+    access = person.access()
+    access.aws.client("dynamodb").create_table(
+        TableName="jobs",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    before = Deployed({}, {}, {}, (table(),))
+    guards.warn_without_pitr(job(), access, before)
+    assert person.told == []
+    guards.warn_without_pitr(job(environment="production"), access, before)
+    assert person.told == ["Point-in-time recovery is off for table jobs."]
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "warned"),
+    [("MODIFIED", "", True), ("", "DELETED", True), ("IN_SYNC", "IN_SYNC", False)],
+)
+def test_a_change_to_a_drifted_table_is_warned_of(known: str, found: str, warned: bool) -> None:
+    person = Person("y")
+    change = Change(RISK.path, RISK.type, "Modify", drift=found)
+    guards.warn_of_drift(person.access(), [change], Deployed({}, {}, {}, (table(known),)))
+    assert bool(person.told) is warned
