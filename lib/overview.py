@@ -1,0 +1,185 @@
+"""Look at a stack without changing it: state, release, age, drift and events."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lib import events, history, outcomes, releases, runs, stacks, watching
+from lib.console import clean, draw_elapsed, draw_table
+from lib.drift import Drift, as_rows
+from lib.drift import detect as find_drift
+from lib.history import Record
+from lib.stacks import Event
+from lib.statuses import Status
+
+if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.jobs import Job
+    from lib.outcomes import Outcome
+
+
+_STOPS = {
+    Status.CREATE_IN_PROGRESS: watching.STOP_CREATION,
+    Status.UPDATE_IN_PROGRESS: watching.STOP_UPDATE,
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A stack at a glance.
+
+    `age` is seconds since it was last changed. `drifts` is None unless drift was detected
+    just now; `drift` is what CloudFormation last found.
+    """
+
+    stack: str
+    region: str
+    environment: str
+    status: str
+    reason: str
+    release: str
+    drift: str
+    changed: datetime | None
+    age: float
+    drifts: tuple[Drift, ...] | None = None
+
+
+def look(job: Job, access: Access, *, detect: bool = False) -> View:
+    """Return a stack's state, the release it runs and how long it has been so.
+
+    With `detect` drift is detected first, in the stack and everything nested in it.
+    """
+    cfn = access.aws.client("cloudformation")
+    stack = stacks.describe(cfn, job.stack_name)
+    if stack is None:
+        return View(job.stack_name, job.region, job.environment, Status.ABSENT, "", "", "", None, 0)
+    changed = stack.updated or stack.created
+    drifts = find_drift(cfn, stack.id, access.clock) if detect else None
+    found = stack.drift if drifts is None else "DRIFTED" if drifts else "IN_SYNC"
+    return View(
+        stack=stack.name,
+        region=job.region,
+        environment=job.environment,
+        status=stack.status,
+        reason=stack.reason,
+        release=releases.name_of(stacks.read_template(cfn, stack.id)),
+        drift=found,
+        changed=changed,
+        age=(access.clock.now() - changed).total_seconds(),
+        drifts=drifts,
+    )
+
+
+def as_document(view: View) -> dict[str, Any]:
+    """Return a view as a JSON document."""
+    return {
+        "stack": view.stack,
+        "region": view.region,
+        "environment": view.environment,
+        "status": str(view.status),
+        "reason": view.reason,
+        "release": view.release,
+        "drift": view.drift,
+        "changed": view.changed.isoformat() if view.changed else None,
+        "age_seconds": round(view.age),
+        "drifts": None if view.drifts is None else [asdict(one) for one in view.drifts],
+    }
+
+
+def draw(view: View) -> str:
+    """Return a view as text."""
+    rows = [
+        ("Stack", view.stack),
+        ("Region", view.region),
+        ("Status", f"{view.status} {view.reason}".strip()),
+    ]
+    if view.changed:
+        rows += [
+            ("Release", view.release),
+            ("Drift", view.drift or "NOT_CHECKED"),
+            ("Changed", f"{view.changed:%Y-%m-%d %H:%M:%S} UTC, {draw_age(view.age)} ago"),
+        ]
+    lines = [f"{name:<8} {clean(value)}" for name, value in rows]
+    if view.drifts:
+        columns = ("Path", "Type", "Drift", "Property", "Expected", "Actual")
+        lines.append(draw_table(columns, as_rows(view.drifts)))
+    return "\n".join(lines)
+
+
+def draw_age(seconds: float) -> str:
+    """Return an age in the largest two units that it fills."""
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts = []
+    rest = max(int(seconds), 0)
+    for unit, size in units:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def list_events(job: Job, access: Access) -> tuple[Event, ...]:
+    """Return the events of the latest operation on a stack and everything nested in it."""
+    cfn = access.aws.client("cloudformation")
+    return events.read_operation(cfn, stacks.require(cfn, job).id)
+
+
+def follow(job: Job, access: Access) -> Outcome:
+    """Watch a running operation to its end, whoever started it.
+
+    A stack at rest answers at once with its state.
+    """
+    cfn = access.aws.client("cloudformation")
+    stack = stacks.require(cfn, job)
+    if not stack.status.is_running:
+        access.say(f"Nothing is running on stack {stack.name} in {job.region}: {stack.status}.")
+        ending = events.Ending(stack.status, stack, (), None)
+        return outcomes.conclude(job, "unchanged", stack.id, ending)
+    stop = _STOPS.get(stack.status, watching.UNSTOPPABLE)
+    begun = events.read_operation(cfn, stack.id)
+    since = events.Mark("", begun[0].time) if begun else None
+    ending = watching.wait(job, access, stack.id, since, stop=stop)
+    action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
+    return outcomes.conclude(job, action, stack.id, ending)
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """Return an event as a JSON document."""
+    return {
+        "time": event.time.isoformat(),
+        "path": event.path,
+        "type": event.type,
+        "status": event.status,
+        "reason": event.reason,
+        "physical_id": event.physical_id,
+    }
+
+
+def draw_events(found: tuple[Event, ...]) -> str:
+    """Return events as a table, with the time since the first."""
+    rows = [
+        (
+            draw_elapsed((event.time - found[0].time).total_seconds()),
+            event.status,
+            event.path or "(stack)",
+            event.type.removeprefix("AWS::"),
+            event.reason,
+        )
+        for event in found
+    ]
+    return draw_table(("Time", "Status", "Path", "Type", "Reason"), rows)
+
+
+def read_history(job: Job, access: Access) -> tuple[Record, ...]:
+    """Return what was done to a stack, newest first."""
+    owner = access.aws.identity().account
+    s3 = access.aws.client("s3")
+    return history.read(s3, runs.bucket_of(job, owner), job.stack_name, owner=owner)
+
+
+def draw_history(records: tuple[Record, ...]) -> str:
+    """Return records as a table."""
+    rows = [(r.release, r.time, r.action, r.status, r.by) for r in records]
+    return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)

@@ -1,0 +1,163 @@
+"""Remove published releases that nothing needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from lib import history, releases, runs, stacks
+from lib.errors import Declined, OperationFailed
+from lib.jobs import MANAGED_BY
+from lib.operators import Listing
+from lib.releases import Manifest
+from lib.session import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from lib.access import Access
+    from lib.jobs import Job
+
+PARALLEL_READS = 8
+
+#: What was uploaded this recently may belong to a publication that is still under way.
+UNDER_WAY = timedelta(hours=1)
+
+#: How many of a stack's latest operations keep their releases: a rollback under way needs
+#: the templates from before the operation that failed.
+RECORDS_KEPT = 2
+
+_DELETED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes: releases by name and object keys; and the releases that stay, with why."""
+
+    releases: tuple[str, ...]
+    keys: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+
+def prune(job: Job, access: Access, *, keep: int) -> Plan:
+    """Remove what no live stack and none of the newest `keep` releases need, after asking.
+
+    Live are all stacks of this tool in the account and region, in any environment, with the
+    releases of their latest operations. Objects are deleted, not their versions, so that a
+    bucket's versioning can still bring them back. Returns what was removed.
+    """
+    owner = access.aws.identity().account
+    bucket = runs.bucket_of(job, owner)
+    s3 = access.aws.client("s3")
+    plan = _plan(job, access, s3, bucket, owner, keep)
+    where = f"{bucket} in {job.region}"
+    if not plan.keys:
+        access.say(f"Nothing to remove from {where}.")
+        return plan
+    rows = [(name, "removed") for name in plan.releases] + [(n, f"kept: {w}") for n, w in plan.kept]
+    title = f"Releases in {where} ({len(plan.keys)} objects go):"
+    access.operator.report(Listing(title, ("Release", "What happens"), rows))
+    if not access.operator.confirm(f"Remove {len(plan.keys)} objects from {where}?", "y"):
+        raise Declined(f"Nothing was removed from {where}.")
+    _delete(s3, bucket, plan.keys, owner)
+    return plan
+
+
+def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep: int) -> Plan:
+    """Decide what goes and what stays."""
+    manifests = _read_manifests(s3, bucket, owner)
+    reasons = _find_needed(job, access, s3, bucket, owner)
+    for manifest in manifests[:keep]:
+        reasons.setdefault(manifest.release, f"among the newest {keep}")
+    kept = [manifest for manifest in manifests if manifest.release in reasons]
+    gone = [manifest for manifest in manifests if manifest.release not in reasons]
+    needed = {key for manifest in kept for key in manifest.files}
+    old = access.clock.now() - UNDER_WAY
+    orphans = [
+        key
+        for key, changed in releases.list_objects(s3, bucket, "templates/", owner=owner)
+        if key not in needed and changed < old
+    ]
+    # The manifest goes first: a release without one is none, so a run that is cut off
+    # leaves no release that lacks templates.
+    first = [f"releases/{manifest.release}/manifest.json" for manifest in gone]
+    masters = [key for manifest in gone for key in manifest.files if key.startswith("releases/")]
+    known = {key for manifest in gone for key in manifest.files}
+    children = [key for key in known if key.startswith("templates/") and key not in needed]
+    keys = dict.fromkeys([*first, *masters, *sorted(children), *orphans])
+    return Plan(
+        tuple(manifest.release for manifest in gone),
+        tuple(keys),
+        tuple((manifest.release, reasons[manifest.release]) for manifest in kept),
+    )
+
+
+def _read_manifests(s3: S3Client, bucket: str, owner: str) -> list[Manifest]:
+    """Return every published release, newest first."""
+    names = [
+        key.split("/")[1]
+        for key, _ in releases.list_objects(s3, bucket, "releases/", owner=owner)
+        if key.endswith("/manifest.json")
+    ]
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        found = pool.map(lambda name: releases.find(s3, bucket, name, owner=owner), names)
+        manifests = [manifest for manifest in found if manifest]
+    return sorted(manifests, key=lambda manifest: manifest.time, reverse=True)
+
+
+def _find_needed(job: Job, access: Access, s3: S3Client, bucket: str, owner: str) -> dict[str, str]:
+    """Return the releases that live stacks need, each with the reason."""
+    cfn = access.aws.client("cloudformation")
+    needed: dict[str, str] = {}
+    roots = [stack for stack in stacks.list_live(cfn) if not stack.parent_id]
+    for stack in roots:
+        if stack.tags.get("ManagedBy") != MANAGED_BY and stack.name != job.stack_name:
+            continue
+        deployed = releases.name_of(stacks.read_template(cfn, stack.id))
+        needed[deployed] = f"deployed as {stack.name}"
+        for record in history.read(s3, bucket, stack.name, owner=owner)[:RECORDS_KEPT]:
+            needed.setdefault(record.release, f"used lately by {stack.name}")
+    return needed
+
+
+def _delete(s3: S3Client, bucket: str, keys: Sequence[str], owner: str) -> None:
+    """Delete objects in the order given, a thousand a call, which is all AWS takes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
+    for start in range(0, len(keys), _DELETED_AT_ONCE):
+        batch = keys[start : start + _DELETED_AT_ONCE]
+        try:
+            answer = s3.delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                ExpectedBucketOwner=owner,
+            )
+        except ClientError as exc:
+            if error_code(exc) == "NoSuchBucket":
+                return
+            raise
+        _require_deleted(answer.get("Errors", []), bucket)
+
+
+def _require_deleted(errors: Iterable[object], bucket: str) -> None:
+    """Raise `OperationFailed` for objects that S3 did not delete."""
+    texts = [
+        f"{error.get('Key')}: {error.get('Message')}" for error in errors if isinstance(error, dict)
+    ]
+    if texts:
+        raise OperationFailed(f"Not everything could be removed from {bucket}: {'; '.join(texts)}")
+
+
+def as_document(plan: Plan) -> dict[str, object]:
+    """Return a plan as a JSON document."""
+    return {
+        "removed": list(plan.releases),
+        "objects": list(plan.keys),
+        "kept": [{"release": name, "because": why} for name, why in plan.kept],
+    }

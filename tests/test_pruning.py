@@ -1,0 +1,145 @@
+"""Pruning removes what nothing needs, shows it first, and never half a release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from lib import pruning, releases, session
+from lib.access import Access
+from lib.errors import Declined, OperationFailed
+from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.polling import Clock
+from lib.releases import Release
+from tests.aws_fakes import START, intercept, refusal, stack_entry
+from tests.factories import job, template
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+BUCKET = releases.bucket_name(ACCOUNT, REGION)
+
+
+def release(size: int) -> Release:
+    """Return a release whose one child differs by a number."""
+    url = "https://s3/${TemplatesKeyPrefix}child.yaml"
+    master = f"""
+        Resources:
+          Child: {{Type: 'AWS::CloudFormation::Stack', Properties: {{TemplateURL: '{url}'}}}}
+        """
+    child = f"Resources: {{Topic: {{Type: 'AWS::SNS::Topic', Properties: {{N: {size}}}}}}}"
+    return releases.build(
+        {"master-stack.yaml": template(master), "child.yaml": template(child, "child.yaml")}
+    )
+
+
+class World:
+    """A bucket with published releases, and stacks that run some of them."""
+
+    def __init__(self, count: int) -> None:
+        self.told: list[Progress] = []
+        self.agrees = True
+        self.running: dict[str, Release] = {}
+        self.aws = session.connect(REGION)
+        self.s3 = self.aws.client("s3")
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.published = [release(size) for size in range(count)]
+        for age, one in enumerate(self.published):
+            releases.publish(
+                self.s3,
+                BUCKET,
+                one,
+                owner=ACCOUNT,
+                published=frozenset(),
+                commit="",
+                now=START + timedelta(hours=age),
+                by="me",
+            )
+        intercept(self.aws.client("cloudformation"), self.answer)
+
+    def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if operation == "DescribeStacks":
+            tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
+            entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
+            return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
+        name = arguments["StackName"].split("/")[1]
+        return {"TemplateBody": self.running[name].files[-1].content.decode()}
+
+    def prune(self, keep: int = 1) -> pruning.Plan:
+        operator = Operator(self.told.append, lambda *_: self.agrees, lambda _: OnInterrupt.DETACH)
+        late = Clock(now=lambda: START + timedelta(days=40_000))
+        return pruning.prune(job(region=REGION), Access(self.aws, operator, late), keep=keep)
+
+    def left(self) -> set[str]:
+        found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return {entry["Key"] for entry in found}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with mock_aws():
+        yield World(4)
+
+
+def keys_of(one: Release) -> set[str]:
+    return {*(file.key for file in one.files), one.manifest_key}
+
+
+def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -> None:
+    first, second, third, fourth = world.published
+    world.running = {"plot-palette-staging": first}
+    plan = world.prune(keep=1)
+    assert set(plan.releases) == {second.name, third.name}
+    assert world.left() == keys_of(first) | keys_of(fourth)
+    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    told = {row[0]: row[1] for row in listing.rows}
+    assert told[first.name] == "kept: deployed as plot-palette-staging"
+    assert told[fourth.name] == "kept: among the newest 1"
+    assert json.dumps(pruning.as_document(plan))
+
+
+def test_declining_removes_nothing(world: World) -> None:
+    before = world.left()
+    world.agrees = False
+    with pytest.raises(Declined, match="Nothing was removed"):
+        world.prune()
+    assert world.left() == before
+
+
+def test_with_nothing_to_remove_nothing_is_asked(world: World) -> None:
+    world.agrees = False
+    assert world.prune(keep=4).keys == ()
+
+
+def test_templates_that_belong_to_no_release_go_when_they_are_old(world: World) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key="templates/0123456789ab/lost.yaml", Body=b"x")
+    assert "templates/0123456789ab/lost.yaml" in world.prune(keep=4).keys
+    assert "templates/0123456789ab/lost.yaml" not in world.left()
+
+
+def test_a_manifest_goes_before_its_templates(world: World) -> None:
+    plan = world.prune(keep=3)
+    assert plan.keys[0].endswith("/manifest.json")
+
+
+def test_an_object_that_s3_keeps_is_an_error_that_names_it(world: World) -> None:
+    failed = [{"Key": "templates/x", "Code": "AccessDenied", "Message": "not you"}]
+    intercept(
+        world.s3,
+        lambda operation, _: {"Errors": failed} if operation == "DeleteObjects" else None,
+    )
+    with pytest.raises(OperationFailed, match="templates/x: not you"):
+        world.prune(keep=3)
+
+
+def test_a_bucket_that_has_gone_meanwhile_needs_no_pruning(world: World) -> None:
+    def gone(operation: str, _arguments: Any) -> None:
+        if operation == "DeleteObjects":
+            raise refusal("NoSuchBucket")
+
+    intercept(world.s3, gone)
+    assert world.prune(keep=3).releases
