@@ -1,0 +1,158 @@
+"""Run one piece of work per region side by side, for one person at one console.
+
+Each piece has a thread of its own; everything that a thread wants to show or to ask goes
+through the crew to the one thread that owns the console. So nothing is drawn by two at once,
+and a question waits for its answer while the others go on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.operators import OnInterrupt, Operator, Progress
+from lib.polling import Clock
+
+#: How soon a sleeping thread notices that its person has left, seconds.
+_NAP = 0.25
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a thread asks, as `Operator.confirm` does; it waits until `answer` is set."""
+
+    text: str
+    word: str
+    answer: Future[bool] = field(default_factory=Future)
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Tell whether a plain yes answers it; otherwise data is at stake."""
+        return self.word == "y"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a piece of work: its result, or what ended it."""
+
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Crew:
+    """Threads that work for one person, each named after its region.
+
+    `questions` holds the latest question of each, `ended` who is done. Both are written by
+    the threads and read by the person's thread at any time, so that an interrupted read
+    loses nothing.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.questions: dict[str, Question] = {}
+        self.ended: dict[str, Ended] = {}
+        self._mail: queue.SimpleQueue[tuple[str, Progress | None]] = queue.SimpleQueue()
+        self._left = threading.Event()
+        self._told: set[str] = set()
+        self._names: set[str] = set()
+        self._base = clock
+
+    def operator(self, name: str) -> Operator:
+        """Return the person as one thread sees them."""
+
+        def confirm(text: str, word: str) -> bool:
+            question = Question(text, word)
+            self.questions[name] = question
+            self._mail.put((name, None))
+            self._stop_here(name)
+            return question.answer.result()
+
+        return Operator(
+            report=lambda progress: self._mail.put((name, progress)),
+            confirm=confirm,
+            on_interrupt=lambda _can_cancel: OnInterrupt.DETACH,
+        )
+
+    def _stop_here(self, name: str) -> None:
+        """Interrupt a thread once after `leave`; what it then does to clean up is left alone.
+
+        To the workflow it is as if its own Ctrl-C had come.
+        """
+        if self._left.is_set() and name not in self._told:
+            self._told.add(name)
+            raise KeyboardInterrupt
+
+    def clock(self, name: str) -> Clock:
+        """Return a thread's clock, on which it is woken by `leave`."""
+
+        def sleep(seconds: float) -> None:
+            rest = seconds
+            while rest > 0:
+                self._stop_here(name)
+                self._base.sleep(min(rest, _NAP))
+                rest -= _NAP
+
+        return Clock(self._base.monotonic, self._base.now, sleep)
+
+    def start(self, name: str, work: Callable[[], Any]) -> None:
+        """Start a piece of work in a thread of its own, which never holds up the process."""
+
+        def run() -> None:
+            try:
+                ended = Ended(work())
+            except BaseException as exc:
+                # Whatever it is, it belongs to the person's thread, a bug of ours included.
+                ended = Ended(error=exc)
+            self.ended[name] = ended
+            self._mail.put((name, None))
+
+        self.ended.pop(name, None)
+        self._names.add(name)
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    def busy(self) -> list[str]:
+        """Return those who have started and not ended."""
+        return [name for name in self._names if name not in self.ended]
+
+    def take(self, seconds: float) -> tuple[str, Progress] | None:
+        """Return what a thread reports, or None when something else happened or nothing did."""
+        try:
+            name, progress = self._mail.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        return None if progress is None else (name, progress)
+
+    def take_rest(self) -> list[tuple[str, Progress]]:
+        """Return everything that was reported and not taken."""
+        rest: list[tuple[str, Progress]] = []
+        while not self._mail.empty():
+            name, progress = self._mail.get()
+            if progress is not None:
+                rest.append((name, progress))
+        return rest
+
+    def open_question(self, name: str) -> Question | None:
+        """Return the question that a thread waits for the answer to."""
+        question = self.questions.get(name)
+        return None if question is None or question.answer.done() else question
+
+    def answer(self, name: str, said: bool | BaseException) -> None:
+        """Answer a thread's question, or make it raise an error where it asked."""
+        question = self.open_question(name)
+        if question is None:
+            return
+        if isinstance(said, BaseException):
+            question.answer.set_exception(said)
+        else:
+            question.answer.set_result(said)
+
+    def leave(self) -> None:
+        """Make every thread stop waiting, as Ctrl-C would; AWS goes on with what it does."""
+        self._left.set()
+        for name in list(self.questions):
+            if self.open_question(name):
+                self._told.add(name)
+                self.answer(name, KeyboardInterrupt())
