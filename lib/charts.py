@@ -1,0 +1,96 @@
+"""Draw costs as an SVG bar chart, for people who would rather look than read.
+
+Pure: amounts in, text out. The chart stands on its own (no script, no font, no style from
+elsewhere), reads on light and dark ground, and says in words what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from xml.sax.saxutils import escape
+
+from lib.usage import Range
+
+__all__ = ["Bar", "Section", "draw"]
+
+WIDTH = 720
+_LABELS = 190
+_AMOUNTS = 170
+_ROW = 26
+_BAR = 14
+_TITLE = 34
+_FILL = 'fill="#3b82c4"'
+_STROKE = 'stroke="#d9822b" stroke-width="2"'
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: its length is the usual amount, its whisker goes from least to greatest."""
+
+    label: str
+    amount: Range
+
+
+@dataclass(frozen=True)
+class Section:
+    """Bars under a heading; all sections of a chart share one scale."""
+
+    heading: str
+    bars: Sequence[Bar]
+
+
+def draw(title: str, description: str, sections: Sequence[Section]) -> str:
+    """Return a chart as the text of an SVG file.
+
+    `title` and `description` are read out by screen readers; amounts are USD a month.
+    """
+    longest = max(
+        (bar.amount.max for section in sections for bar in section.bars), default=Decimal(0)
+    )
+    scale = Decimal(WIDTH - _LABELS - _AMOUNTS) / longest if longest > 0 else Decimal(0)
+    body: list[str] = []
+    y = _TITLE
+    for section in sections:
+        body.append(_text(0, y + 18, section.heading, "font-weight:bold"))
+        y += _ROW
+        for bar in section.bars:
+            body += _draw_bar(bar, y, scale)
+            y += _ROW
+        y += _ROW // 2
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" '
+        f'height="{y}" role="img" aria-labelledby="t d" font-family="sans-serif" font-size="13" '
+        f'fill="#7a7a7a">\n<title id="t">{_escape(title)}</title>\n'
+        f'<desc id="d">{_escape(description)}</desc>'
+    )
+    return "\n".join(
+        [head, _text(0, 20, title, "font-size:16px;font-weight:bold"), *body, "</svg>\n"]
+    )
+
+
+def _draw_bar(bar: Bar, y: int, scale: Decimal) -> list[str]:
+    """Return a label, a bar, its whisker and its amounts."""
+    low, usual, high = (
+        max(amount, Decimal(0)) * scale
+        for amount in (bar.amount.min, bar.amount.typical, bar.amount.max)
+    )
+    middle = y + _ROW // 2
+    amounts = f"${bar.amount.typical:,.2f}  (${bar.amount.min:,.2f} to ${bar.amount.max:,.2f})"
+    return [
+        _text(0, middle + 5, bar.label),
+        f'<rect x="{_LABELS}" y="{middle - 7}" width="{usual:.1f}" height="{_BAR}" {_FILL}/>',
+        f'<path d="M{_LABELS + low:.1f} {middle}H{_LABELS + high:.1f}" {_STROKE}/>',
+        _text(WIDTH - _AMOUNTS + 8, middle + 5, amounts, "font-size:11px"),
+    ]
+
+
+def _text(x: int, y: int, text: str, style: str = "") -> str:
+    styled = f' style="{style}"' if style else ""
+    return f'<text x="{x}" y="{y}"{styled}>{_escape(text)}</text>'
+
+
+def _escape(text: str) -> str:
+    """Escape markup, and drop the control characters that XML cannot carry."""
+    return escape("".join(char for char in text if char.isprintable()))

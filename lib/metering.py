@@ -1,0 +1,505 @@
+"""Say what AWS meters for each resource type, and how much of it a template asks for.
+
+Pure: a resolved tree and assumed usage in, charges without prices out. Every type of the
+templates is either metered here or on the list of those that cost nothing; anything else is
+unknown, and an estimate says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Any, Final
+
+from lib.resolution import Resource, Tree, Unknown
+from lib.usage import Assumption, Range, Usage, constant
+
+__all__ = ["BASELINE", "CEILING", "FREE", "USAGE", "Charge", "Quantity", "Site", "meter"]
+
+#: Kinds of charge: what runs without a single user, what grows with use, and what the same
+#: use would cost at most (shown beside the total, never in it).
+BASELINE: Final = "baseline"
+USAGE: Final = "usage"
+CEILING: Final = "ceiling"
+
+#: AWS's own month: https://aws.amazon.com/ec2/pricing/ and its calculator use 730 hours.
+HOURS_A_MONTH: Final = 730
+DAYS_A_MONTH: Final = Decimal(HOURS_A_MONTH) / 24
+
+#: No size or count in a template comes near this; beyond it a property is a mistake.
+MAX_PROPERTY: Final = Decimal("1e12")
+
+#: The scope in a usage file for models that have no entry of their own.
+ANY_MODEL: Final = "Bedrock model"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A monthly amount that remembers what it was computed from.
+
+    `basis` pairs the name of each property or measure with its value, to explain a
+    difference later. `amount` is None when a part is not known; `problem` then says which.
+    """
+
+    amount: Range | None
+    basis: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+    assumptions: tuple[Assumption, ...] = ()
+
+    def __mul__(self, other: Quantity | Decimal | int) -> Quantity:
+        """Multiply amounts and join what they were computed from."""
+        by = other if isinstance(other, Quantity) else Quantity(constant(other))
+        amount = self.amount * by.amount if self.amount and by.amount else None
+        return Quantity(
+            amount,
+            self.basis + by.basis,
+            self.problem or by.problem,
+            self.assumptions + by.assumptions,
+        )
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One metered dimension of one resource, not yet priced.
+
+    `part` tells apart charges of one dimension, such as a table's indexes.
+    """
+
+    resource: str
+    dimension: str
+    quantity: Quantity
+    kind: str
+    note: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One resource in its surroundings: the whole tree and the assumed usage."""
+
+    resource: Resource
+    tree: Tree
+    usage: Usage
+
+    @property
+    def stack(self) -> str:
+        """Return the path of the stack that holds the resource, "" for the root."""
+        return self.resource.path.rpartition("/")[0]
+
+    def property(self, *keys: str) -> Any:
+        """Return a property by its path, None when it is not stated."""
+        value: Any = self.resource.properties
+        for key in keys:
+            if isinstance(value, Unknown):
+                return value
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def number(self, *keys: str, default: str) -> Quantity:
+        """Return a numeric property as a quantity."""
+        name = ".".join(keys)
+        value = self.property(*keys)
+        value = default if value is None else value
+        basis = ((name, str(value)),)
+        if isinstance(value, Unknown):
+            return Quantity(None, basis, f"{name} is {value}, known only to AWS")
+        try:
+            number = Decimal(str(value))
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite() or not 0 <= number <= MAX_PROPERTY:
+            return Quantity(None, basis, f"{name} is {value}, which is not a number")
+        return Quantity(constant(number), basis)
+
+    def says(self, *keys: str, default: str = "") -> str:
+        """Return a textual property, the default when it is not stated."""
+        value = self.property(*keys)
+        return default if value is None else str(value)
+
+    def assumed(self, measure: str, scope: str = "", kind: str = "") -> Quantity:
+        """Return an assumed amount for this resource, or for another scope."""
+        path, kind = scope or self.resource.path, kind or self.resource.type
+        found = self.usage.find(path, kind, measure)
+        if found is None:
+            where = scope or self.resource.logical_id
+            problem = f"{self.usage.file} has no {measure} for {where} or {kind}"
+            return Quantity(None, ((measure, "not assumed"),), problem)
+        return Quantity(found.amount, ((measure, describe(found)),), "", (found,))
+
+    def charge(
+        self,
+        dimension: str,
+        quantity: Quantity,
+        kind: str = USAGE,
+        note: str = "",
+        part: str = "",
+    ) -> Charge:
+        """Build a charge of this resource."""
+        return Charge(self.resource.path, dimension, quantity, kind, note, part)
+
+    def neighbours(self, kind: str) -> Iterator[Site]:
+        """Yield the resources of one type in the same stack."""
+        for other in self.tree.resources:
+            if other.type == kind and other.path.rpartition("/")[0] == self.stack:
+                yield Site(other, self.tree, self.usage)
+
+
+def describe(assumption: Assumption) -> str:
+    """Return an assumption in a few words."""
+    amount = assumption.amount
+    return f"{amount.typical} ({amount.min} to {amount.max}) {assumption.unit}"
+
+
+def meter(tree: Tree, usage: Usage) -> tuple[list[Charge], dict[str, str], dict[str, list[str]]]:
+    """List the charges of a tree.
+
+    Returns the charges in the order of the templates, the types present that cost nothing
+    with the reason, and the unknown types with the paths of their resources.
+    """
+    charges: list[Charge] = []
+    free: dict[str, str] = {}
+    unknown: dict[str, list[str]] = {}
+    for resource in tree.resources:
+        if resource.type in FREE:
+            free[resource.type] = FREE[resource.type]
+        elif resource.type in _METERS:
+            charges += _METERS[resource.type](Site(resource, tree, usage))
+        else:
+            unknown.setdefault(resource.type, []).append(resource.path)
+    return charges, free, unknown
+
+
+def _hours(count: int = 1) -> Quantity:
+    return Quantity(constant(HOURS_A_MONTH * count), (("hours a month", str(HOURS_A_MONTH)),))
+
+
+def _one() -> Quantity:
+    return Quantity(constant(1))
+
+
+# One function per metered type. The dimension names are those of the price book.
+
+
+def _meter_nat_gateway(site: Site) -> Iterator[Charge]:
+    yield site.charge("nat.hour", _hours(), BASELINE)
+    yield site.charge("nat.gb", site.assumed("data_gb"))
+
+
+def _meter_address(site: Site) -> Iterator[Charge]:
+    yield site.charge("ipv4.hour", _hours(), BASELINE, "billed whether it is used or not")
+
+
+def _meter_endpoint(site: Site) -> Iterator[Charge]:
+    if site.says("VpcEndpointType", default="Gateway") != "Gateway":
+        zones = site.property("SubnetIds")
+        count = len(zones) if isinstance(zones, list) else 1
+        yield site.charge("vpc.endpoint_hour", _hours(count), BASELINE)
+
+
+def _meter_bucket(site: Site) -> Iterator[Charge]:
+    cheaper = "all at the Standard price, though its rules move old outputs to cheaper classes"
+    note = cheaper if "Transitions" in str(site.property("LifecycleConfiguration")) else ""
+    yield site.charge("s3.storage", site.assumed("storage_gb"), USAGE, note)
+    yield site.charge("s3.put", site.assumed("put_requests"))
+    yield site.charge("s3.get", site.assumed("get_requests"))
+    yield site.charge("egress.gb", site.assumed("egress_gb"))
+
+
+def _meter_table(site: Site) -> Iterator[Charge]:
+    # CloudFormation creates a table in provisioned mode unless it is told otherwise.
+    if site.says("BillingMode", default="PROVISIONED") != "PAY_PER_REQUEST":
+        yield site.charge("dynamodb.provisioned", _hours(), BASELINE)
+        return
+    table_class = site.says("TableClass", default="STANDARD")
+    family = "dynamodb" if table_class == "STANDARD" else f"dynamodb.{table_class.lower()}"
+    writes, stored = site.assumed("write_units"), site.assumed("storage_gb")
+    yield site.charge(f"{family}.write", writes)
+    yield site.charge(f"{family}.read", site.assumed("read_units"))
+    yield site.charge(f"{family}.storage", stored)
+    indexes = site.property("GlobalSecondaryIndexes")
+    if indexes:
+        count = _count(indexes, "GlobalSecondaryIndexes")
+        note = "every write also writes, and every item is also stored in, each secondary index"
+        yield site.charge(f"{family}.write", writes * count, USAGE, note, "indexes")
+        yield site.charge(f"{family}.storage", stored * count, USAGE, note, "indexes")
+    if site.says("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") == "True":
+        # Continuous backups are billed by the size of the table, without its global indexes:
+        # https://aws.amazon.com/dynamodb/pricing/on-demand/
+        larger = site.usage.find(site.resource.path, site.resource.type, "pitr_gb")
+        backed_up = site.assumed("pitr_gb") if larger else stored
+        yield site.charge("dynamodb.pitr", backed_up, USAGE, "follows the size of the table")
+    if site.says("SSESpecification", "SSEEnabled") == "True":
+        yield site.charge(
+            "kms.request", site.assumed("kms_requests"), USAGE, "KMS encrypts the table"
+        )
+
+
+def _count(items: Any, name: str) -> Quantity:
+    if isinstance(items, Sequence) and not isinstance(items, str):
+        return Quantity(constant(len(items)), ((name, str(len(items))),))
+    return Quantity(None, ((name, str(items)),), f"{name} is known only to AWS")
+
+
+def _meter_function(site: Site) -> Iterator[Charge]:
+    requests = site.assumed("requests")
+    architectures = site.property("Architectures") or ["x86_64"]
+    chip = ".arm" if "arm64" in str(architectures) else ""
+    gigabytes = site.number("MemorySize", default="128") * (Decimal(1) / 1024)
+    seconds = site.assumed("milliseconds") * Decimal("0.001")
+    yield site.charge("lambda.request", requests)
+    yield site.charge(f"lambda.gb_second{chip}", requests * seconds * gigabytes)
+
+
+def _meter_api(site: Site) -> Iterator[Charge]:
+    protocol = site.says("ProtocolType", default="HTTP").lower()
+    # An HTTP API bills a request once for every 512 KB of it:
+    # https://aws.amazon.com/api-gateway/pricing/
+    size = site.assumed("request_kb")
+    if size.amount:
+        whole = [
+            _ceiling(kb / 512) for kb in (size.amount.min, size.amount.typical, size.amount.max)
+        ]
+        size = dataclasses.replace(size, amount=Range(*whole))
+    yield site.charge(f"api.{protocol}.request", site.assumed("requests") * size)
+
+
+def _ceiling(number: Decimal) -> Decimal:
+    return max(number.to_integral_value(ROUND_CEILING), Decimal(1))
+
+
+def _meter_user_pool(site: Site) -> Iterator[Charge]:
+    tier = site.says("UserPoolTier", default="ESSENTIALS").lower()
+    yield site.charge(f"cognito.{tier}", site.assumed("monthly_active_users"))
+
+
+def _meter_repository(site: Site) -> Iterator[Charge]:
+    yield site.charge("ecr.storage", site.assumed("storage_gb"))
+
+
+def _meter_log_group(site: Site) -> Iterator[Charge]:
+    log_class = site.says("LogGroupClass", default="STANDARD")
+    family = "logs" if log_class == "STANDARD" else f"logs.{log_class.lower()}"
+    ingested = site.assumed("ingest_gb")
+    yield site.charge(f"{family}.ingest", ingested)
+    # Twelve decimals of a month are a few microseconds; the fraction itself never ends.
+    months = (Decimal(1) / DAYS_A_MONTH).quantize(Decimal("1e-12"))
+    kept = site.number("RetentionInDays", default="365") * months
+    endless = (
+        "kept for ever, so it grows; counted as a year"
+        if site.property("RetentionInDays") is None
+        else ""
+    )
+    stored = ingested * kept * site.assumed("stored_share")
+    yield site.charge(f"{family}.storage", stored, USAGE, endless)
+
+
+def _meter_cluster(site: Site) -> Iterator[Charge]:
+    settings = site.property("ClusterSettings")
+    for setting in settings if isinstance(settings, list) else []:
+        named = isinstance(setting, Mapping) and setting.get("Name") == "containerInsights"
+        if named and setting.get("Value") != "disabled":
+            note = f"container insights are {setting.get('Value')}"
+            yield site.charge("metric.custom", site.assumed("insight_metrics"), USAGE, note)
+
+
+def _meter_task(site: Site) -> Iterator[Charge]:
+    hours = site.assumed("task_hours")
+    cpus = site.number("Cpu", default="256") * (Decimal(1) / 1024)
+    gigabytes = site.number("Memory", default="512") * (Decimal(1) / 1024)
+    chip = ".arm" if site.says("RuntimePlatform", "CpuArchitecture") == "ARM64" else ""
+    system = site.says("RuntimePlatform", "OperatingSystemFamily", default="LINUX")
+    chip = chip if system == "LINUX" else f".{system.lower()}"
+    spot = _spot_share(site)
+    shares = ((f"fargate{chip}", 1 - spot, USAGE), (f"fargate_spot{chip}", spot, USAGE))
+    for family, share, kind in (*shares, (f"fargate{chip}", spot, CEILING)):
+        if share:
+            note = "what these Spot hours cost on demand" if kind == CEILING else ""
+            yield site.charge(f"{family}.vcpu_hour", hours * cpus * share, kind, note)
+            yield site.charge(f"{family}.gb_hour", hours * gigabytes * share, kind, note)
+    if site.property("EphemeralStorage") is not None:
+        size = site.number("EphemeralStorage", "SizeInGiB", default="21")
+        yield site.charge("fargate.storage_gb_hour", hours * size)
+    parameters = site.tree.parameters.get(site.stack, {})
+    if parameters.get("AssignPublicIp") != "DISABLED":
+        note = "a running task in a public subnet has an address of its own"
+        yield site.charge("ipv4.hour", hours, USAGE, note)
+    yield from _meter_models(site)
+
+
+def _spot_share(site: Site) -> Decimal:
+    """Return the part of tasks that the stack's cluster starts on Spot, by its weights."""
+    weights: dict[str, Decimal] = {}
+    for cluster in site.neighbours("AWS::ECS::Cluster"):
+        strategy = cluster.property("DefaultCapacityProviderStrategy")
+        items = strategy if isinstance(strategy, list) else []
+        for item in (entry for entry in items if isinstance(entry, Mapping)):
+            provider = str(item.get("CapacityProvider"))
+            weights[provider] = weights.get(provider, Decimal(0)) + _weight(item.get("Weight"))
+    total = sum(weights.values(), Decimal(0))
+    return (
+        (weights.get("FARGATE_SPOT", Decimal(0)) / total).quantize(Decimal("1e-6"))
+        if total
+        else Decimal(0)
+    )
+
+
+def _weight(value: Any) -> Decimal:
+    # A weight that is not stated counts 0:
+    # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
+    return Decimal(str(value)) if str(value).isdecimal() else Decimal(0)
+
+
+def _meter_models(site: Site) -> Iterator[Charge]:
+    """Yield the tokens of every model that a task is told it may call."""
+    containers = site.property("ContainerDefinitions")
+    if _names_unknown_models(containers):
+        problem = "which models it calls is known only to AWS"
+        yield site.charge("bedrock", Quantity(None, (), problem))
+    for model, profile in called_models(containers):
+        for direction in ("input", "output"):
+            tokens = site.assumed(f"{direction}_tokens", model, ANY_MODEL)
+            dimension = f"bedrock.{model}.{profile}.{direction}"
+            yield site.charge(dimension, tokens)
+
+
+_MODEL_VARIABLES: Final = ("BEDROCK_MODEL_IDS", "BEDROCK_INFERENCE_PROFILE_IDS")
+
+
+def _model_variables(containers: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the environment variables of a task that list models."""
+    for container in containers if isinstance(containers, list) else []:
+        variables = container.get("Environment") if isinstance(container, Mapping) else None
+        for variable in variables if isinstance(variables, list) else []:
+            if isinstance(variable, Mapping) and variable.get("Name") in _MODEL_VARIABLES:
+                yield variable["Name"], variable.get("Value")
+
+
+def _names_unknown_models(containers: Any) -> bool:
+    return any(isinstance(value, Unknown) for _, value in _model_variables(containers))
+
+
+def called_models(containers: Any) -> list[tuple[str, str]]:
+    """Return (model, profile) of each model named in a task's environment.
+
+    The model is the id without version and date (`anthropic.claude-haiku-4-5`). The profile
+    is `global`, `geo` for a continental one, or `regional` for a model called directly. A
+    foundation model that is also reached through a profile is billed through the profile:
+    its own id is in the task's rights because a profile needs it.
+    """
+    listed: dict[str, list[str]] = {name: [] for name in _MODEL_VARIABLES}
+    for name, value in _model_variables(containers):
+        listed[name] += _listed(value)
+    direct, profiles = listed.values()
+    split = [profile.partition(".") for profile in profiles]
+    reached = {model for _, _, model in split}
+    found = [(model, "regional") for model in direct if model not in reached]
+    found += [(model, "global" if prefix == "global" else "geo") for prefix, _, model in split]
+    return sorted({(_without_version(model), profile) for model, profile in found})
+
+
+def _listed(value: Any) -> list[str]:
+    return (
+        [item.strip() for item in value.split(",") if item.strip()]
+        if isinstance(value, str)
+        else []
+    )
+
+
+def _without_version(model: str) -> str:
+    """Drop `-20251001`, `-v1` and `:0` from the end of a model id."""
+    name = model.partition(":")[0]
+    parts = name.split("-")
+    while len(parts) > 1 and (
+        _is_version(parts[-1]) or (len(parts[-1]) == 8 and parts[-1].isdigit())
+    ):
+        parts.pop()
+    return "-".join(parts)
+
+
+def _is_version(part: str) -> bool:
+    return part[:1] == "v" and part[1:].isdigit()
+
+
+def _meter_key(site: Site) -> Iterator[Charge]:
+    yield site.charge("kms.key", _one(), BASELINE)
+    yield site.charge("kms.request", site.assumed("requests"))
+
+
+def _meter_topic(site: Site) -> Iterator[Charge]:
+    yield site.charge("sns.request", site.assumed("requests"))
+
+
+def _meter_state_machine(site: Site) -> Iterator[Charge]:
+    kind = site.says("StateMachineType", default="STANDARD").lower()
+    family = "stepfunctions" if kind == "standard" else f"stepfunctions.{kind}"
+    yield site.charge(f"{family}.transition", site.assumed("transitions"))
+
+
+def _meter_alarm(site: Site) -> Iterator[Charge]:
+    yield site.charge("alarm", _one(), BASELINE)
+
+
+def _meter_app(site: Site) -> Iterator[Charge]:
+    yield site.charge("amplify.build_minute", site.assumed("build_minutes"))
+    yield site.charge("amplify.stored_gb", site.assumed("stored_gb"))
+    yield site.charge("amplify.served_gb", site.assumed("served_gb"))
+
+
+_METERS: Mapping[str, Callable[[Site], Iterator[Charge]]] = {
+    "AWS::Amplify::App": _meter_app,
+    "AWS::ApiGatewayV2::Api": _meter_api,
+    "AWS::CloudWatch::Alarm": _meter_alarm,
+    "AWS::Cognito::UserPool": _meter_user_pool,
+    "AWS::DynamoDB::Table": _meter_table,
+    "AWS::EC2::EIP": _meter_address,
+    "AWS::EC2::NatGateway": _meter_nat_gateway,
+    "AWS::EC2::VPCEndpoint": _meter_endpoint,
+    "AWS::ECR::Repository": _meter_repository,
+    "AWS::ECS::Cluster": _meter_cluster,
+    "AWS::ECS::TaskDefinition": _meter_task,
+    "AWS::KMS::Key": _meter_key,
+    "AWS::Lambda::Function": _meter_function,
+    "AWS::Logs::LogGroup": _meter_log_group,
+    "AWS::S3::Bucket": _meter_bucket,
+    "AWS::SNS::Topic": _meter_topic,
+    "AWS::StepFunctions::StateMachine": _meter_state_machine,
+}
+
+_IAM = "IAM is free of charge"
+_NETWORK = "the parts of a VPC are free; addresses, gateways and traffic are priced apart"
+_API = "part of an HTTP API, which is billed by the request"
+_COGNITO = "part of a user pool, which is billed by the active user"
+
+#: Types that cost nothing, each with the reason.
+FREE: Mapping[str, str] = {
+    "AWS::Amplify::Branch": "part of an Amplify app, which is billed by build, storage and traffic",
+    "AWS::ApiGatewayV2::Authorizer": _API,
+    "AWS::ApiGatewayV2::Integration": _API,
+    "AWS::ApiGatewayV2::Route": _API,
+    "AWS::ApiGatewayV2::Stage": _API,
+    "AWS::Budgets::Budget": "monitoring and alerts are free; only budget actions are billed",
+    "AWS::CloudFormation::Stack": "CloudFormation is free for AWS's own resource types",
+    "AWS::Cognito::UserPoolClient": _COGNITO,
+    "AWS::Cognito::UserPoolGroup": _COGNITO,
+    "AWS::Cognito::UserPoolUser": _COGNITO,
+    "AWS::Cognito::UserPoolUserToGroupAttachment": _COGNITO,
+    "AWS::EC2::InternetGateway": _NETWORK,
+    "AWS::EC2::Route": _NETWORK,
+    "AWS::EC2::RouteTable": _NETWORK,
+    "AWS::EC2::SecurityGroup": _NETWORK,
+    "AWS::EC2::Subnet": _NETWORK,
+    "AWS::EC2::SubnetRouteTableAssociation": _NETWORK,
+    "AWS::EC2::VPC": _NETWORK,
+    "AWS::EC2::VPCGatewayAttachment": _NETWORK,
+    "AWS::ECS::ClusterCapacityProviderAssociations": "a setting; tasks are billed by the second",
+    "AWS::IAM::ManagedPolicy": _IAM,
+    "AWS::IAM::Policy": _IAM,
+    "AWS::IAM::Role": _IAM,
+    "AWS::KMS::Alias": "a name of a key, which is billed itself",
+    "AWS::Lambda::Permission": "a right, which costs nothing",
+    "AWS::S3::BucketPolicy": "a right, which costs nothing",
+    "AWS::SNS::Subscription": "deliveries to Lambda are free; the first 1,000 e-mails a month too",
+    "AWS::SNS::TopicPolicy": "a right, which costs nothing",
+}

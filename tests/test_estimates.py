@@ -1,0 +1,288 @@
+"""An estimate reads the repository's files, says what it rests on, and compares."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.stub import Stubber
+
+from lib import deployed, estimates, jobs, prices, releases, stacks
+from lib.edge import Answer
+from lib.errors import InputError
+from lib.estimates import Estimated, Question
+from lib.jobs import Job
+from lib.operators import Level, Note, Progress
+from lib.polling import Clock
+from lib.prices import Status
+
+ROOT = Path(__file__).parent.parent
+TODAY = date(2026, 11, 22)
+QUESTION = Question(ROOT, TODAY)
+
+
+def prepare(environment: str = "production", region: str = "us-east-1", **values: str) -> Job:
+    job = jobs.prepare(ROOT, environment, region, None, flags="--env x")
+    return dataclasses.replace(job, values={**job.values, **values})
+
+
+@pytest.fixture(scope="module")
+def book() -> prices.Book:
+    return estimates.read_book(QUESTION)
+
+
+@pytest.fixture(scope="module")
+def made(book: prices.Book) -> Estimated:
+    return estimates.estimate(prepare(), QUESTION, book)
+
+
+def answer(items: Iterable[Estimated], **options: Any) -> tuple[Answer, list[Note]]:
+    notes: list[Note] = []
+
+    def report(progress: Progress) -> None:
+        assert isinstance(progress, Note)
+        notes.append(progress)
+
+    given = {"limit": None, "before": None, **options}
+    return estimates.answer(list(items), QUESTION, report=report, **given), notes
+
+
+def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimated) -> None:
+    text = answer([made])[0].text
+    for part in (
+        "plot-palette-production in us-east-1, a month of 730 hours, in USD",
+        "Usage  infrastructure/usage/production.json",
+        "Prices infrastructure/prices.json, oldest of 2026-06 (174 days ago)",
+        "DatabaseStack\n",
+        "Free tier",
+        "Baseline",
+        "dynamodb.write  [indexes]",
+        "fargate.vcpu_hour  [ceiling]",
+        "Assumptions (ranges, not statistics)",
+        "a sample of what a job has cost",
+        "Free of charge:",
+        "Not included:",
+        "The budget of this deployment alerts at $100.00 a month.",
+        "Nothing here costs money by merely existing",
+    ):
+        assert part in text, part
+
+
+def test_an_incomplete_estimate_reads_at_least_and_names_each_gap(book: prices.Book) -> None:
+    found = estimates.estimate(prepare(region="ap-southeast-1"), QUESTION, book)
+    text = answer([found])[0].text
+    assert "Total, at least" in text
+    assert "Not priced, so the total is a lower bound:" in text
+    assert "no price was found for dynamodb.write in ap-southeast-1" in text
+
+
+def test_the_environments_stand_side_by_side(book: prices.Book) -> None:
+    made = estimates.estimate_all(
+        QUESTION, prepare(region="ap-southeast-1"), every=True, compare=None
+    )
+    given, _ = answer(made)
+    assert [d["environment"] for d in given.document["environments"]] == [
+        "development",
+        "production",
+        "staging",
+    ]
+    assert "production (ap-southeast-1)" in given.text
+    assert "not priced" in given.text
+
+
+def test_all_environments_cannot_be_compared_with_one_release() -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        estimates.estimate_all(QUESTION, prepare(), every=True, compare="abc")
+
+
+def test_above_the_limit_the_exit_code_is_one_and_the_estimate_is_told_all_the_same(
+    made: Estimated,
+) -> None:
+    given, notes = answer([made], limit=Decimal("1"))
+    assert given.exit_code == 1
+    assert given.document["environment"] == "production"
+    assert notes[-1].level is Level.ERROR
+    assert "is above 1 USD" in notes[-1].text
+    assert answer([made], limit=Decimal("1000"))[0].exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1e9", "1.2.3", "٣", "NaN", "9" * 20])
+def test_a_limit_that_is_no_amount_is_an_input_error(text: str) -> None:
+    with pytest.raises(InputError, match="--max-monthly takes an amount"):
+        estimates.read_limit(text)
+
+
+def test_a_limit_is_read_exactly() -> None:
+    assert estimates.read_limit("12.50") == Decimal("12.50")
+    assert estimates.read_limit(None) is None
+
+
+def test_an_estimate_above_the_environments_own_budget_is_warned_of(book: prices.Book) -> None:
+    found = estimates.estimate(prepare(InitialBudgetLimit="5"), QUESTION, book)
+    _, notes = answer([found])
+    assert "exceeds the budget of $5.00 that production sets itself" in notes[0].text
+    assert notes[0].level is Level.WARNING
+
+
+def test_old_and_stale_prices_are_warned_of(book: prices.Book) -> None:
+    row = book.find("s3.storage", "us-east-1")
+    assert row is not None
+    stale = dataclasses.replace(row, status=Status.STALE, as_of="2025-01")
+    found = estimates.estimate(prepare(), QUESTION, book.replacing([stale]))
+    given, notes = answer([found])
+    assert [note.text.split(" ")[0] for note in notes] == ["The", "Stale"]
+    assert "s3.storage" in notes[1].text
+    assert "2025-01 stale" in given.text
+
+
+def test_the_usage_file_can_be_chosen(tmp_path: Path, book: prices.Book) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text((ROOT / "infrastructure" / "usage" / "development.json").read_text())
+    mine = estimates.estimate(prepare(), dataclasses.replace(QUESTION, usage=str(path)), book)
+    own = estimates.estimate(prepare(), QUESTION, book)
+    assert mine.estimate.monthly().typical < own.estimate.monthly().typical
+    assert mine.usage.file == str(path)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"{", b"[]", b'{"usage": {"A": {"b": 1}}}'])
+def test_a_usage_file_that_cannot_be_used_is_an_input_error_naming_it(
+    tmp_path: Path, book: prices.Book, content: bytes | None
+) -> None:
+    path = tmp_path / "mine.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"mine\.json"):
+        estimates.estimate(prepare(), dataclasses.replace(QUESTION, usage=str(path)), book)
+
+
+def test_values_that_could_not_be_deployed_are_not_priced(book: prices.Book) -> None:
+    with pytest.raises(InputError, match="LogRetentionDays"):
+        estimates.estimate(prepare(LogRetentionDays="2"), QUESTION, book)
+
+
+def test_the_chart_shows_the_services_of_every_environment(made: Estimated) -> None:
+    text = estimates.draw_chart([made])
+    assert "production, us-east-1" in text
+    assert ">DynamoDB</text>" in text
+
+
+# Comparison
+
+
+def access_to(**clients: Any) -> Any:
+    aws = SimpleNamespace(
+        client=clients.__getitem__, identity=lambda: SimpleNamespace(account="123456789012")
+    )
+    return SimpleNamespace(aws=aws)
+
+
+def test_a_release_is_compared_line_by_line(
+    made: Estimated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def find(_s3: Any, bucket: str, name: str, *, owner: str) -> str:
+        asked.extend((bucket, name, owner))
+        return "a manifest"
+
+    older = dict(made.job.templates)
+    database = older["database-stack.yaml"]
+    body = json.loads(json.dumps(database.body))
+    body["Resources"]["JobsTable"]["Properties"].pop("PointInTimeRecoverySpecification")
+    older["database-stack.yaml"] = dataclasses.replace(database, body=body)
+    monkeypatch.setattr(releases, "find", find)
+    monkeypatch.setattr(releases, "read_templates", lambda *_args, **_more: older)
+    before = estimates.compare(made, QUESTION, "0123456789ab", access_to(s3=None))
+    assert asked == ["plot-palette-cfn-123456789012-us-east-1", "0123456789ab", "123456789012"]
+    given, _ = answer([made], before=before)
+    (line,) = given.document["compared"]["lines"]
+    assert line["resource"] == "DatabaseStack/JobsTable"
+    assert line["dimension"] == "dynamodb.pitr"
+    assert line["reason"] == "this charge is new"
+    assert given.document["compared"]["change"] == 0.5
+    assert "+$0.50 a month" in given.text
+
+
+def test_a_release_that_is_not_published_is_an_input_error(
+    made: Estimated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "find", lambda *_args, **_more: None)
+    with pytest.raises(InputError, match="holds no release 'gone'"):
+        estimates.compare(made, QUESTION, "gone", access_to(s3=None))
+
+
+def test_the_deployed_stack_is_compared_with_its_own_parameters(
+    made: Estimated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = SimpleNamespace(
+        folder=made.job.templates, parameters={**made.job.values, "LogRetentionDays": "7"}
+    )
+    monkeypatch.setattr(stacks, "require", lambda *_args: None)
+    monkeypatch.setattr(deployed, "read", lambda *_args: live)
+    before = estimates.compare(made, QUESTION, "deployed", access_to(cloudformation=None))
+    given, _ = answer([made], before=before)
+    assert {line["reason"] for line in given.document["compared"]["lines"]} == {
+        "RetentionInDays: 7 → 30"
+    }
+
+
+def test_no_difference_says_so(made: Estimated) -> None:
+    given, _ = answer([made], before=made.estimate)
+    assert given.document["compared"]["lines"] == []
+    assert given.text.endswith("$0.00 a month ($28.09 before)")
+
+
+# Live prices and the book
+
+
+def test_live_prices_replace_the_books_row_by_row_and_gaps_are_reported(
+    made: Estimated, tmp_path: Path
+) -> None:
+    pricing = botocore.session.Session().create_client(
+        "pricing", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    notes: list[Any] = []
+    with Stubber(pricing) as stub:
+        stub.add_client_error("get_products", "AccessDeniedException", "no")
+        (again,) = estimates.with_live_prices(
+            [made],
+            dataclasses.replace(QUESTION, root=_link(tmp_path)),
+            pricing,
+            notes.append,
+            Clock(lambda: 0.0, lambda: datetime.now(UTC), lambda _: None),
+        )
+    assert again.estimate.monthly() == made.estimate.monthly()
+    assert [note.level for note in notes] == [Level.WARNING]
+    assert "Live prices: the book's are used, since AWS denies GetProducts" in notes[0].text
+
+
+def _link(folder: Path) -> Path:
+    (folder / "infrastructure").symlink_to(ROOT / "infrastructure")
+    return folder
+
+
+def test_a_refresh_takes_only_web_addresses() -> None:
+    with pytest.raises(InputError, match="takes an http or https address"):
+        estimates.refresh_book(QUESTION, lambda _: pytest.fail("opened"), "file:///etc", print)
+
+
+def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        estimates.write(tmp_path / "gone" / "chart.svg", "<svg/>")
+
+
+def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:
+    made = estimates.estimate_all(QUESTION, prepare("development"), every=True, compare=None)
+    shown = (ROOT / "docs" / "costs.md").read_text()
+    run = "\n".join(line.rstrip() for line in answer(made)[0].text.splitlines())
+    assert run in shown, "renew docs/costs.md with the output of: inv estimate --all"
+    chart = (ROOT / "docs" / "costs.svg").read_text()
+    assert chart == estimates.draw_chart(made), "run: inv estimate --all --svg docs/costs.svg"
