@@ -1,0 +1,142 @@
+"""Check the repository: `nox` runs lint, policy, tests, integration and coverage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "policy", "tests", "integration", "coverage"]
+
+#: A file's tests share an emulator, so they stay together.
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and templates, informational findings included."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("cfn-lint")
+
+
+@nox.session
+def policy(session: nox.Session) -> None:
+    """Scan the templates against checkov's policies, in its own environment."""
+    session.install("--require-hashes", "-r", "requirements-policy.txt")
+    session.run("checkov", "--config-file", ".checkov.yaml", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the unit tests; arguments go to pytest."""
+    install(session)
+    session.run(
+        "coverage", "run", "-m", "pytest", "-m", "not integration and not docs and not faults",
+        *IN_PARALLEL, *session.posargs,
+        env={"COVERAGE_FILE": ".coverage.tests"},
+    )  # fmt: skip
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Run the real tasks as subprocesses against the embedded emulator."""
+    install(session)
+    session.run(
+        "coverage", "run", "-m", "pytest", "-m", "integration", *IN_PARALLEL, *session.posargs,
+        env={"COVERAGE_FILE": ".coverage.integration"},
+    )  # fmt: skip
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Run every command of the guides on emulators; `-- --pictures` draws the terminals anew."""
+    # Not by default: a dozen deployments take minutes, and CI runs this in a job of its own.
+    install(session)
+    if "--pictures" in session.posargs:
+        session.run("python", "-m", "tests.docs.pictures")
+        return
+    session.run("inv", "docs", "--check")
+    session.run("pytest", "tests/docs", "-n", "auto", *session.posargs)
+
+
+@nox.session(default=False)
+def gameday(session: nox.Session) -> None:
+    """Play disaster recovery on the emulator; `-- FILE.json` also writes the timings."""
+    # Not by default: five deployments take minutes, and it writes docs/deployment/game-day.md.
+    install(session)
+    session.run("python", "-m", "tests.gameday.play", *session.posargs)
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Spoil every call of every task in every way, and write docs/reliability.md's table."""
+    # Not by default: it takes half an hour on two busy cores. Its short version is in integration.
+    install(session)
+    session.run("python", "-m", "tests.faults.report", "--clear")
+    session.run("pytest", "-m", "faults", "-n", "auto", *session.posargs, success_codes=[0, 1])
+    # Fails when anything was lost, and names it.
+    session.run("python", "-m", "tests.faults.report")
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Look the locked dependencies up among the published vulnerabilities."""
+    # Not by default: it asks the package index's advisory database, so its result changes
+    # with the day and not with the code.
+    session.install("pip-audit")
+    for lock in ("requirements.txt", "requirements-dev.txt", "requirements-policy.txt"):
+        session.run("pip-audit", "--strict", "--require-hashes", "--disable-pip", "-r", lock)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Add up what tests and integration covered, and hold it to the gate."""
+    install(session)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure the tasks beside their peers; `-- --rounds 1 --only start` for a part of it."""
+    # Not by default, nor in CI: it takes hours and wants a machine with nothing else to do.
+    install(session)
+    folder = Path(".cache", "bench", "peers").resolve()
+    for peer in ("awscli", "aws-sam-cli", "sceptre"):
+        # Each in its own environment, because each pins its own botocore.
+        place = folder / peer
+        session.run("python", "-m", "venv", "--clear", "--without-pip", str(place))
+        session.run(
+            "uv", "pip", "install", "--quiet", "--compile-bytecode",
+            "--python", str(place / "bin" / "python"), peer,
+        )  # fmt: skip
+    session.run("python", "-m", "bench", "--peers", str(folder), *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write the locked requirements anew from pyproject.toml."""
+    session.install("uv")
+    compile_lock = (
+        "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade",
+        "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11",
+        "--custom-compile-command", "nox -s lock",
+    )  # fmt: skip
+    session.run(*compile_lock, "pyproject.toml", "-o", "requirements.txt")
+    session.run(
+        *compile_lock, "--group", "dev", "-c", "requirements.txt", "pyproject.toml",
+        "-o", "requirements-dev.txt",
+    )  # fmt: skip
+    session.run(*compile_lock, "--group", "policy", "-o", "requirements-policy.txt")
+
+
+def install(session: nox.Session) -> None:
+    """Install what is locked for development."""
+    session.install("--require-hashes", "-r", "requirements-dev.txt")
