@@ -1,0 +1,176 @@
+"""The pipeline calls the tasks that people call, with the least rights and nothing unpinned."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from invoke.exceptions import ParseError
+from invoke.parser import Parser
+
+import tasks
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = {path.name: path for path in sorted((ROOT / ".github" / "workflows").iterdir())}
+#: The README's own set-up, without the task after it.
+SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt"
+PINNED = re.compile(r"\s*-? ?uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def read(name: str) -> dict[Any, Any]:
+    content: dict[Any, Any] = yaml.safe_load(WORKFLOWS[name].read_text())
+    return content
+
+
+JOBS = [
+    pytest.param(read(name), job, id=f"{name}-{key}")
+    for name in WORKFLOWS
+    for key, job in read(name)["jobs"].items()
+]
+COMMANDS = [
+    pytest.param(step["run"], id=f"{name}-{key}-{step['run'][:60]}")
+    for name in WORKFLOWS
+    for key, job in read(name)["jobs"].items()
+    for step in job["steps"]
+    if "run" in step and step["run"] != SET_UP
+]
+
+
+def accept(command: str) -> list[str]:
+    """Parse a command line as `inv` does and return the tasks that it runs."""
+    words = shlex.split(command)
+    parsed = Parser(contexts=tasks.ns.to_contexts()).parse_argv(words[1:])
+    return [str(context.name) for context in parsed if context.name]
+
+
+def test_there_are_the_two_workflows() -> None:
+    assert set(WORKFLOWS) == {"ci.yml", "deploy.yml"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_action_is_pinned_by_its_full_hash_with_the_version_beside_it(name: str) -> None:
+    lines = [line for line in WORKFLOWS[name].read_text().splitlines() if "uses:" in line]
+    assert lines
+    assert [line for line in lines if not PINNED.fullmatch(line)] == []
+
+
+def test_one_action_has_one_version_everywhere() -> None:
+    text = "".join(path.read_text() for path in WORKFLOWS.values())
+    pins = set(re.findall(r"uses: (\S+)@(\S+) # (\S+)", text))
+    assert len({action for action, _, _ in pins}) == len(pins)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_may_read_the_code_and_nothing_else(name: str) -> None:
+    assert read(name)["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize(("workflow", "job"), JOBS)
+def test_only_a_job_that_takes_a_role_gets_a_token_for_it(
+    workflow: dict[str, Any], job: dict[str, Any]
+) -> None:
+    takes_role = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
+    allowed = {"contents": "read", "id-token": "write"} if takes_role else None
+    assert job.get("permissions") == allowed
+    # The role's trust names the environment, so that without one it cannot be taken.
+    assert ("environment" in job) is takes_role
+
+
+@pytest.mark.parametrize(("workflow", "job"), JOBS)
+def test_no_job_leaves_the_token_of_the_checkout_behind_or_runs_for_ever(
+    workflow: dict[str, Any], job: dict[str, Any]
+) -> None:
+    [checkout] = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["persist-credentials"] is False
+    assert job["timeout-minutes"] <= 90
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_nothing_is_stored_but_the_role_s_name_and_the_region(name: str) -> None:
+    text = WORKFLOWS[name].read_text()
+    assert "secrets." not in text
+    assert "aws-access-key-id" not in text
+    assert set(re.findall(r"vars\.(\w+)", text)) <= {"AWS_ROLE_ARN", "AWS_REGION"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_nothing_that_a_stranger_writes_reaches_a_shell(name: str) -> None:
+    # Titles and branch names are somebody's text; as ${{ }} they would be part of the script.
+    for job in read(name)["jobs"].values():
+        assert all("${{" not in step.get("run", "") for step in job["steps"])
+    assert "pull_request_target" not in WORKFLOWS[name].read_text()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_nox_and_the_tasks_are_run(command: str) -> None:
+    assert re.match(r"\.venv/bin/(inv|nox)( |$)", command)
+    assert "\n" not in command.strip()
+    assert not re.search(r"[;&|<>`]", command)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "/inv " in str(c.values[0])])
+def test_the_tasks_accept_each_command_line(command: str) -> None:
+    assert accept(command)
+
+
+def test_a_flag_that_does_not_exist_would_be_noticed() -> None:
+    with pytest.raises(ParseError):
+        accept(".venv/bin/inv deploy --env staging --yes --no-such-flag")
+
+
+def test_ci_runs_the_oldest_and_the_newest_python() -> None:
+    declared = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert declared
+    matrix = read("ci.yml")["jobs"]["nox"]["strategy"]["matrix"]
+    assert matrix["python"] == [declared[1], "3.x"]
+
+
+# deploy.yml
+
+
+DEPLOY = read("deploy.yml")["jobs"]
+
+
+def runs(job: str) -> list[str]:
+    return [step["run"] for step in DEPLOY[job]["steps"] if step.get("run", SET_UP) != SET_UP]
+
+
+def test_a_pull_request_is_validated_previewed_and_priced_and_changes_nothing() -> None:
+    assert [accept(command)[0] for command in runs("preview")] == [
+        "validate-params",
+        "deploy",
+        "estimate",
+    ]
+    assert all(
+        "--preview" in command for command in runs("preview") if accept(command) == ["deploy"]
+    )
+    assert (
+        "github.event.pull_request.head.repo.full_name == github.repository"
+        in (DEPLOY["preview"]["if"])
+    )
+
+
+def test_production_waits_for_staging_and_each_runs_only_on_a_push_to_main() -> None:
+    # YAML reads a bare `on` as true.
+    assert read("deploy.yml")[True]["push"]["branches"] == ["main"]
+    assert "push" in DEPLOY["staging"]["if"]
+    assert DEPLOY["production"]["needs"] == "staging"
+    for name in ("staging", "production"):
+        assert DEPLOY[name]["environment"] == name
+        assert runs(name) == [f".venv/bin/inv deploy --env {name} --yes"]
+
+
+def test_two_deployments_of_one_environment_never_overlap_and_none_is_cut_off() -> None:
+    groups = {name: job["concurrency"]["group"] for name, job in DEPLOY.items()}
+    assert len(set(groups.values())) == len(groups)
+    assert groups["staging"] == "deploy-staging"
+    assert groups["production"] == "deploy-production"
+    assert not any(job["concurrency"]["cancel-in-progress"] for job in DEPLOY.values())
+
+
+def test_no_run_agrees_to_a_loss_of_data() -> None:
+    assert not any("--allow-data-loss" in command.values[0] for command in COMMANDS)
