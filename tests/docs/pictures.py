@@ -1,0 +1,80 @@
+"""Draw the pictures of the guides anew: `python -m tests.docs.pictures`.
+
+Each picture is a real run on a pseudo-terminal, in a clone with an emulator of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lib import local, pictures
+from tests.docs import guides
+
+IMAGES = guides.REPOSITORY / "docs" / "images"
+
+#: File, title, what to run before it unseen, the command, and how many lines to keep.
+RUNS = (
+    ("deploy", "A deployment on a terminal", "inv local.start", "inv deploy --local", (16, 18)),
+    (
+        "data-loss",
+        "An update that would replace a table is shown, and refused",
+        (
+            "sed -i '0,/BillingMode: PAY_PER_REQUEST/s//&\\n      TableName: jobs-by-hand/' "
+            "infrastructure/cloudformation/database-stack.yaml"
+        ),
+        "inv update --local --yes",
+        (24, 8),
+    ),
+)
+
+
+def main() -> None:
+    """Draw every picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone, state = Path(folder, "clone"), Path(folder, "state")
+        shutil.copytree(guides.REPOSITORY, clone, ignore=guides.LEFT_OUT)
+        try:
+            for name, title, before, command, keep in RUNS:
+                environment = guides.environment(Path(folder), state)
+                subprocess.run(["bash", "-c", before], cwd=clone, env=environment, check=True)
+                shown = capture(command, clone, environment).replace(str(clone), "~/plot-palette")
+                text = pictures.draw(title, f"$ {command}\n{shown}", keep=keep)
+                (IMAGES / f"{name}.svg").write_text(text)
+        finally:
+            local.stop(state)
+
+
+def capture(command: str, folder: Path, environment: dict[str, str]) -> str:
+    """Run a command on a pseudo-terminal and return everything it wrote."""
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux reports the closed terminal as an error
+            break
+        if not piece:
+            break
+        written += piece
+    running.wait()
+    os.close(ours)
+    return written.decode(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
