@@ -1,0 +1,231 @@
+"""The repository keeps its own rules: what lies where, who imports whom, what a line may say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.factories import REPOSITORY
+
+LIB = sorted((REPOSITORY / "lib").rglob("*.py"))
+PYTHON = [*LIB, REPOSITORY / "tasks.py", REPOSITORY / "noxfile.py"]
+#: Who alone may import what; the embedded emulator is a room of its own.
+SOLE_IMPORTERS = {
+    "boto3": {"lib/session.py"},
+    "invoke": {"tasks.py"},
+    "nox": {"noxfile.py"},
+    "tabulate": {"lib/console.py"},
+}
+FIXED_FILES = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "tasks.py"),
+    *("noxfile.py", ".editorconfig", ".gitignore", ".pre-commit-config.yaml", ".ci/run"),
+    *("requirements.txt", "requirements-dev.txt", "requirements-policy.txt"),
+    *("infrastructure/regions.json", "infrastructure/cloudformation/master-stack.yaml"),
+    *(f"infrastructure/parameters/{e}.json" for e in ("production", "staging", "development")),
+]
+#: A suppression, by the words that have to be followed by a reason.
+SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma:\s*no cover)\b.*")
+
+
+def tracked() -> list[Path]:
+    """Return the files that are, or are about to be, under version control."""
+    listing = subprocess.run(
+        ["git", "-C", REPOSITORY, "ls-files", "-co", "--exclude-standard", "-z"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    paths = (REPOSITORY / name for name in listing.split("\0") if name)
+    return sorted(path for path in paths if path.is_file() and path.suffix != ".png")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports while it runs, at any depth of its functions."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+# ── what lies where ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", FIXED_FILES)
+def test_a_file_that_people_look_for_is_there(name: str) -> None:
+    assert (REPOSITORY / name).is_file()
+
+
+def test_lib_is_under_version_control() -> None:
+    # Python's usual .gitignore has a line for lib/, which would lose all of it.
+    ignored = subprocess.run(
+        ["git", "-C", REPOSITORY, "check-ignore", *(name_of(path) for path in LIB)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert ignored == ""
+    lines = {line.strip(" /") for line in (REPOSITORY / ".gitignore").read_text().splitlines()}
+    assert "lib" not in lines
+
+
+def test_there_is_no_room_without_a_purpose() -> None:
+    assert not {path.stem for path in LIB} & {"utils", "util", "common", "helpers", "misc"}
+
+
+@pytest.mark.parametrize("path", LIB, ids=name_of)
+def test_a_room_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+# ── who imports whom ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("module", SOLE_IMPORTERS)
+def test_a_library_has_one_importer(module: str) -> None:
+    importers = {
+        name_of(path)
+        for path in PYTHON
+        if any(name.split(".")[0] == module for name in imports_of(path))
+    }
+    assert importers == SOLE_IMPORTERS[module]
+
+
+@pytest.mark.parametrize("path", LIB, ids=name_of)
+def test_lib_knows_nothing_of_the_tasks(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports_of(path)} & {"tasks", "noxfile", "tests"}
+
+
+def test_no_arrow_points_in_a_circle() -> None:
+    rooms = {f"lib.{path.stem}": path for path in LIB if path.parent.name == "lib"}
+    arrows = {room: set(imports_of(path)) & set(rooms) - {room} for room, path in rooms.items()}
+    while arrows:
+        free = {room for room, targets in arrows.items() if not targets & set(arrows)}
+        assert free, f"a circle among {sorted(arrows)}"
+        arrows = {room: targets for room, targets in arrows.items() if room not in free}
+
+
+#: What only a task, or the emulator's own process, may do.
+FORBIDDEN_CALLS = {"print", "input", "exit", "quit", "breakpoint", "sys.exit", "os.getenv"}
+FORBIDDEN_NAMES = {"os.environ", "os.environb"}
+
+
+@pytest.mark.parametrize("path", [p for p in LIB if p.parent.name != "emulator"], ids=name_of)
+def test_lib_neither_prints_nor_asks_nor_exits_nor_reads_the_environment(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    assert not calls & FORBIDDEN_CALLS
+    assert not names & FORBIDDEN_NAMES
+
+
+def test_listing_the_tasks_loads_nothing_slow() -> None:
+    # What Invoke itself loads is not ours to change.
+    code = (
+        "import sys\n"
+        "from invoke.program import Program\n"
+        "own = set(sys.modules)\n"
+        "import tasks\n"
+        "Program(namespace=tasks.ns).run('inv --list', exit=False)\n"
+        "print('LOADED', *sorted({name.split('.')[0] for name in set(sys.modules) - own}))\n"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    tasks_listed, loaded = listed.split("LOADED", 1)
+    assert "validate-params" in tasks_listed
+    slow = {"boto3", "botocore", "yaml", "cfnlint", "tabulate", "ministack", "moto"}
+    assert sorted(slow & set(loaded.split())) == []
+
+
+# ── what a line may say ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["", "-dev", "-policy"])
+def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
+    text = (REPOSITORY / f"requirements{name}.txt").read_text().replace("\\\n", " ")
+    entries = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
+    assert entries
+    for entry in entries:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_no_file_names_a_registry_or_a_place_on_one_machine() -> None:
+    # Put together here, so that this file does not name them either.
+    words = ["index" + "-url", "extra-" + "index", "pypi" + ".org", "python" + "hosted.org"]
+    words += ["/home/" + "[a-z]", "/Users/" + "[A-Za-z]", "/root" + "/", "/work" + "/"]
+    pattern = re.compile("|".join(words))
+    found = {
+        f"{name_of(path)}: {line.strip()[:80]}"
+        for path in tracked()
+        for line in path.read_text(errors="replace").splitlines()
+        if pattern.search(line) and "--no-emit-" not in line
+    }
+    assert not found
+
+
+def reasonless(path: Path) -> Iterator[str]:
+    """Yield the suppressions of a file that nobody gives a reason for."""
+    lines = path.read_text(errors="replace").splitlines()
+    for number, line in enumerate(lines):
+        place = f"{name_of(path)}:{number + 1}: {line.strip()}"
+        if path.suffix in (".yaml", ".yml"):
+            if re.search(r"checkov:skip=[A-Z0-9_]+\s*:?\s*$", line):
+                yield place
+            continue
+        match = SUPPRESSION.search(line)
+        # The reason stands in brackets, after a dash or in a comment of its own.
+        if match and not re.search(r"(?:\(| - |  # )\S+ \S+", match[0]):
+            yield place
+
+
+def test_every_suppression_has_a_reason_beside_it() -> None:
+    # mypy reads no tests, and this file is about suppressions.
+    templates = [path for path in tracked() if path.suffix in (".yaml", ".yml")]
+    assert [place for path in [*PYTHON, *templates] for place in reasonless(path)] == []
+
+
+def test_every_link_in_the_documentation_leads_to_a_file() -> None:
+    broken = []
+    for path in tracked():
+        if path.suffix != ".md":
+            continue
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if re.match(r"[a-z]+:", target) or target.startswith("#"):
+                continue
+            if not (path.parent / target.split("#")[0]).exists():
+                broken.append(f"{name_of(path)}: {target}")
+    assert not broken
+
+
+def test_the_quick_start_is_two_commands_of_one_line_each() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    section = readme.split("\n## Quick start\n", 1)[1].split("\n## ", 1)[0]
+    # Whatever else is fenced there shows output, not a command.
+    blocks = re.findall(
+        r"^```(?:sh|bash|shell|console)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) == 2
+    assert all(len(block.strip().splitlines()) == 1 for block in blocks)
