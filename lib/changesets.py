@@ -24,6 +24,8 @@ from lib.session import error_code, error_message
 from lib.templates import STACK_TYPE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.polling import Clock
@@ -150,6 +152,15 @@ def _nested_culprit(reason: str) -> str:
     """
     match = _NESTED_FAILURE.search(reason)
     return match[1] if match else ""
+
+
+def name_for(now: datetime, release: str, token: str) -> str:
+    """Return a change set's name, which tells people when it was made and of which release.
+
+    It ends with a part of the request's token: two operators, or one who is fast, may well
+    make change sets of one release in the same second.
+    """
+    return f"update-{now:%Y%m%d-%H%M%S}-{release}-{token[-6:]}"
 
 
 def create(

@@ -281,8 +281,8 @@ class Run:
 
     def _propose(self, kind: str) -> tuple[str, str]:
         """Ask CloudFormation for a change set; return its ARN and the stack's."""
-        stamp = self.access.clock.now().strftime("%Y%m%d-%H%M%S")
-        name, token = f"update-{stamp}-{self.release.name}", watching.new_token()
+        token = watching.new_token()
+        name = changesets.name_for(self.access.clock.now(), self.release.name, token)
         try:
             return self._ask_for_change_set(kind, name, token)
         except BaseException:

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-n
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from lib import changesets
+from lib import changesets, watching
 from lib.changesets import ChangeSet, ChangeSetStale
 from lib.errors import OperationFailed, Refused
 from lib.polling import Clock
@@ -147,6 +148,16 @@ def waited(aws: Aws, clock: Clock, kind: str = "UPDATE") -> ChangeSet:
 
 
 # Creating
+
+
+def test_two_change_sets_of_one_release_in_one_second_have_different_names() -> None:
+    now = datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC)
+    tokens = [watching.new_token() for _ in range(2)]
+    first, second = (changesets.name_for(now, "20f8960ff7bb", token) for token in tokens)
+    assert first != second
+    assert first.startswith("update-20261122-093005-20f8960ff7bb-")
+    # What CloudFormation takes for a name.
+    assert re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", first)
 
 
 def test_creating_asks_for_the_whole_tree_and_returns_both_arns(aws: Aws) -> None:
