@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,13 +20,20 @@ from lib.polling import Clock
 _NAP = 0.25
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Question:
-    """What a thread asks, as `Operator.confirm` does; it waits until `answer` is set."""
+    """What a thread asks, as `Operator.confirm` does, and waits for in `answers`.
+
+    A queue, because putting something into it is one step that Ctrl-C cannot halve: a
+    Future's waiter sleeps forever when its answer is set but the wake-up is interrupted.
+    Whoever answers is the person's thread, which may be interrupted before it has noted that
+    it did, and then answers again; only the first counts.
+    """
 
     text: str
     word: str
-    answer: Future[bool] = field(default_factory=Future)
+    answers: queue.SimpleQueue[bool | BaseException] = field(default_factory=queue.SimpleQueue)
+    is_answered: bool = False
 
     @property
     def is_ordinary(self) -> bool:
@@ -68,7 +74,10 @@ class Crew:
             self.questions[name] = question
             self._mail.put((name, None))
             self._stop_here(name)
-            return question.answer.result()
+            said = question.answers.get()
+            if isinstance(said, BaseException):
+                raise said
+            return said
 
         return Operator(
             report=lambda progress: self._mail.put((name, progress)),
@@ -137,17 +146,15 @@ class Crew:
     def open_question(self, name: str) -> Question | None:
         """Return the question that a thread waits for the answer to."""
         question = self.questions.get(name)
-        return None if question is None or question.answer.done() else question
+        return None if question is None or question.is_answered else question
 
     def answer(self, name: str, said: bool | BaseException) -> None:
         """Answer a thread's question, or make it raise an error where it asked."""
         question = self.open_question(name)
         if question is None:
             return
-        if isinstance(said, BaseException):
-            question.answer.set_exception(said)
-        else:
-            question.answer.set_result(said)
+        question.answers.put(said)
+        question.is_answered = True
 
     def leave(self) -> None:
         """Make every thread stop waiting, as Ctrl-C would; AWS goes on with what it does."""
