@@ -48,15 +48,16 @@ _SETTINGS = ("AWS_", "PLOT_PALETTE_", "PYTEST_", "NO_COLOR", "CI", "TERM")
 _PUBLISHED = re.compile(r"templates/([0-9a-f]{12})/([a-z]+)-stack\.yaml")
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until a condition holds and return what it returned."""
+def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> Any:
+    """Poll until a condition holds and return what it returned; `what` says what did not come."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
         time.sleep(0.02)
-    pytest.fail(f"{what} did not happen within {PATIENCE:.0f} s")
+    missing = what if isinstance(what, str) else what()
+    pytest.fail(f"{missing} did not happen within {PATIENCE:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,17 @@ class Cloud:
         return {entry["Key"] for page in found for entry in page.get("Contents", [])}
 
 
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does that runs the tests in the background: it switches Ctrl-C off."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _own_a_terminal() -> None:
+    """Make standard input the session's terminal: only such a one turns Ctrl-C into a signal."""
+    _heed_ctrl_c()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @dataclass
 class Operator:
     """Somebody with a clone, a shell and an emulator."""
@@ -325,8 +337,7 @@ class Operator:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A shell that runs the tests in the background may have switched Ctrl-C off.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  # no threads here
         )
 
     def run(self, *arguments: str, code: int = 0, **settings: str) -> Result:
@@ -382,14 +393,15 @@ class Terminal:
             stdout=side,
             stderr=side,
             start_new_session=True,
-            # Only a terminal that controls the session turns Ctrl-C into a signal.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_own_a_terminal,  # noqa: PLW1509  # no threads here
         )
         os.close(side)
 
     def expect(self, text: str) -> None:
         """Wait until a text is shown, after whatever was waited for before."""
-        until(lambda: self._find(text), f"{text!r} on the terminal, which shows {self.shown!r},")
+        until(
+            lambda: self._find(text), lambda: f"{text!r} on the terminal, which shows {self.shown}"
+        )
 
     def _find(self, text: str) -> bool:
         self._read()

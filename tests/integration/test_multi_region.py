@@ -86,6 +86,8 @@ def actions(document: Any) -> dict[str, str]:
 def test_four_regions_come_up_from_one_command_each_with_its_own_values(
     operator: Operator,
 ) -> None:
+    # No other test may have had it linted before.
+    operator.clone.edit("master", ("A small application", "A small application for four"))
     document, shown = deploy(operator, "four", "--log-folder", "logs")
     assert actions(document) == dict.fromkeys(REGIONS, "created")
     assert document["failed"] == []
