@@ -18,6 +18,10 @@ UNIT = ("-m", "not integration and not docs and not faults", "-n", "auto", "--di
 #: One more worker than there are cores, because these tests often wait for an emulator.
 WHOLE = ("-m", "integration", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
 
+#: Where the shell forbids bytecode, as in many containers, every emulator and every task
+#: that a test starts would compile boto3 and the emulator anew.
+COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -40,14 +44,14 @@ def policy(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the unit tests; arguments go to pytest."""
     install(session)
-    session.run("pytest", *UNIT, *session.posargs)
+    session.run("pytest", *UNIT, *session.posargs, env=COMPILED_ONCE)
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
     """Run the real tasks as subprocesses against the embedded emulator."""
     install(session)
-    session.run("pytest", *WHOLE, *session.posargs)
+    session.run("pytest", *WHOLE, *session.posargs, env=COMPILED_ONCE)
 
 
 @nox.session(default=False)
@@ -59,7 +63,7 @@ def docs(session: nox.Session) -> None:
         session.run("python", "-m", "tests.docs.pictures")
         return
     session.run("inv", "docs", "--check")
-    session.run("pytest", "tests/docs", "-n", "auto", *session.posargs)
+    session.run("pytest", "tests/docs", "-n", "auto", *session.posargs, env=COMPILED_ONCE)
 
 
 @nox.session(default=False)
@@ -76,7 +80,10 @@ def faults(session: nox.Session) -> None:
     # Not by default: it takes half an hour on two busy cores. Its short version is in integration.
     install(session)
     session.run("python", "-m", "tests.faults.report", "--clear")
-    session.run("pytest", "-m", "faults", "-n", "auto", *session.posargs, success_codes=[0, 1])
+    session.run(
+        "pytest", "-m", "faults", "-n", "auto", *session.posargs,
+        env=COMPILED_ONCE, success_codes=[0, 1],
+    )  # fmt: skip
     # Fails when anything was lost, and names it.
     session.run("python", "-m", "tests.faults.report")
 
@@ -98,7 +105,7 @@ def coverage(session: nox.Session) -> None:
     install(session)
     session.run("coverage", "erase")
     for chosen in (UNIT, WHOLE):
-        session.run("coverage", "run", "-m", "pytest", *chosen)
+        session.run("coverage", "run", "-m", "pytest", *chosen, env=COMPILED_ONCE)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 
