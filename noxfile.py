@@ -1,4 +1,4 @@
-"""Check the repository: `nox` runs lint, policy, tests and integration."""
+"""Check the repository: `nox` runs lint, policy, tests, integration and coverage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "policy", "tests", "integration"]
+nox.options.sessions = ["lint", "policy", "tests", "integration", "coverage"]
 
-#: Which tests are whose. A file's tests share an emulator, so they stay together.
-UNIT = ("-m", "not integration and not docs and not faults", "-n", "auto", "--dist", "loadfile")
-#: One more worker than there are cores, because these tests often wait for an emulator.
-WHOLE = ("-m", "integration", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
+#: One more worker than there are cores, because many tests wait for an emulator. A file's
+#: tests share one, so they stay together.
+IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
 
 #: Where the shell forbids bytecode, as in many containers, every emulator and every task
 #: that a test starts would compile boto3 and the emulator anew.
@@ -44,14 +43,21 @@ def policy(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the unit tests; arguments go to pytest."""
     install(session)
-    session.run("pytest", *UNIT, *session.posargs, env=COMPILED_ONCE)
+    session.run(
+        "coverage", "run", "-m", "pytest", "-m", "not integration and not docs and not faults",
+        *IN_PARALLEL, *session.posargs,
+        env={"COVERAGE_FILE": ".coverage.tests", **COMPILED_ONCE},
+    )  # fmt: skip
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
     """Run the real tasks as subprocesses against the embedded emulator."""
     install(session)
-    session.run("pytest", *WHOLE, *session.posargs, env=COMPILED_ONCE)
+    session.run(
+        "coverage", "run", "-m", "pytest", "-m", "integration", *IN_PARALLEL, *session.posargs,
+        env={"COVERAGE_FILE": ".coverage.integration", **COMPILED_ONCE},
+    )  # fmt: skip
 
 
 @nox.session(default=False)
@@ -98,14 +104,10 @@ def audit(session: nox.Session) -> None:
         session.run("pip-audit", "--strict", "--require-hashes", "--disable-pip", "-r", lock)
 
 
-@nox.session(default=False)
+@nox.session
 def coverage(session: nox.Session) -> None:
-    """Run tests and integration once more, and hold what they covered to the gate."""
-    # Not by default: looking on makes the tests take half as long again. CI has a job for it.
+    """Add up what tests and integration covered, and hold it to the gate."""
     install(session)
-    session.run("coverage", "erase")
-    for chosen in (UNIT, WHOLE):
-        session.run("coverage", "run", "-m", "pytest", *chosen, env=COMPILED_ONCE)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 

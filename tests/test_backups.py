@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -570,19 +570,26 @@ def test_interrupting_a_wait_names_what_dynamodb_goes_on_with(
     assert error.value.exit_code == 130
 
 
-def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Press Ctrl-C, which a shell that runs the tests in the background has switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_interrupting_calls_under_way_does_not_wait_for_one_that_hangs(
-    dynamodb: Any, passing: FakeTime, monkeypatch: pytest.MonkeyPatch
+    dynamodb: Any,
+    passing: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    ctrl_c: Callable[[], None],
 ) -> None:
     release = threading.Event()
     daemons: list[bool] = []
 
     def hang(**_: Any) -> None:
         daemons.append(threading.current_thread().daemon)
-        press_ctrl_c()
+        ctrl_c()
         release.wait(60)
 
     monkeypatch.setattr(backups, "GRACE", 0.05)
@@ -596,10 +603,14 @@ def test_interrupting_calls_under_way_does_not_wait_for_one_that_hangs(
 
 
 def test_interrupting_calls_under_way_names_what_they_started_and_starts_no_more(
-    dynamodb: Any, wire: Wire, passing: FakeTime, monkeypatch: pytest.MonkeyPatch
+    dynamodb: Any,
+    wire: Wire,
+    passing: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    ctrl_c: Callable[[], None],
 ) -> None:
     tables = [create_table(dynamodb, f"table-{number}") for number in range(20)]
-    under_way = threading.Barrier(backups.PARALLEL_CALLS, action=press_ctrl_c)
+    under_way = threading.Barrier(backups.PARALLEL_CALLS, action=ctrl_c)
     slowest = threading.Lock()
 
     def begin_together(**_: Any) -> None:

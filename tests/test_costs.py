@@ -23,6 +23,7 @@ from lib.metering import BASELINE, CEILING, FREE, USAGE
 from lib.prices import Book, Dimension, FreeTier, Price, Tier
 from lib.resolution import Tree
 from lib.usage import Range, Usage
+from tests.shapes import tried
 
 ROOT = Path(__file__).parent.parent
 INFRASTRUCTURE = ROOT / "infrastructure"
@@ -312,6 +313,7 @@ PROPERTIES = st.dictionaries(
 )  # fmt: skip
 
 
+@tried
 @given(st.sampled_from([*sorted(metering._METERS), "AWS::Budgets::Budget"]), PROPERTIES)
 def test_whatever_a_property_holds_it_is_priced_or_named(kind: str, properties: Any) -> None:
     body = {

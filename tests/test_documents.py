@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lib import documents, prices, usage
 from lib.errors import InputError
+from tests.shapes import tried
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@tried
 @given(JSON)
 def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
     text = json.dumps(value)
