@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -49,9 +50,20 @@ def name_of(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports while it runs, at any depth of its functions."""
-    tree = ast.parse(path.read_text())
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    """Return a file's syntax tree."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Return every module that a file imports while it runs, at any depth of its functions."""
+    return frozenset(_find_imports(parse(path)))
+
+
+def _find_imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules that a syntax tree imports, but for those that only types need."""
     for_types = {
         child
         for node in ast.walk(tree)
@@ -95,7 +107,7 @@ def test_there_is_no_room_without_a_purpose() -> None:
 
 @pytest.mark.parametrize("path", LIB, ids=name_of)
 def test_a_room_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(parse(path))
 
 
 # ── who imports whom ────────────────────────────────────────────────────────────────────────
@@ -118,7 +130,7 @@ def test_lib_knows_nothing_of_the_tasks(path: Path) -> None:
 
 def test_no_arrow_points_in_a_circle() -> None:
     rooms = {f"lib.{path.stem}": path for path in LIB if path.parent.name == "lib"}
-    arrows = {room: set(imports_of(path)) & set(rooms) - {room} for room, path in rooms.items()}
+    arrows = {room: imports_of(path) & set(rooms) - {room} for room, path in rooms.items()}
     while arrows:
         free = {room for room, targets in arrows.items() if not targets & set(arrows)}
         assert free, f"a circle among {sorted(arrows)}"
@@ -132,7 +144,7 @@ FORBIDDEN_NAMES = {"os.environ", "os.environb"}
 
 @pytest.mark.parametrize("path", [p for p in LIB if p.parent.name != "emulator"], ids=name_of)
 def test_lib_neither_prints_nor_asks_nor_exits_nor_reads_the_environment(path: Path) -> None:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(parse(path)))
     calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
     names = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     assert not calls & FORBIDDEN_CALLS

@@ -46,8 +46,8 @@ def copy(tmp_path: Path) -> Path:
     clone = tmp_path / "clone"
     clone.mkdir()
     shutil.copy(ROOT / "tasks.py", clone)
-    for name in ("lib", "infrastructure"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "infrastructure", clone / "infrastructure")
+    (clone / "lib").symlink_to(ROOT / "lib")
     return clone
 
 
