@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -16,6 +19,9 @@ nox.options.sessions = ["lint", "policy", "tests", "integration", "coverage"]
 #: One more worker than there are cores, because many tests wait for an emulator. A file's
 #: tests share one, so they stay together.
 IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
+
+#: What is neither run elsewhere nor by name only.
+UNIT = "not integration and not docs and not faults and not corpus"
 
 #: Where the shell forbids bytecode, as in many containers, every emulator and every task
 #: that a test starts would compile boto3 and the emulator anew.
@@ -44,7 +50,7 @@ def tests(session: nox.Session) -> None:
     """Run the unit tests; arguments go to pytest."""
     install(session)
     session.run(
-        "coverage", "run", "-m", "pytest", "-m", "not integration and not docs and not faults",
+        "coverage", "run", "-m", "pytest", "-m", UNIT,
         *IN_PARALLEL, *session.posargs,
         env={"COVERAGE_FILE": ".coverage.tests", **COMPILED_ONCE},
     )  # fmt: skip
@@ -92,6 +98,27 @@ def faults(session: nox.Session) -> None:
     )  # fmt: skip
     # Fails when anything was lost, and names it.
     session.run("python", "-m", "tests.faults.report")
+
+
+@nox.session(default=False)
+def corpus(session: nox.Session) -> None:
+    """Put strangers' templates, AWS's samples among them, through all that reads templates."""
+    # Not by default: it fetches cfn-lint's source distribution, whose fixtures they are.
+    install(session)
+    locked = re.search(r"^cfn-lint==(\S+)", Path("requirements-dev.txt").read_text(), re.MULTILINE)
+    if locked is None:
+        session.error("requirements-dev.txt locks no cfn-lint")
+    folder = Path(".cache", "corpus")
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run(
+        # nox's own Python, because uv downloads nothing without installing it.
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+        "--no-binary", "cfn-lint", "--dest", str(folder), f"cfn-lint=={locked[1]}",
+        external=True,
+    )  # fmt: skip
+    (archive,) = folder.glob("*.tar.gz")
+    session.run("python", "-m", "tarfile", "--extract", str(archive), str(folder))
+    session.run("pytest", "-m", "corpus", "tests/corpus", *session.posargs)
 
 
 @nox.session(default=False)

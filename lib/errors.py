@@ -2,9 +2,7 @@
 
     DeploymentError
     ├── OperationFailed      1   AWS was asked and the operation failed
-    │   ├── StackFailed          a stack ended in a failed or rolled-back state
-    │   ├── BackupFailed         a table could not be backed up or restored
-    │   └── LimitExceeded        a figure passed the limit that the operator set
+    │   └── BackupFailed         a table could not be backed up or restored
     ├── InputError           2   nothing was touched
     │   ├── ParameterError       a parameter file does not fit the template
     │   └── TemplateError        a template or the contract between two is broken
@@ -35,12 +33,10 @@ __all__ = [
     "EmulatorError",
     "InputError",
     "Interrupted",
-    "LimitExceeded",
     "NotOurs",
     "OperationFailed",
     "ParameterError",
     "Refused",
-    "StackFailed",
     "StateForbids",
     "TemplateError",
 ]
@@ -78,16 +74,8 @@ class OperationFailed(DeploymentError):
     exit_code = 1
 
 
-class StackFailed(OperationFailed):
-    """A stack ended in a failed or rolled-back state."""
-
-
 class BackupFailed(OperationFailed):
     """A table could not be backed up, or a backup could not be restored."""
-
-
-class LimitExceeded(OperationFailed):
-    """A figure passed the limit that the operator set."""
 
 
 class InputError(DeploymentError):

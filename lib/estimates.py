@@ -30,7 +30,7 @@ from lib import (
 from lib.console import draw_table
 from lib.costs import Difference, Estimate, Line
 from lib.edge import Answer
-from lib.errors import AwsUnavailable, InputError, LimitExceeded
+from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.metering import BASELINE, CEILING, USAGE
 from lib.offers import Kept
 from lib.operators import Level, Note, Progress
@@ -243,7 +243,7 @@ def answer(
     over = [item.estimate for item in made if _exceeds(item.estimate, limit)]
     for found in over:
         report(Note(f"{_total(found)} for {found.environment} is above {limit} USD.", Level.ERROR))
-    return Answer(document, text, LimitExceeded.exit_code if over else 0)
+    return Answer(document, text, OperationFailed.exit_code if over else 0)
 
 
 def _exceeds(found: Estimate, limit: Decimal | None) -> bool:

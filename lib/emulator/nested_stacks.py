@@ -262,6 +262,13 @@ def _create(logical_id: str, props: Json, parent_name: str) -> Resolved:
     stack.update(
         _template=template, _resolved_params=values, DisableRollback=options.disable_rollback
     )
+    _deploy(stack, template, values)
+    return _outcome(stack, "created", before)
+
+
+def _deploy(stack: Json, template: Json, values: Json, **update: Any) -> None:
+    """Bring a nested stack to its template, with the options of the operation on its root."""
+    options = _options.get()
     _run(
         stacks._deploy_stack_async(
             stack["StackName"],
@@ -271,9 +278,9 @@ def _create(logical_id: str, props: Json, parent_name: str) -> Resolved:
             options.disable_rollback,
             stack["Tags"],
             retain_except_on_create=options.retain_except_on_create,
+            **update,
         )
     )
-    return _outcome(stack, "created", before)
 
 
 _SNAPSHOT = (
@@ -303,19 +310,7 @@ def _update(physical_id: str, old_props: Json, new_props: Json, parent_name: str
     options = _options.get()
     queue: list[Callable[[], None]] = []
     with _setting(_cleanup, queue):
-        _run(
-            stacks._deploy_stack_async(
-                stack["StackName"],
-                stack["StackId"],
-                template,
-                values,
-                options.disable_rollback,
-                stack["Tags"],
-                is_update=True,
-                previous_stack=previous,
-                retain_except_on_create=options.retain_except_on_create,
-            )
-        )
+        _deploy(stack, template, values, is_update=True, previous_stack=previous)
     if stack["StackStatus"] == "UPDATE_COMPLETE":
         stack["_undo"] = stacks._failed_operation(
             True,
