@@ -1066,6 +1066,24 @@ def test_canary_updates_touch_only_what_changed(upstream: Cloud) -> None:
     still_defective("A UPDATE_COMPLETE" in upstream.trail("app"), "updates_touch_only_what_changed")
 
 
+def restore_a_table(cloud: Cloud) -> Json:
+    """Restore a table from a backup and return what is told of it and of the backup."""
+    cloud.create("app", {"Resources": {"Jobs": table(TableName="jobs")}})
+    backup = cloud.dynamodb.create_backup(TableName="jobs", BackupName="before")["BackupDetails"]
+    cloud.dynamodb.restore_table_from_backup(TargetTableName="copy", BackupArn=backup["BackupArn"])
+    described: Json = cloud.dynamodb.describe_table(TableName="copy")["Table"]
+    return {"told": described.get("RestoreSummary", {}), "backup": backup["BackupArn"]}
+
+
+def test_a_restored_table_tells_from_which_backup(cloud: Cloud) -> None:
+    restored = restore_a_table(cloud)
+    assert restored["told"]["SourceBackupArn"] == restored["backup"]
+
+
+def test_canary_restored_tables_say_so(upstream: Cloud) -> None:
+    still_defective(restore_a_table(upstream)["told"] == {}, "restored_tables_say_so")
+
+
 def test_canary_tables_keep_their_data(upstream: Cloud) -> None:
     named = {"Resources": {"Jobs": table(TableName="jobs", DeletionProtectionEnabled=True)}}
     upstream.create("one", named)

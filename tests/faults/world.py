@@ -57,24 +57,6 @@ def remember(app: server.Application, states: States) -> server.Application:
     return answer
 
 
-def restored_tables_say_so() -> None:
-    """Have DescribeTable tell of the restore that made a table.
-
-    Upstream tells it in the answer to the restore alone. AWS: API_TableDescription,
-    RestoreSummary; by it the tool knows a table that its own lost request made.
-    """
-    from ministack.services import dynamodb
-
-    upstream = dynamodb._table_description
-
-    def describe(name: str) -> dict[str, Any]:
-        told: dict[str, Any] = upstream(name)
-        summary = dynamodb._tables[name].get("RestoreSummary")
-        return {**told, "RestoreSummary": summary} if summary else told
-
-    dynamodb._table_description = describe
-
-
 async def serve(port: int) -> None:
     """Serve until SIGTERM."""
     from hypercorn.asyncio import serve as listen
@@ -102,7 +84,6 @@ def main() -> None:
     from lib.emulator import amendments
 
     amendments.apply(endpoint=server.endpoint(port), delay=0.0)
-    restored_tables_say_so()
     asyncio.run(serve(port))
 
 
