@@ -356,6 +356,11 @@ def _choose_moment(dynamodb: DynamoDBClient, table: str, moment: datetime, clock
     return Source(table=table, point_in_time=moment)
 
 
+def _show(moment: datetime) -> str:
+    """Return a moment as `--point-in-time` takes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _require_within(window: Window, moment: datetime, now: datetime, table: str) -> None:
     """Refuse a time outside the window, shown in the message.
 
@@ -369,8 +374,8 @@ def _require_within(window: Window, moment: datetime, now: datetime, table: str)
     if earliest.replace(microsecond=0) <= moment <= latest:
         return
     raise InputError(
-        f"{moment.isoformat()} lies outside the times that {table} can go back to: "
-        f"{earliest.astimezone(UTC).isoformat()} to {latest.astimezone(UTC).isoformat()}.",
+        f"{_show(moment)} lies outside the times that {table} can go back to: "
+        f"{_show(earliest)} to {_show(latest)}.",
         next_step="Give a --point-in-time within them.",
     )
 
