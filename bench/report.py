@@ -186,8 +186,8 @@ def _introduction(found: Mapping[str, Any], measured: Measured) -> Iterable[str]
     yield "wall time against this tool's in the same run of the session."
     yield ""
     if measured.fewest_runs < WANTED_RUNS:
-        yield f"Rows with fewer than {WANTED_RUNS} runs were cut short for time. What was measured"
-        yield "in several sittings on the same code is taken together."
+        yield f"Rows with fewer than {WANTED_RUNS} runs are of work that takes very long, or of a"
+        yield "session that ran out of its time."
         yield ""
 
 
