@@ -112,7 +112,7 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
     """Read what pages are made of from the repository at `root`."""
     infrastructure = root / "infrastructure"
     folder = infrastructure / "parameters"
-    modules = [*sorted((root / "lib").glob("*.py")), root / "tasks.py"]
+    modules = [*sorted((root / "lib").rglob("*.py")), root / "tasks.py"]
     paths = (PARAMETERS, STATES, TROUBLESHOOTING, TASKS, ARCHITECTURE, GRAPH)
     return Sources(
         folder=templates.read_folder(infrastructure / "cloudformation"),
@@ -121,7 +121,7 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
             for name in environments.list_environments(folder)
         },
         tasks=tasks,
-        code={path.name: path.read_text(encoding="utf-8") for path in modules},
+        code={path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in modules},
         pages={
             path: (root / path).read_text(encoding="utf-8")
             for path in paths
