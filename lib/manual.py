@@ -121,7 +121,9 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
             for name in environments.list_environments(folder)
         },
         tasks=tasks,
-        code={path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in modules},
+        code={
+            path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in modules
+        },
         pages={
             path: (root / path).read_text(encoding="utf-8")
             for path in paths

@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from lib import bedrock
 from lib.parameters import WARNING
-from tests.aws_fakes import Call, client, intercept, operations, refusal
+from tests.support.aws_fakes import Call, client, intercept, operations, refusal
 
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 PROFILE = f"eu.{MODEL}"

@@ -20,7 +20,7 @@ from lib import changesets, watching
 from lib.changesets import ChangeSet, ChangeSetStale
 from lib.errors import OperationFailed, Refused
 from lib.polling import Clock
-from tests.answers import Aws, Json, error
+from tests.support.answers import Aws, Json, error
 
 ARN = "arn:aws:cloudformation:us-west-2:123456789012"
 ROOT = f"{ARN}:changeSet/my-root-stack-change-set/4eca1a01-e285-xmpl-8026-9a1967bfb4b0"

@@ -13,8 +13,8 @@ from lib.checks import Report
 from lib.errors import AwsUnavailable
 from lib.operators import Note, OnInterrupt, Operator
 from lib.parameters import WARNING, Problem
-from tests import factories
-from tests.aws_fakes import intercept, operations, refusal
+from tests.support import factories
+from tests.support.aws_fakes import intercept, operations, refusal
 
 FIVE_MISTAKES = {
     "EnvironmentName": "my_env",

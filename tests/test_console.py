@@ -11,7 +11,7 @@ import pytest
 from lib import console
 from lib.errors import Refused
 from lib.operators import Level, Listing, Note, OnInterrupt, ResourceProgress
-from tests import factories
+from tests.support import factories
 
 
 class Terminal(io.StringIO):

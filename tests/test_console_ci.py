@@ -13,8 +13,8 @@ from lib.changes import Cause, Change
 from lib.console import Console, open_console
 from lib.events import Failure
 from lib.operators import Level, Listing, Note, ResourceProgress
-from tests import factories
-from tests.factories import outcome
+from tests.support import factories
+from tests.support.factories import outcome
 
 
 def event(

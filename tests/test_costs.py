@@ -23,7 +23,7 @@ from lib.metering import BASELINE, CEILING, FREE, USAGE
 from lib.prices import Book, Dimension, FreeTier, Price, Tier
 from lib.resolution import Tree
 from lib.usage import Range, Usage
-from tests.shapes import tried
+from tests.support.shapes import tried
 
 ROOT = Path(__file__).parent.parent
 INFRASTRUCTURE = ROOT / "infrastructure"

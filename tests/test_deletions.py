@@ -13,7 +13,7 @@ from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
 from lib.jobs import Options
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.stacks import describe
-from tests.aws_fakes import (
+from tests.support.aws_fakes import (
     START,
     FakeTime,
     event_entry,
@@ -22,7 +22,7 @@ from tests.aws_fakes import (
     own,
     stack_entry,
 )
-from tests.factories import job
+from tests.support.factories import job
 
 APP = "app"
 TEMPLATE = """

@@ -1,6 +1,6 @@
 """The pipeline's role may do what the tasks and their resources need, and nothing else.
 
-What the tasks need is read from the code (tests/api_calls.py), what the resources need from
+What the tasks need is read from the code (tests/support/api_calls.py), what the resources need from
 the handlers in CloudFormation's own resource schemas, as cfn-lint ships them.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lib import releases, templates
-from tests import api_calls
+from tests.support import api_calls
 
 FOLDER = templates.read_folder(api_calls.ROOT / "infrastructure" / "cloudformation")
 ROLE = FOLDER["deploy-role.yaml"]

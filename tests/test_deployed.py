@@ -12,7 +12,7 @@ from lib.deployed import Deployed
 from lib.stacks import Stack
 from lib.statuses import Status
 from lib.templates import MASTER
-from tests.answers import Aws, Json, error
+from tests.support.answers import Aws, Json, error
 
 URL = "https://s3.amazonaws.com/b"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lib import documents, prices, usage
 from lib.errors import InputError
-from tests.shapes import tried
+from tests.support.shapes import tried
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ import pytest
 
 from lib import drift
 from lib.errors import OperationFailed
-from tests.aws_fakes import START, FakeTime, client, intercept, operations, refusal, stack_id
+from tests.support.aws_fakes import (
+    START,
+    FakeTime,
+    client,
+    intercept,
+    operations,
+    refusal,
+    stack_id,
+)
 
 ROOT, CHILD = stack_id("app"), stack_id("child")
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from lib import edge
 from lib.edge import Answer
 from lib.errors import DeploymentError, InputError, Interrupted, Refused
-from tests import factories
+from tests.support import factories
 
 
 def finish(work: Callable[[], Answer], *, as_json: bool = False) -> tuple[int, str, str]:

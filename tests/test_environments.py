@@ -13,8 +13,8 @@ from lib import environments
 from lib.environments import Environment, Region
 from lib.errors import InputError, ParameterError
 from lib.parameters import Problem
-from tests import factories
-from tests.shapes import any_json, any_text, attempt, tried
+from tests.support import factories
+from tests.support.shapes import any_json, any_text, attempt, tried
 
 KEYS = st.sampled_from(["eu-west-1", "VPCCidr", "BedrockModels", "Parameters"]) | any_text
 ENTRY = {"VPCCidr": "10.0.0.0/16", "BedrockModels": []}

@@ -13,7 +13,7 @@ from lib import events
 from lib.events import Ending, Failure, Mark
 from lib.stacks import Event
 from lib.statuses import Status
-from tests.aws_fakes import (
+from tests.support.aws_fakes import (
     START,
     FakeTime,
     FakeTree,

@@ -13,7 +13,7 @@ from lib import graphs, templates
 from lib.errors import InputError, TemplateError
 from lib.graphs import Edge
 from lib.templates import Template
-from tests import factories
+from tests.support import factories
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,8 +14,8 @@ from lib.deployed import Deployed
 from lib.errors import DataLossRefused, Declined, Refused
 from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks import StackResource
-from tests.aws_fakes import FakeTime
-from tests.factories import job
+from tests.support.aws_fakes import FakeTime
+from tests.support.factories import job
 
 RISK = Change(
     "DatabaseStack/JobsTable",

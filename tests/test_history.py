@@ -15,7 +15,7 @@ from moto import mock_aws
 from lib import history, parameters, templates
 from lib.errors import NotOurs
 from lib.history import Record
-from tests.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
+from tests.support.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
 
 BUCKET = "records"
 RECORD = Record(

@@ -11,7 +11,7 @@ from lib import jobs
 from lib.errors import InputError, ParameterError
 from lib.jobs import Job
 from lib.parameters import WARNING, Problem
-from tests import factories
+from tests.support import factories
 
 
 def prepare(

@@ -14,7 +14,7 @@ from moto import mock_aws
 from lib import journal, session
 from lib.jobs import list_secret_values
 from lib.session import ApiCall
-from tests.factories import job
+from tests.support.factories import job
 
 
 def noon() -> datetime:

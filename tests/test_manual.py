@@ -13,7 +13,7 @@ from lib import errors, explanations, history, manual, outcomes, overview, param
 from lib.errors import InputError
 from lib.manual import Flag, Sources, TaskEntry
 from lib.statuses import Status
-from tests import factories
+from tests.support import factories
 
 ENTRIES = tasks.describe_tasks()
 

@@ -13,7 +13,7 @@ from lib.changesets import Cause, Change
 from lib.errors import InputError
 from lib.events import Ending, Failure
 from lib.statuses import Status
-from tests import factories
+from tests.support import factories
 
 FAILURE = Failure(
     "DatabaseStack/JobsTable", "JobsTable", "AWS::DynamoDB::Table", "CREATE_FAILED", "Too many"

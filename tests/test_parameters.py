@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lib import parameters
 from lib.errors import InputError, ParameterError
 from lib.parameters import Problem
-from tests import factories
-from tests.shapes import any_json, any_text, attempt, tried
+from tests.support import factories
+from tests.support.shapes import any_json, any_text, attempt, tried
 
 NAMES = st.sampled_from(["Parameters", "ParameterKey", "ParameterValue", "Name"]) | any_text
 

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 
 from lib import polling
 from lib.session import THROTTLING_CODES
-from tests.aws_fakes import FakeTime, refusal
+from tests.support.aws_fakes import FakeTime, refusal
 
 
 def failing(*errors: BaseException, then: str = "answer") -> Callable[[], str]:

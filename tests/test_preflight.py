@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from lib import preflight
 from lib.parameters import ERROR, WARNING
 from lib.resolution import Resource
-from tests import aws_fakes
-from tests.aws_fakes import refusal
+from tests.support import aws_fakes
+from tests.support.aws_fakes import refusal
 
 REGION = "us-west-2"
 

@@ -16,8 +16,8 @@ from lib.errors import Declined, OperationFailed
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.polling import Clock
 from lib.releases import Release
-from tests.aws_fakes import START, intercept, refusal, stack_entry
-from tests.factories import job, template
+from tests.support.aws_fakes import START, intercept, refusal, stack_entry
+from tests.support.factories import job, template
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"

@@ -34,8 +34,8 @@ from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site
 from lib.releases import Published
 from lib.resolution import Tree
 from lib.statuses import Decision, Move
-from tests import factories
-from tests.aws_fakes import START
+from tests.support import factories
+from tests.support.aws_fakes import START
 
 ACCOUNT = factories.ACCOUNT
 THREE = ("us-east-1", "us-west-2", "eu-west-1")

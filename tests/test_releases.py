@@ -20,7 +20,7 @@ from moto import mock_aws
 from lib import releases, templates
 from lib.errors import NotOurs, TemplateError
 from lib.templates import Template
-from tests.aws_fakes import ACCOUNT, START, Call, client, intercept, operations, refusal
+from tests.support.aws_fakes import ACCOUNT, START, Call, client, intercept, operations, refusal
 
 ROOT = Path(__file__).parent.parent
 BUCKET = releases.bucket_name(ACCOUNT, "us-east-1")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import REPOSITORY
+from tests.support.factories import REPOSITORY
 
 LIB = sorted((REPOSITORY / "lib").rglob("*.py"))
 PYTHON = [*LIB, REPOSITORY / "tasks.py", REPOSITORY / "noxfile.py"]

@@ -13,7 +13,7 @@ from lib.errors import Declined, InputError, StateForbids
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.outcomes import Outcome
 from lib.stacks import StackResource
-from tests.aws_fakes import (
+from tests.support.aws_fakes import (
     START,
     FakeTime,
     Happening,
@@ -25,7 +25,7 @@ from tests.aws_fakes import (
     stack_entry,
     stack_id,
 )
-from tests.factories import job
+from tests.support.factories import job
 
 APP = "app"
 

@@ -28,8 +28,8 @@ from lib.errors import InputError, NotOurs
 from lib.jobs import Job, Options
 from lib.operators import OnInterrupt, Operator
 from lib.session import LOCAL_ACCOUNT, Aws
-from tests import factories
-from tests.shapes import any_json, any_text, attempt, tried
+from tests.support import factories
+from tests.support.shapes import any_json, any_text, attempt, tried
 
 REGION = factories.REGION
 STRANGER = "111111111111"

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from lib import session
 from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
-from tests.aws_fakes import refusal
+from tests.support.aws_fakes import refusal
 
 
 @pytest.fixture(autouse=True)

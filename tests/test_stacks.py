@@ -15,7 +15,7 @@ from lib import stacks
 from lib.errors import StateForbids
 from lib.jobs import Job
 from lib.statuses import Status
-from tests.aws_fakes import (
+from tests.support.aws_fakes import (
     STACK,
     START,
     FakeTime,

@@ -22,8 +22,8 @@ from lib.releases import Published
 from lib.resolution import Tree
 from lib.stacksets import Instance, StackSet, Step
 from lib.statuses import Decision, Move
-from tests import aws_fakes, factories
-from tests.aws_fakes import FakeTime, refusal
+from tests.support import aws_fakes, factories
+from tests.support.aws_fakes import FakeTime, refusal
 
 ACCOUNT = factories.ACCOUNT
 THREE = ("us-east-1", "us-west-2", "eu-west-1")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lib import templates
 from lib.errors import TemplateError
 from lib.templates import Template
-from tests import factories
-from tests.shapes import attempt, tried
+from tests.support import factories
+from tests.support.shapes import attempt, tried
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lib import validations
-from tests.aws_fakes import client, intercept, refusal
+from tests.support.aws_fakes import client, intercept, refusal
 
 
 def finding(operation: str, logical_id: str, mode: str = "FAIL", **more: Any) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from lib.errors import StateForbids
 from lib.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator
 from lib.verification import Check
-from tests.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
-from tests.factories import REGION, STACK, job, outcome
+from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
+from tests.support.factories import REGION, STACK, job, outcome
 
 HEALTH = "https://api.example/health"
 BODY = json.dumps({"status": "ok", "tables": {"JobsTable": "ACTIVE"}}).encode()

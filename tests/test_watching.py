@@ -10,8 +10,8 @@ from lib.access import Access
 from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
 from lib.operators import OnInterrupt, Operator
 from lib.session import Aws
-from tests import factories
-from tests.aws_fakes import refusal
+from tests.support import factories
+from tests.support.aws_fakes import refusal
 
 GOES_ON = f"CloudFormation goes on with stack {factories.STACK}"
 

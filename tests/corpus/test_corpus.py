@@ -17,7 +17,7 @@ from lib import comparison, costs, dataloss, graphs, prices, resolution, templat
 from lib.errors import InputError
 from lib.resolution import Tree
 from lib.templates import Template
-from tests.shapes import attempt
+from tests.support.shapes import attempt
 
 pytestmark = pytest.mark.corpus
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from botocore import xform_name
 
-from tests.answers import SESSION
+from tests.support.answers import SESSION
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: The name that clients of a service have in the code, where it is not botocore's own.
 CLIENT_NAMES = {"cfn": "cloudformation", "cognito": "cognito-idp", "quotas": "service-quotas"}
