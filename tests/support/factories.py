@@ -19,7 +19,7 @@ from lib.stacks import Event, Stack
 from lib.statuses import Status
 from lib.templates import Template
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 STACK = "plot-palette-staging"
