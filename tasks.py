@@ -966,7 +966,8 @@ def graph(_target: Target, format: str = "mermaid") -> Answer:
     inv graph
     inv graph --format svg
     """
-    from lib import graphs, templates
+    from lib.templates import graph as graphs
+    from lib.templates import templates
 
     draw = graphs.choose_format(format)
     found = graphs.read(templates.read_folder(ROOT / "infrastructure" / "cloudformation"))

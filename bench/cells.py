@@ -19,7 +19,7 @@ from bench.contestants import (
 )
 from bench.stage import BUCKET, REGION, REPOSITORY, STACK, Sample, Stage
 from bench.templates import TemplateSet, application, nested, queues, tables
-from lib import linting
+from lib.templates import linting
 
 #: Seconds per resource with which the application's stack takes about 12 s.
 SLOW = 0.2

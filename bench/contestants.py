@@ -13,7 +13,7 @@ import yaml
 
 from bench.stage import BUCKET, REGION, STACK, Stage, copy_repository
 from bench.templates import ENVIRONMENT, TemplateSet, write_parameters
-from lib.templates import MASTER
+from lib.templates.templates import MASTER
 
 _CAPABILITIES = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _SCRIPT = Path(__file__).resolve().parent / "script" / "deploy.sh"

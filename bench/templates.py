@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import jobs, releases
-from lib.templates import MASTER
+from lib.templates.templates import MASTER
 
 ENVIRONMENT = "development"
 

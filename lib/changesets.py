@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from lib import polling, stacks, validations
-from lib.changes import REPLACEMENTS, Cause, Change, join, merge_causes, pick_worst, show_value
 from lib.errors import OperationFailed, Refused
 from lib.session import error_code, error_message
-from lib.templates import STACK_TYPE
+from lib.templates.changes import (
+    REPLACEMENTS,
+    Cause,
+    Change,
+    join,
+    merge_causes,
+    pick_worst,
+    show_value,
+)
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -16,7 +16,7 @@ from typing import Any, Final
 from lib import metering, prices
 from lib.metering import BASELINE, CEILING, USAGE, Charge
 from lib.prices import Book, Price, Status
-from lib.resolution import Tree, Unknown
+from lib.templates.resolution import Tree, Unknown
 from lib.usage import ZERO, Assumption, Range, Usage
 
 __all__ = ["Difference", "Estimate", "Line", "as_json", "compare", "dollars", "estimate"]

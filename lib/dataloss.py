@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lib.changes import LOSSES, RECREATIONS, REPLACEMENTS, Cause, Change, pick_worst
 from lib.errors import DataLossRefused
-from lib.resolution import Resource, Tree
-from lib.templates import STACK_TYPE
+from lib.templates.changes import LOSSES, RECREATIONS, REPLACEMENTS, Cause, Change, pick_worst
+from lib.templates.resolution import Resource, Tree
+from lib.templates.templates import STACK_TYPE
 
 __all__ = [
     "STATEFUL",

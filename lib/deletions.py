@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib import dataloss, deployed, events, guards, stacks, trees, watching
-from lib.changes import Change
 from lib.deployed import Deployed
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.outcomes import Outcome, conclude, list_deletion
 from lib.statuses import Status
+from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import stacks, templates
+from lib import stacks
 from lib.stacks import Stack, StackResource
-from lib.templates import STACK_TYPE, Template
+from lib.templates import templates
+from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
@@ -31,7 +32,7 @@ PARALLEL_READS = 4
 
 @dataclass(frozen=True)
 class Deployed:
-    """A live tree of stacks, in the form that `lib.resolution.resolve` takes.
+    """A live tree of stacks, in the form that `lib.templates.resolution.resolve` takes.
 
     `folder` holds the deployed templates by file name, the root's under the master's name.
     `parameters` are the root's; a NoEcho one has the value `****`, which comparison takes

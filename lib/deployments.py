@@ -12,17 +12,7 @@ import enum
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import (
-    deletions,
-    linting,
-    parameters,
-    releases,
-    runs,
-    stacks,
-    statuses,
-    templates,
-    watching,
-)
+from lib import deletions, parameters, releases, runs, stacks, statuses, watching
 from lib.environments import PRODUCTION
 from lib.errors import InputError, Refused, StateForbids, TemplateError
 from lib.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
@@ -30,6 +20,7 @@ from lib.operators import Level
 from lib.outcomes import Outcome
 from lib.releases import Published, Release
 from lib.statuses import Decision, Move, Operation, Status
+from lib.templates import linting, templates
 
 if TYPE_CHECKING:
     from lib.access import Access

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from lib import stacks
-from lib.changes import show_value
 from lib.errors import OperationFailed
 from lib.polling import ask_patiently, pause_after
 from lib.session import error_message, is_unsupported
-from lib.templates import STACK_TYPE
+from lib.templates.changes import show_value
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient

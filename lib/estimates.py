@@ -14,19 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib import (
-    charts,
-    costs,
-    deployed,
-    environments,
-    jobs,
-    offers,
-    prices,
-    releases,
-    resolution,
-    stacks,
-    usage,
-)
+from lib import charts, costs, deployed, environments, jobs, offers, prices, releases, stacks, usage
 from lib.console import draw_table
 from lib.costs import Difference, Estimate, Line
 from lib.edge import Answer
@@ -36,7 +24,8 @@ from lib.offers import Kept
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.prices import Book, Status
-from lib.templates import Template
+from lib.templates import resolution
+from lib.templates.templates import Template
 from lib.usage import Range, Usage
 
 if TYPE_CHECKING:

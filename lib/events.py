@@ -18,7 +18,7 @@ from lib import stacks, validations
 from lib.polling import Clock, ask_patiently, pause_after
 from lib.stacks import Event, Stack
 from lib.statuses import Status
-from lib.templates import STACK_TYPE
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient

@@ -12,9 +12,9 @@ from lib.operators import Level
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.changes import Change
     from lib.deployed import Deployed
     from lib.jobs import Job
+    from lib.templates.changes import Change
 
 
 def require_consent(

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import environments, parameters, templates
+from lib import environments, parameters
 from lib.environments import Region
 from lib.errors import InputError, NotOurs
 from lib.parameters import Problem
-from lib.templates import Template
+from lib.templates import templates
+from lib.templates.templates import Template
 
 PROJECT = "plot-palette"
 MANAGED_BY = "plot-palette-deploy"
@@ -29,7 +30,7 @@ class Job:
     environment's, merged with the region's. `flags` is how an operator names the same target
     on the command line, for the commands in messages. `models` are the Bedrock models that
     the region is to use. `problems` are the faults found while reading the parameter file.
-    `lint_memory` is where `lib.linting` remembers what is clean. `account` is the only one
+    `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only one
     that the environment may be in, "" where none is named.
     """
 

@@ -13,20 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import (
-    environments,
-    explanations,
-    graphs,
-    markdown,
-    outcomes,
-    parameters,
-    statuses,
-    templates,
-)
+from lib import environments, explanations, markdown, outcomes, parameters, statuses
 from lib.edge import Answer
 from lib.errors import InputError, OperationFailed
 from lib.statuses import Move, Operation, Status
-from lib.templates import Template
+from lib.templates import graph as graphs
+from lib.templates import templates
+from lib.templates.templates import Template
 
 PARAMETERS = "docs/deployment/parameter-reference.md"
 STATES = "docs/deployment/states.md"

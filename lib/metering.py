@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
-from lib.resolution import Resource, Tree, Unknown
+from lib.templates.resolution import Resource, Tree, Unknown
 from lib.usage import Assumption, Range, Usage, constant
 
 __all__ = ["BASELINE", "CEILING", "FREE", "USAGE", "Charge", "Quantity", "Site", "meter"]

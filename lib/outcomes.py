@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib import statuses, templates
+from lib import statuses
 from lib.changesets import Cause, Change
 from lib.console import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
@@ -16,6 +16,7 @@ from lib.events import Ending, Failure
 from lib.jobs import Job
 from lib.operators import Listing
 from lib.statuses import Status
+from lib.templates import templates
 
 #: What a cell of the table of changes shows of one value.
 WIDEST_VALUE = 40

@@ -24,9 +24,9 @@ from lib.statuses import Move, Operation
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.jobs import Job
-    from lib.resolution import Resource, Tree
     from lib.stacks import Stack
     from lib.statuses import Decision
+    from lib.templates.resolution import Resource, Tree
 
 Answer = TypeVar("Answer")
 

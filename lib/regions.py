@@ -23,17 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import (
-    deployments,
-    linting,
-    outcomes,
-    parameters,
-    preflight,
-    releases,
-    runs,
-    verification,
-)
-from lib import templates as template_room
+from lib import deployments, outcomes, parameters, preflight, releases, runs, verification
 from lib.access import Access
 from lib.console import draw_elapsed, draw_table
 from lib.crews import Crew, Ended
@@ -56,7 +46,9 @@ from lib.outcomes import Outcome
 from lib.polling import Clock
 from lib.session import explain
 from lib.statuses import Move, Status
-from lib.templates import STACK_TYPE
+from lib.templates import linting
+from lib.templates import templates as template_room
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.jobs import Job, Options

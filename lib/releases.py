@@ -26,10 +26,10 @@ from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 
-from lib import templates
 from lib.errors import NotOurs, TemplateError
 from lib.session import error_code, error_message, is_passing
-from lib.templates import STACK_TYPE, Template
+from lib.templates import templates
+from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
     import yaml

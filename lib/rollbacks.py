@@ -13,7 +13,7 @@ from lib.operators import Level, Listing
 from lib.outcomes import Outcome, conclude
 from lib.releases import File, Manifest, Published, Release
 from lib.statuses import Decision, Move, Operation, Status
-from lib.templates import STACK_TYPE
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.access import Access

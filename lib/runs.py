@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import (
     changesets,
-    comparison,
     dataloss,
     deletions,
     deployed,
@@ -22,11 +21,9 @@ from lib import (
     releases,
     stacks,
     statuses,
-    templates,
     trees,
     watching,
 )
-from lib.changes import Change
 from lib.changesets import ChangeSet
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.jobs import MANAGED_BY, PROJECT, Job, Options
@@ -35,6 +32,8 @@ from lib.outcomes import Outcome, conclude, list_changes
 from lib.session import error_code, error_message
 from lib.stacks import Stack
 from lib.statuses import Decision, Move, Operation, Status
+from lib.templates import comparison, templates
+from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import (
-    comparison,
     dataloss,
     deployed,
     events,
@@ -25,10 +24,8 @@ from lib import (
     parameters,
     regions,
     releases,
-    resolution,
     runs,
     stacks,
-    templates,
     watching,
 )
 from lib.access import Access
@@ -40,11 +37,12 @@ from lib.polling import Clock, ask_patiently, pause_after
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
 from lib.session import error_code, error_message, explain
 from lib.statuses import Status
+from lib.templates import comparison, resolution, templates
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-    from lib.changes import Change
+    from lib.templates.changes import Change
 
 LIMITS = (
     (

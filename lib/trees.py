@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lib import resolution
 from lib.errors import TemplateError
 from lib.operators import Level
+from lib.templates import resolution
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.deployed import Deployed
     from lib.jobs import Job
-    from lib.resolution import Tree
-    from lib.templates import Template
+    from lib.templates.resolution import Tree
+    from lib.templates.templates import Template
 
 
 def resolve(
     job: Job, access: Access, folder: Mapping[str, Template], values: Mapping[str, str]
 ) -> Tree:
-    """Evaluate templates for a job's stack, as `lib.resolution.resolve` does.
+    """Evaluate templates for a job's stack, as `lib.templates.resolution.resolve` does.
 
     Raises `TemplateError` for templates that do not fit together.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from lib.changes import join
+from lib.templates.changes import join
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import backups, drift, resolution, stacks, templates
+from lib import backups, drift, stacks
 from lib.console import draw_table
 from lib.edge import Answer
 from lib.environments import PRODUCTION
 from lib.errors import DeploymentError, TemplateError
 from lib.operators import Level
 from lib.session import error_code, error_message, explain, is_unsupported
+from lib.templates import resolution, templates
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

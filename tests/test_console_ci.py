@@ -9,10 +9,10 @@ import pytest
 
 from lib import console as drawing
 from lib import outcomes
-from lib.changes import Cause, Change
 from lib.console import Console, open_console
 from lib.events import Failure
 from lib.operators import Level, Listing, Note, ResourceProgress
+from lib.templates.changes import Cause, Change
 from tests.support import factories
 from tests.support.factories import outcome
 

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import costs, environments, metering, prices, resolution, templates, usage
+from lib import costs, environments, metering, prices, usage
 from lib.costs import Estimate, Line, dollars
 from lib.errors import TemplateError
 from lib.metering import BASELINE, CEILING, FREE, USAGE
 from lib.prices import Book, Dimension, FreeTier, Price, Tier
-from lib.resolution import Tree
+from lib.templates import resolution, templates
+from lib.templates.resolution import Tree
 from lib.usage import Range, Usage
 from tests.support.shapes import tried
 

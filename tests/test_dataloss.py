@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lib import dataloss
-from lib.changes import Cause, Change
 from lib.errors import DataLossRefused
-from lib.resolution import Resource, Tree
+from lib.templates.changes import Cause, Change
+from lib.templates.resolution import Resource, Tree
 
 TABLE = "AWS::DynamoDB::Table"
 STACK = "AWS::CloudFormation::Stack"

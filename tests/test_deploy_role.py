@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from lib import releases, templates
+from lib import releases
+from lib.templates import templates
 from tests.support import api_calls
 
 FOLDER = templates.read_folder(api_calls.ROOT / "infrastructure" / "cloudformation")

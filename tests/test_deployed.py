@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import comparison, deployed, resolution, templates
+from lib import deployed
 from lib.deployed import Deployed
 from lib.stacks import Stack
 from lib.statuses import Status
-from lib.templates import MASTER
+from lib.templates import comparison, resolution, templates
+from lib.templates.templates import MASTER
 from tests.support.answers import Aws, Json, error
 
 URL = "https://s3.amazonaws.com/b"

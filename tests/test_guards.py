@@ -9,11 +9,11 @@ from moto import mock_aws
 
 from lib import guards, session
 from lib.access import Access
-from lib.changes import Change
 from lib.deployed import Deployed
 from lib.errors import DataLossRefused, Declined, Refused
 from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks import StackResource
+from lib.templates.changes import Change
 from tests.support.aws_fakes import FakeTime
 from tests.support.factories import job
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lib import environments, parameters, templates
-from lib.templates import Template
+from lib import environments, parameters
+from lib.templates import templates
+from lib.templates.templates import Template
 
 INFRASTRUCTURE = Path(__file__).resolve().parent.parent / "infrastructure"
 FOLDER = templates.read_folder(INFRASTRUCTURE / "cloudformation")

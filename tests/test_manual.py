@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import tasks
-from lib import errors, explanations, history, manual, outcomes, overview, parameters, templates
+from lib import errors, explanations, history, manual, outcomes, overview, parameters
 from lib.errors import InputError
 from lib.manual import Flag, Sources, TaskEntry
 from lib.statuses import Status
+from lib.templates import templates
 from tests.support import factories
 
 ENTRIES = tasks.describe_tasks()

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lib import preflight
 from lib.parameters import ERROR, WARNING
-from lib.resolution import Resource
+from lib.templates.resolution import Resource
 from tests.support import aws_fakes
 from tests.support.aws_fakes import refusal
 

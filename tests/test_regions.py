@@ -32,8 +32,8 @@ from lib.polling import Clock
 from lib.preflight import Look
 from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site
 from lib.releases import Published
-from lib.resolution import Tree
 from lib.statuses import Decision, Move
+from lib.templates.resolution import Tree
 from tests.support import factories
 from tests.support.aws_fakes import START
 

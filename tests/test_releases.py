@@ -17,9 +17,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lib import releases, templates
+from lib import releases
 from lib.errors import NotOurs, TemplateError
-from lib.templates import Template
+from lib.templates import templates
+from lib.templates.templates import Template
 from tests.support.aws_fakes import ACCOUNT, START, Call, client, intercept, operations, refusal
 
 ROOT = Path(__file__).parent.parent

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lib import comparison, costs, dataloss, graphs, prices, resolution, templates, usage
+from lib import costs, dataloss, prices, usage
 from lib.errors import InputError
-from lib.resolution import Tree
-from lib.templates import Template
+from lib.templates import comparison, resolution, templates
+from lib.templates import graph as graphs
+from lib.templates.resolution import Tree
+from lib.templates.templates import Template
 from tests.support.shapes import attempt
 
 pytestmark = pytest.mark.corpus

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lib import templates
 from lib.console import Console
 from lib.events import Ending, Failure
 from lib.jobs import Job
 from lib.outcomes import Outcome
 from lib.stacks import Event, Stack
 from lib.statuses import Status
-from lib.templates import Template
+from lib.templates import templates
+from lib.templates.templates import Template
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"

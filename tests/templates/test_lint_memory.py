@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import linting
+from lib.templates import linting
 
 REGIONS = ["us-east-1", "eu-west-1"]
 

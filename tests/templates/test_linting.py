@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import linting
 from lib.errors import TemplateError
+from lib.templates import linting
 
 FAULTY = """\
 AWSTemplateFormatVersion: '2010-09-09'

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import templates
 from lib.errors import TemplateError
-from lib.templates import Template
+from lib.templates import templates
+from lib.templates.templates import Template
 from tests.support import factories
 from tests.support.shapes import attempt, tried
 
-FIXTURES = Path(__file__).resolve().parent / "fixtures"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 #: Pieces that templates, and what goes wrong in them, are made of.
 PIECES = st.sampled_from(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib import templates
+from lib.templates import templates
 
 __all__ = ["MASK", "Cause", "Change", "join", "merge_causes", "pick_worst", "show_value"]
 

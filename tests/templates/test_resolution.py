@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lib import resolution, templates
 from lib.errors import TemplateError
-from lib.resolution import Tree, Unknown
-from lib.templates import Template
+from lib.templates import resolution, templates
+from lib.templates.resolution import Tree, Unknown
+from lib.templates.templates import Template
 
 BUCKET = """
 Resources:

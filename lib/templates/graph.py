@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from lib import templates
 from lib.errors import InputError, TemplateError
-from lib.templates import STACK_TYPE, Template
+from lib.templates import templates
+from lib.templates.templates import STACK_TYPE, Template
 
 _BOX = (150, 50)
 _LANE = 14  # the height of an arrow that passes between boxes

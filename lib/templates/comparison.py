@@ -12,9 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lib import schemas, templates
-from lib.changes import MASK, RECREATIONS, REPLACEMENTS, Cause, Change, join, pick_worst, show_value
-from lib.resolution import Resource, Tree, Unknown
+from lib.templates import schemas, templates
+from lib.templates.changes import (
+    MASK,
+    RECREATIONS,
+    REPLACEMENTS,
+    Cause,
+    Change,
+    join,
+    pick_worst,
+    show_value,
+)
+from lib.templates.resolution import Resource, Tree, Unknown
 
 __all__ = ["compare"]
 

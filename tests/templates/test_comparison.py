@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from lib import comparison, resolution, templates
-from lib.changes import Change
-from lib.resolution import Tree
-from lib.templates import MASTER
+from lib.templates import comparison, resolution, templates
+from lib.templates.changes import Change
+from lib.templates.resolution import Tree
+from lib.templates.templates import MASTER
 
 REGION = "eu-west-1"
 

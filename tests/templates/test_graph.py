@@ -9,10 +9,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from lib import graphs, templates
 from lib.errors import InputError, TemplateError
-from lib.graphs import Edge
-from lib.templates import Template
+from lib.templates import graph as graphs
+from lib.templates import templates
+from lib.templates.graph import Edge
+from lib.templates.templates import Template
 from tests.support import factories
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib import templates
 from lib.errors import TemplateError
-from lib.templates import Template
+from lib.templates import templates
+from lib.templates.templates import Template
 
 __all__ = ["Resource", "Tree", "Unknown", "resolve"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lib import schemas
+from lib.templates import schemas
 
 REGION = "eu-west-1"
 
