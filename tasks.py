@@ -43,7 +43,7 @@ from lib.operators import Level, Note
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job, Options
+    from lib.inputs.jobs import Job, Options
     from lib.journal import Journal
     from lib.local import Emulator
     from lib.manual import TaskEntry
@@ -125,7 +125,7 @@ class Target:
     @cached_property
     def job(self) -> Job:
         """Read everything that a deployment of this target consists of."""
-        from lib import jobs
+        from lib.inputs import jobs
 
         found = jobs.prepare(ROOT, self.env, self.region, self.stack_name, flags=self.flags)
         if self.journal:
@@ -135,7 +135,8 @@ class Target:
     @cached_property
     def aws(self) -> Aws:
         """Connect to AWS, or to the emulator; refuse an account that is not the environment's."""
-        from lib import jobs, session
+        from lib import session
+        from lib.inputs import jobs
 
         endpoint = start_emulator(self.console).endpoint if self.local else None
         connected = session.connect(
@@ -436,7 +437,7 @@ def upload(target: Target) -> Answer:
 
 def read_options(**given: Any) -> Options:
     """Return a workflow's options from a task's flags."""
-    from lib.jobs import Options
+    from lib.inputs.jobs import Options
 
     return Options(
         preview=given.get("preview", False),

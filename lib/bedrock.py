@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from lib.parameters import WARNING, Problem
+from lib.inputs.parameters import WARNING, Problem
 from lib.session import error_code, is_unsupported
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job, Options
+    from lib.inputs.jobs import Job, Options
     from lib.stacks import Stack
 
 

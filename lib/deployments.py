@@ -12,10 +12,11 @@ import enum
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import deletions, parameters, releases, runs, stacks, statuses, watching
-from lib.environments import PRODUCTION
+from lib import deletions, releases, runs, stacks, statuses, watching
 from lib.errors import InputError, Refused, StateForbids, TemplateError
-from lib.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
+from lib.inputs import parameters
+from lib.inputs.environments import PRODUCTION
+from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
 from lib.operators import Level
 from lib.outcomes import Outcome
 from lib.releases import Published, Release

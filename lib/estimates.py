@@ -14,11 +14,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib import charts, costs, deployed, environments, jobs, offers, prices, releases, stacks, usage
+from lib import charts, costs, deployed, offers, prices, releases, stacks, usage
 from lib.console import draw_table
 from lib.costs import Difference, Estimate, Line
 from lib.edge import Answer
 from lib.errors import AwsUnavailable, InputError, OperationFailed
+from lib.inputs import environments, jobs
 from lib.metering import BASELINE, CEILING, USAGE
 from lib.offers import Kept
 from lib.operators import Level, Note, Progress
@@ -30,7 +31,7 @@ from lib.usage import Range, Usage
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
 
 #: What `--compare` takes instead of a release to mean the stack as it is.
 DEPLOYED = "deployed"

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lib import backups, dataloss
-from lib.environments import PRODUCTION
 from lib.errors import Declined, Refused
+from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.deployed import Deployed
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.templates.changes import Change
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import environments, explanations, markdown, outcomes, parameters, statuses
+from lib import explanations, markdown, outcomes, statuses
 from lib.edge import Answer
 from lib.errors import InputError, OperationFailed
+from lib.inputs import environments, parameters
 from lib.statuses import Move, Operation, Status
 from lib.templates import graph as graphs
 from lib.templates import templates

@@ -13,7 +13,7 @@ from lib.changesets import Cause, Change
 from lib.console import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
 from lib.events import Ending, Failure
-from lib.jobs import Job
+from lib.inputs.jobs import Job
 from lib.operators import Listing
 from lib.statuses import Status
 from lib.templates import templates

@@ -16,7 +16,7 @@ from lib.statuses import Status
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.outcomes import Outcome
 
 

@@ -15,15 +15,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from lib import bedrock, deployments, trees
-from lib.jobs import require_valid
+from lib.inputs.jobs import require_valid
+from lib.inputs.parameters import ERROR, WARNING
 from lib.operators import Listing
-from lib.parameters import ERROR, WARNING
 from lib.session import error_code, error_message, is_unsupported
 from lib.statuses import Move, Operation
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.stacks import Stack
     from lib.statuses import Decision
     from lib.templates.resolution import Resource, Tree
@@ -50,7 +50,7 @@ _CREATES = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in one region; `severity` as in `lib.parameters`."""
+    """One thing found in one region; `severity` as in `lib.inputs.parameters`."""
 
     region: str
     message: str

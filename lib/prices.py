@@ -16,9 +16,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from lib import documents
-from lib.documents import Node
 from lib.errors import InputError
+from lib.inputs import documents
+from lib.inputs.documents import Node
 
 __all__ = [
     "EVERYWHERE",

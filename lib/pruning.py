@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from lib import history, releases, runs, stacks
 from lib.errors import Declined, OperationFailed
-from lib.jobs import MANAGED_BY
+from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
 from lib.releases import Manifest
 from lib.session import error_code
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from lib.access import Access
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
 
 PARALLEL_READS = 8
 

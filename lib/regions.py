@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import deployments, outcomes, parameters, preflight, releases, runs, verification
+from lib import deployments, outcomes, preflight, releases, runs, verification
 from lib.access import Access
 from lib.console import draw_elapsed, draw_table
 from lib.crews import Crew, Ended
@@ -41,6 +41,7 @@ from lib.errors import (
     TemplateError,
 )
 from lib.events import Failure
+from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.outcomes import Outcome
 from lib.polling import Clock
@@ -51,7 +52,7 @@ from lib.templates import templates as template_room
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
-    from lib.jobs import Job, Options
+    from lib.inputs.jobs import Job, Options
     from lib.preflight import Look
     from lib.releases import Published, Release
     from lib.session import Aws

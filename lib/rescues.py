@@ -13,7 +13,7 @@ from lib.operators import Level, Note
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.console import Console
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.stacks import Stack
 
 

@@ -17,7 +17,7 @@ from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.jobs import Job, Options
+    from lib.inputs.jobs import Job, Options
     from lib.stacks import Stack, StackResource
 
 

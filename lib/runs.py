@@ -16,7 +16,6 @@ from lib import (
     events,
     guards,
     history,
-    parameters,
     polling,
     releases,
     stacks,
@@ -26,7 +25,8 @@ from lib import (
 )
 from lib.changesets import ChangeSet
 from lib.errors import Declined, OperationFailed, StateForbids
-from lib.jobs import MANAGED_BY, PROJECT, Job, Options
+from lib.inputs import parameters
+from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
 from lib.operators import Level
 from lib.outcomes import Outcome, conclude, list_changes
 from lib.session import error_code, error_message

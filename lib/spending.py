@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib import costs, session
 from lib.console import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
-from lib.jobs import PROJECT
+from lib.inputs.jobs import PROJECT
 
 __all__ = ["API_REGION", "BudgetState", "Spending", "allocation_tags", "as_json", "draw", "read"]
 

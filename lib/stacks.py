@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef, TagTypeDef
 
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
 
 _EVENT_PAGES_AT_MOST = 200
 

@@ -16,21 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import (
-    dataloss,
-    deployed,
-    events,
-    guards,
-    parameters,
-    regions,
-    releases,
-    runs,
-    stacks,
-    watching,
-)
+from lib import dataloss, deployed, events, guards, regions, releases, runs, stacks, watching
 from lib.access import Access
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.events import Failure
+from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
 from lib.outcomes import Outcome
 from lib.polling import Clock, ask_patiently, pause_after

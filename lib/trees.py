@@ -12,7 +12,7 @@ from lib.templates import resolution
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.deployed import Deployed
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.templates.resolution import Tree
     from lib.templates.templates import Template
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from lib import documents
-from lib.documents import Node
+from lib.inputs import documents
+from lib.inputs.documents import Node
 
 __all__ = ["Assumption", "Range", "Usage", "parse"]
 

@@ -21,8 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib import backups, drift, stacks
 from lib.console import draw_table
 from lib.edge import Answer
-from lib.environments import PRODUCTION
 from lib.errors import DeploymentError, TemplateError
+from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 from lib.session import error_code, error_message, explain, is_unsupported
 from lib.templates import resolution, templates
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from lib.access import Access
-    from lib.jobs import Job, Options
+    from lib.inputs.jobs import Job, Options
     from lib.outcomes import Outcome
     from lib.polling import Clock
     from lib.stacks import Stack, StackResource

@@ -17,7 +17,7 @@ from lib.session import explain, is_passing
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.events import Ending
-    from lib.jobs import Job
+    from lib.inputs.jobs import Job
     from lib.stacks import Event
 
 

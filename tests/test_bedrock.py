@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
 from lib import bedrock
-from lib.parameters import WARNING
+from lib.inputs.parameters import WARNING
 from tests.support.aws_fakes import Call, client, intercept, operations, refusal
 
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"

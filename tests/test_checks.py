@@ -11,8 +11,8 @@ from lib import checks, session
 from lib.access import Access
 from lib.checks import Report
 from lib.errors import AwsUnavailable
+from lib.inputs.parameters import WARNING, Problem
 from lib.operators import Note, OnInterrupt, Operator
-from lib.parameters import WARNING, Problem
 from tests.support import factories
 from tests.support.aws_fakes import intercept, operations, refusal
 

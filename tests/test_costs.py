@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import costs, environments, metering, prices, usage
+from lib import costs, metering, prices, usage
 from lib.costs import Estimate, Line, dollars
 from lib.errors import TemplateError
+from lib.inputs import environments
 from lib.metering import BASELINE, CEILING, FREE, USAGE
 from lib.prices import Book, Dimension, FreeTier, Price, Tier
 from lib.templates import resolution, templates

@@ -10,7 +10,7 @@ import pytest
 from lib import deletions, session
 from lib.access import Access
 from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
-from lib.jobs import Options
+from lib.inputs.jobs import Options
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.stacks import describe
 from tests.support.aws_fakes import (

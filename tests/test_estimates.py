@@ -15,11 +15,12 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib import deployed, estimates, jobs, prices, releases, stacks
+from lib import deployed, estimates, prices, releases, stacks
 from lib.edge import Answer
 from lib.errors import InputError
 from lib.estimates import Estimated, Question
-from lib.jobs import Job
+from lib.inputs import jobs
+from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.prices import Status

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lib import environments, parameters
+from lib.inputs import environments, parameters
 from lib.templates import templates
 from lib.templates.templates import Template
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from lib import journal, session
-from lib.jobs import list_secret_values
+from lib.inputs.jobs import list_secret_values
 from lib.session import ApiCall
 from tests.support.factories import job
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import tasks
-from lib import errors, explanations, history, manual, outcomes, overview, parameters
+from lib import errors, explanations, history, manual, outcomes, overview
 from lib.errors import InputError
+from lib.inputs import parameters
 from lib.manual import Flag, Sources, TaskEntry
 from lib.statuses import Status
 from lib.templates import templates

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lib import preflight
-from lib.parameters import ERROR, WARNING
+from lib.inputs.parameters import ERROR, WARNING
 from lib.templates.resolution import Resource
 from tests.support import aws_fakes
 from tests.support.aws_fakes import refusal

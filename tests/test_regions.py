@@ -25,7 +25,7 @@ from lib.errors import (
     StateForbids,
     TemplateError,
 )
-from lib.jobs import Options
+from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress
 from lib.outcomes import Outcome
 from lib.polling import Clock

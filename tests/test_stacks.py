@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from lib import stacks
 from lib.errors import StateForbids
-from lib.jobs import Job
+from lib.inputs.jobs import Job
 from lib.statuses import Status
 from tests.support.aws_fakes import (
     STACK,

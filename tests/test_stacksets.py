@@ -14,7 +14,7 @@ import pytest
 
 from lib import regions, stacksets
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
-from lib.jobs import Options
+from lib.inputs.jobs import Options
 from lib.operators import OnInterrupt, Operator, Progress
 from lib.preflight import Look
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site

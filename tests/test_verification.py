@@ -21,7 +21,7 @@ from lib import session, verification
 from lib.access import Access
 from lib.edge import Answer
 from lib.errors import StateForbids
-from lib.jobs import Options
+from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator
 from lib.verification import Check
 from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry

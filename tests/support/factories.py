@@ -12,7 +12,7 @@ from typing import Any
 
 from lib.console import Console
 from lib.events import Ending, Failure
-from lib.jobs import Job
+from lib.inputs.jobs import Job
 from lib.outcomes import Outcome
 from lib.stacks import Event, Stack
 from lib.statuses import Status

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import environments
-from lib.environments import Environment, Region
 from lib.errors import InputError, ParameterError
-from lib.parameters import Problem
+from lib.inputs import environments
+from lib.inputs.environments import Environment, Region
+from lib.inputs.parameters import Problem
 from tests.support import factories
 from tests.support.shapes import any_json, any_text, attempt, tried
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lib import jobs
 from lib.errors import InputError, ParameterError
-from lib.jobs import Job
-from lib.parameters import WARNING, Problem
+from lib.inputs import jobs
+from lib.inputs.jobs import Job
+from lib.inputs.parameters import WARNING, Problem
 from tests.support import factories
 
 

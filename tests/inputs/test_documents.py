@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import documents, prices, usage
+from lib import prices, usage
 from lib.errors import InputError
+from lib.inputs import documents
 from tests.support.shapes import tried
 
 

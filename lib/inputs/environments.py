@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import parameters
 from lib.errors import InputError, ParameterError
-from lib.parameters import Problem
+from lib.inputs import parameters
+from lib.inputs.parameters import Problem
 
 PRODUCTION = "production"
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import environments, parameters
-from lib.environments import Region
 from lib.errors import InputError, NotOurs
-from lib.parameters import Problem
+from lib.inputs import environments, parameters
+from lib.inputs.environments import Region
+from lib.inputs.parameters import Problem
 from lib.templates import templates
 from lib.templates.templates import Template
 

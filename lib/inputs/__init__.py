@@ -1,0 +1,1 @@
+"""Read the files that people edit, and say what is wrong with them."""
