@@ -35,21 +35,22 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from lib import edge, errors
-from lib.console import Console, open_console
-from lib.edge import Answer
+from lib import errors
 from lib.errors import DeploymentError, InputError
 from lib.operators import Level, Note
+from lib.terminal import finish
+from lib.terminal.console import Console, open_console
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job, Options
-    from lib.journal import Journal
     from lib.local import Emulator
     from lib.manual import TaskEntry
     from lib.outcomes import Outcome
     from lib.regions import Site
     from lib.session import ApiCall, Aws
+    from lib.terminal.journal import Journal
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT_ENVIRONMENT = "development"
@@ -155,7 +156,7 @@ class Target:
         """Return what is told of each AWS call, None where nobody would read it."""
         if not (self.journal or self.console.verbose):
             return None
-        from lib.journal import describe_call
+        from lib.terminal.journal import describe_call
 
         return lambda call: self.console.debug(describe_call(call))
 
@@ -207,7 +208,7 @@ def operation(
                     console,
                     journal,
                 )
-                code = edge.finish(
+                code = finish.finish(
                     console,
                     lambda: summarise(console, body(target, **given)),
                     as_json=chosen["json"],
@@ -237,7 +238,7 @@ def keep_journal(
     if not wanted:
         yield None
         return
-    from lib import journal
+    from lib.terminal import journal
 
     folder = Path(os.environ.get("PLOT_PALETTE_LOG_FOLDER") or ROOT / ".logs")
     try:
@@ -259,7 +260,7 @@ def summarise(console: Console, answer: Answer) -> Answer:
     """Add an answer's summary to the page that GitHub shows beside a job, where there is one."""
     page = os.environ.get("GITHUB_STEP_SUMMARY")
     if page and answer.summary:
-        from lib import journal
+        from lib.terminal import journal
 
         try:
             if not journal.append_summary(Path(page), answer.summary):

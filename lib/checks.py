@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.edge import Answer
 from lib.errors import AwsUnavailable, InputError, ParameterError
 from lib.inputs import environments, jobs, parameters
 from lib.inputs.parameters import Problem
 from lib.operators import Level
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access

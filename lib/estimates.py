@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib import charts, costs, deployed, offers, prices, releases, stacks, usage
-from lib.console import draw_table
 from lib.costs import Difference, Estimate, Line
-from lib.edge import Answer
 from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.inputs import environments, jobs
 from lib.metering import BASELINE, CEILING, USAGE
@@ -27,6 +25,8 @@ from lib.polling import Clock
 from lib.prices import Book, Status
 from lib.templates import resolution
 from lib.templates.templates import Template
+from lib.terminal.console import draw_table
+from lib.terminal.finish import Answer
 from lib.usage import Range, Usage
 
 if TYPE_CHECKING:

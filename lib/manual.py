@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lib import explanations, markdown, outcomes, statuses
-from lib.edge import Answer
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
 from lib.statuses import Move, Operation, Status
 from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
+from lib.terminal.finish import Answer
 
 PARAMETERS = "docs/deployment/parameter-reference.md"
 STATES = "docs/deployment/states.md"

@@ -10,13 +10,13 @@ from typing import Any
 
 from lib import statuses
 from lib.changesets import Cause, Change
-from lib.console import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
 from lib.events import Ending, Failure
 from lib.inputs.jobs import Job
 from lib.operators import Listing
 from lib.statuses import Status
 from lib.templates import templates
+from lib.terminal.console import draw_markdown, draw_table, escape_markdown
 
 #: What a cell of the table of changes shows of one value.
 WIDEST_VALUE = 40

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lib import events, history, outcomes, releases, runs, stacks, watching
-from lib.console import clean, draw_elapsed, draw_table
 from lib.drift import Drift, as_rows
 from lib.drift import detect as find_drift
 from lib.history import Record
 from lib.stacks import Event
 from lib.statuses import Status
+from lib.terminal.console import clean, draw_elapsed, draw_table
 
 if TYPE_CHECKING:
     from lib.access import Access

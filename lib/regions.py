@@ -25,9 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import deployments, outcomes, preflight, releases, runs, verification
 from lib.access import Access
-from lib.console import draw_elapsed, draw_table
 from lib.crews import Crew, Ended
-from lib.edge import Answer
 from lib.errors import (
     AwsUnavailable,
     DataLossRefused,
@@ -50,6 +48,8 @@ from lib.statuses import Move, Status
 from lib.templates import linting
 from lib.templates import templates as template_room
 from lib.templates.templates import STACK_TYPE
+from lib.terminal.console import draw_elapsed, draw_table
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.inputs.jobs import Job, Options

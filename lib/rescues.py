@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from lib import backups, deployed, restores, stacks, trees
 from lib.backups import BackupRun
-from lib.console import draw_table
-from lib.edge import Answer
 from lib.operators import Level, Note
+from lib.terminal.console import draw_table
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.console import Console
     from lib.inputs.jobs import Job
     from lib.stacks import Stack
+    from lib.terminal.console import Console
 
 
 def back_up(job: Job, access: Access, *, keep: int | None) -> BackupRun:

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import costs, session
-from lib.console import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
+from lib.terminal.console import draw_table
 
 __all__ = ["API_REGION", "BudgetState", "Spending", "allocation_tags", "as_json", "draw", "read"]
 

@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import overview
 from lib.access import Access
-from lib.console import draw_table
-from lib.edge import Answer
 from lib.errors import DeploymentError
 from lib.regions import explain_error
+from lib.terminal.console import draw_table
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.operators import Operator

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import backups, drift, stacks
-from lib.console import draw_table
-from lib.edge import Answer
 from lib.errors import DeploymentError, TemplateError
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 from lib.session import error_code, error_message, explain, is_unsupported
 from lib.templates import resolution, templates
+from lib.terminal.console import draw_table
+from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -16,7 +16,6 @@ import pytest
 from botocore.stub import Stubber
 
 from lib import deployed, estimates, prices, releases, stacks
-from lib.edge import Answer
 from lib.errors import InputError
 from lib.estimates import Estimated, Question
 from lib.inputs import jobs
@@ -24,6 +23,7 @@ from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.prices import Status
+from lib.terminal.finish import Answer
 
 ROOT = Path(__file__).parent.parent
 TODAY = date(2026, 11, 22)

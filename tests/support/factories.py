@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lib.console import Console
 from lib.events import Ending, Failure
 from lib.inputs.jobs import Job
 from lib.outcomes import Outcome
@@ -18,6 +17,7 @@ from lib.stacks import Event, Stack
 from lib.statuses import Status
 from lib.templates import templates
 from lib.templates.templates import Template
+from lib.terminal.console import Console
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"

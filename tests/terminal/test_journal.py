@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from lib import journal, session
+from lib import session
 from lib.inputs.jobs import list_secret_values
 from lib.session import ApiCall
+from lib.terminal import journal
 from tests.support.factories import job
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lib.console import Console
 from lib.errors import DeploymentError, Interrupted
 from lib.operators import Level, Note
+from lib.terminal.console import Console
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import NoReturn
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from lib import edge
-from lib.edge import Answer
 from lib.errors import DeploymentError, InputError, Interrupted, Refused
+from lib.terminal import finish as edge
+from lib.terminal.finish import Answer
 from tests.support import factories
 
 

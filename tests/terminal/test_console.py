@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib import console
 from lib.errors import Refused
 from lib.operators import Level, Listing, Note, OnInterrupt, ResourceProgress
+from lib.terminal import console
 from tests.support import factories
 
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib import console as drawing
 from lib import outcomes
-from lib.console import Console, open_console
 from lib.events import Failure
 from lib.operators import Level, Listing, Note, ResourceProgress
 from lib.templates.changes import Cause, Change
+from lib.terminal import console as drawing
+from lib.terminal.console import Console, open_console
 from tests.support import factories
 from tests.support.factories import outcome
 

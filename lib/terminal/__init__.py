@@ -1,0 +1,1 @@
+"""Show a run to the person at the terminal, and keep its log."""
