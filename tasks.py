@@ -633,7 +633,8 @@ def outputs(target: Target, format: str = "table") -> Answer:
     inv outputs --env staging
     inv outputs --env staging --format env > .env
     """
-    from lib import outcomes, stacks
+    from lib import outcomes
+    from lib.stacks import stacks
 
     draw = outcomes.choose_format(format)
     stack = stacks.require(target.aws.client("cloudformation"), target.job)

@@ -180,7 +180,7 @@ class Stage:
 
     def _last_event(self, stack: str) -> float | None:
         """Return the time of the newest event of a stack."""
-        from lib import events
+        from lib.stacks import events
 
         if not stack:
             return None

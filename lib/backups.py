@@ -23,7 +23,7 @@ from lib.errors import AwsUnavailable, BackupFailed, InputError, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE, Clock, ask_patiently, backoff_after, pause_after
 from lib.session import error_code, error_message, explain, is_passing, is_throttled
-from lib.stacks import StackResource
+from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import dataloss, deployed, events, guards, stacks, trees, watching
-from lib.deployed import Deployed
+from lib import dataloss, guards
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.outcomes import Outcome, conclude, list_deletion
-from lib.statuses import Status
+from lib.stacks import deployed, events, stacks, trees, watching
+from lib.stacks.deployed import Deployed
+from lib.stacks.statuses import Status
 from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job, Options
-    from lib.stacks import Stack
+    from lib.stacks.stacks import Stack
 
 
 def delete(job: Job, access: Access, options: Options, stack: Stack) -> Outcome:

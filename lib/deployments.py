@@ -12,7 +12,7 @@ import enum
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import deletions, releases, runs, stacks, statuses, watching
+from lib import deletions, releases, runs
 from lib.errors import InputError, Refused, StateForbids, TemplateError
 from lib.inputs import parameters
 from lib.inputs.environments import PRODUCTION
@@ -20,12 +20,13 @@ from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
 from lib.operators import Level
 from lib.outcomes import Outcome
 from lib.releases import Published, Release
-from lib.statuses import Decision, Move, Operation, Status
+from lib.stacks import stacks, statuses, watching
+from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates import linting, templates
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.stacks import Stack
+    from lib.stacks.stacks import Stack
 
 
 class Mode(enum.Enum):

@@ -12,8 +12,8 @@ from lib.operators import Level
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.deployed import Deployed
     from lib.inputs.jobs import Job
+    from lib.stacks.deployed import Deployed
     from lib.templates.changes import Change
 
 

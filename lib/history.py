@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from lib import releases
 from lib.session import error_code
-from lib.statuses import Status
+from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import explanations, markdown, outcomes, statuses
+from lib import explanations, markdown, outcomes
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
-from lib.statuses import Move, Operation, Status
+from lib.stacks import statuses
+from lib.stacks.statuses import Move, Operation, Status
 from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
@@ -365,7 +366,7 @@ def draw_states() -> str:
         (
             "A stack is in one of CloudFormation's 23 states, or absent. Before sending anything, "
             "a task looks its row up; a refusal (exit 3) gives the reason and the next command. "
-            "The table is `TABLE` in [lib/statuses.py](../../lib/statuses.py), by which tasks "
+            "The table is `TABLE` in [lib/stacks/statuses.py](../../lib/stacks/statuses.py), by which tasks "
             "decide; `inv status` shows which state a stack is in."
         ),
         "## How to read it",

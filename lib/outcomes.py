@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib import statuses
-from lib.changesets import Cause, Change
 from lib.errors import InputError
-from lib.events import Ending, Failure
 from lib.inputs.jobs import Job
 from lib.operators import Listing
-from lib.statuses import Status
+from lib.stacks import statuses
+from lib.stacks.changesets import Cause, Change
+from lib.stacks.events import Ending, Failure
+from lib.stacks.statuses import Status
 from lib.templates import templates
 from lib.terminal.console import draw_markdown, draw_table, escape_markdown
 

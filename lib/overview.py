@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib import events, history, outcomes, releases, runs, stacks, watching
-from lib.drift import Drift, as_rows
-from lib.drift import detect as find_drift
+from lib import history, outcomes, releases, runs
 from lib.history import Record
-from lib.stacks import Event
-from lib.statuses import Status
+from lib.stacks import events, stacks, watching
+from lib.stacks.drift import Drift, as_rows
+from lib.stacks.drift import detect as find_drift
+from lib.stacks.stacks import Event
+from lib.stacks.statuses import Status
 from lib.terminal.console import clean, draw_elapsed, draw_table
 
 if TYPE_CHECKING:

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lib import bedrock, deployments, trees
+from lib import bedrock, deployments
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR, WARNING
 from lib.operators import Listing
 from lib.session import error_code, error_message, is_unsupported
-from lib.statuses import Move, Operation
+from lib.stacks import trees
+from lib.stacks.statuses import Move, Operation
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
-    from lib.stacks import Stack
-    from lib.statuses import Decision
+    from lib.stacks.stacks import Stack
+    from lib.stacks.statuses import Decision
     from lib.templates.resolution import Resource, Tree
 
 Answer = TypeVar("Answer")

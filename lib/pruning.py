@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import history, releases, runs, stacks
+from lib import history, releases, runs
 from lib.errors import Declined, OperationFailed
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
 from lib.releases import Manifest
 from lib.session import error_code
+from lib.stacks import stacks
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -38,13 +38,13 @@ from lib.errors import (
     Refused,
     TemplateError,
 )
-from lib.events import Failure
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.outcomes import Outcome
 from lib.polling import Clock
 from lib.session import explain
-from lib.statuses import Move, Status
+from lib.stacks.events import Failure
+from lib.stacks.statuses import Move, Status
 from lib.templates import linting
 from lib.templates import templates as template_room
 from lib.templates.templates import STACK_TYPE

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib import backups, deployed, restores, stacks, trees
+from lib import backups, restores
 from lib.backups import BackupRun
 from lib.operators import Level, Note
+from lib.stacks import deployed, stacks, trees
 from lib.terminal.console import draw_table
 from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
-    from lib.stacks import Stack
+    from lib.stacks.stacks import Stack
     from lib.terminal.console import Console
 
 

@@ -22,7 +22,7 @@ from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently, pause_after
 from lib.session import error_code, error_message
-from lib.stacks import StackResource
+from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

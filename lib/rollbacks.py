@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lib import deployments, events, history, releases, runs, stacks, watching
+from lib import deployments, history, releases, runs
 from lib.errors import Declined, InputError, StateForbids
 from lib.history import Record
 from lib.operators import Level, Listing
 from lib.outcomes import Outcome, conclude
 from lib.releases import File, Manifest, Published, Release
-from lib.statuses import Decision, Move, Operation, Status
+from lib.stacks import events, stacks, watching
+from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job, Options
-    from lib.stacks import Stack, StackResource
+    from lib.stacks.stacks import Stack, StackResource
 
 
 @dataclass(frozen=True)

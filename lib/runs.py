@@ -8,38 +8,25 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import (
-    changesets,
-    dataloss,
-    deletions,
-    deployed,
-    events,
-    guards,
-    history,
-    polling,
-    releases,
-    stacks,
-    statuses,
-    trees,
-    watching,
-)
-from lib.changesets import ChangeSet
+from lib import dataloss, deletions, guards, history, polling, releases
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
 from lib.operators import Level
 from lib.outcomes import Outcome, conclude, list_changes
 from lib.session import error_code, error_message
-from lib.stacks import Stack
-from lib.statuses import Decision, Move, Operation, Status
+from lib.stacks import changesets, deployed, events, stacks, statuses, trees, watching
+from lib.stacks.changesets import ChangeSet
+from lib.stacks.stacks import Stack
+from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates import comparison, templates
 from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.deployed import Deployed
-    from lib.events import Ending
     from lib.releases import Published, Release
+    from lib.stacks.deployed import Deployed
+    from lib.stacks.events import Ending
 
 #: How often an update starts over because somebody else changed the stack meanwhile.
 FRESH_STARTS = 3

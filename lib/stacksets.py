@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import dataloss, deployed, events, guards, regions, releases, runs, stacks, watching
+from lib import dataloss, guards, regions, releases, runs
 from lib.access import Access
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
-from lib.events import Failure
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
 from lib.outcomes import Outcome
 from lib.polling import Clock, ask_patiently, pause_after
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
 from lib.session import error_code, error_message, explain
-from lib.statuses import Status
+from lib.stacks import deployed, events, stacks, watching
+from lib.stacks.events import Failure
+from lib.stacks.statuses import Status
 from lib.templates import comparison, resolution, templates
 
 if TYPE_CHECKING:

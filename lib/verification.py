@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import backups, drift, stacks
+from lib import backups
 from lib.errors import DeploymentError, TemplateError
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 from lib.session import error_code, error_message, explain, is_unsupported
+from lib.stacks import drift, stacks
 from lib.templates import resolution, templates
 from lib.terminal.console import draw_table
 from lib.terminal.finish import Answer
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Job, Options
     from lib.outcomes import Outcome
     from lib.polling import Clock
-    from lib.stacks import Stack, StackResource
+    from lib.stacks.stacks import Stack, StackResource
 
 #: A new API answers 404 or 5xx for some seconds until its stage and permission have spread.
 WARM_UP = 20.0

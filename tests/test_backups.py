@@ -22,7 +22,7 @@ from lib.backups import Backup, BackupRun, Failed
 from lib.errors import BackupFailed, InputError, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE
-from lib.stacks import StackResource
+from lib.stacks.stacks import StackResource
 from tests.support.dynamodb_wire import NOW, REGION, SESSION, FakeTime, Wire, cut, refusal, reply
 
 STAMP = "20261122-093005"

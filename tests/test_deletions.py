@@ -12,7 +12,7 @@ from lib.access import Access
 from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Listing, OnInterrupt, Operator, Progress
-from lib.stacks import describe
+from lib.stacks.stacks import describe
 from tests.support.aws_fakes import (
     START,
     FakeTime,

@@ -9,10 +9,10 @@ from moto import mock_aws
 
 from lib import guards, session
 from lib.access import Access
-from lib.deployed import Deployed
 from lib.errors import DataLossRefused, Declined, Refused
 from lib.operators import Note, OnInterrupt, Operator
-from lib.stacks import StackResource
+from lib.stacks.deployed import Deployed
+from lib.stacks.stacks import StackResource
 from lib.templates.changes import Change
 from tests.support.aws_fakes import FakeTime
 from tests.support.factories import job

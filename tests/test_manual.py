@@ -13,7 +13,7 @@ from lib import errors, explanations, history, manual, outcomes, overview
 from lib.errors import InputError
 from lib.inputs import parameters
 from lib.manual import Flag, Sources, TaskEntry
-from lib.statuses import Status
+from lib.stacks.statuses import Status
 from lib.templates import templates
 from tests.support import factories
 

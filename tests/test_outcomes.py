@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lib import outcomes
-from lib.changesets import Cause, Change
 from lib.errors import InputError
-from lib.events import Ending, Failure
-from lib.statuses import Status
+from lib.stacks.changesets import Cause, Change
+from lib.stacks.events import Ending, Failure
+from lib.stacks.statuses import Status
 from tests.support import factories
 
 FAILURE = Failure(

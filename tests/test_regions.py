@@ -32,7 +32,7 @@ from lib.polling import Clock
 from lib.preflight import Look
 from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site
 from lib.releases import Published
-from lib.statuses import Decision, Move
+from lib.stacks.statuses import Decision, Move
 from lib.templates.resolution import Tree
 from tests.support import factories
 from tests.support.aws_fakes import START

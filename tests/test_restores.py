@@ -17,7 +17,7 @@ from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Note, Progress
 from lib.polling import Clock
 from lib.restores import Restored, Source, TableSettings
-from lib.stacks import StackResource
+from lib.stacks.stacks import StackResource
 from tests.support.dynamodb_wire import NOW, REGION, SESSION, FakeTime, Wire, cut, refusal, reply
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/jobs/backup/01795342714054-61401ec1"

@@ -12,7 +12,7 @@ from lib.access import Access
 from lib.errors import Declined, InputError, StateForbids
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.outcomes import Outcome
-from lib.stacks import StackResource
+from lib.stacks.stacks import StackResource
 from tests.support.aws_fakes import (
     START,
     FakeTime,

@@ -19,8 +19,8 @@ from lib.operators import OnInterrupt, Operator, Progress
 from lib.preflight import Look
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
 from lib.releases import Published
+from lib.stacks.statuses import Decision, Move
 from lib.stacksets import Instance, StackSet, Step
-from lib.statuses import Decision, Move
 from lib.templates.resolution import Tree
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import FakeTime, refusal

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lib.events import Ending, Failure
 from lib.inputs.jobs import Job
 from lib.outcomes import Outcome
-from lib.stacks import Event, Stack
-from lib.statuses import Status
+from lib.stacks.events import Ending, Failure
+from lib.stacks.stacks import Event, Stack
+from lib.stacks.statuses import Status
 from lib.templates import templates
 from lib.templates.templates import Template
 from lib.terminal.console import Console

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from lib import outcomes
-from lib.events import Failure
 from lib.operators import Level, Listing, Note, ResourceProgress
+from lib.stacks.events import Failure
 from lib.templates.changes import Cause, Change
 from lib.terminal import console as drawing
 from lib.terminal.console import Console, open_console

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import events, stacks
 from lib.errors import Interrupted
 from lib.operators import OnInterrupt, ResourceProgress
 from lib.session import explain, is_passing
+from lib.stacks import events, stacks
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.events import Ending
     from lib.inputs.jobs import Job
-    from lib.stacks import Event
+    from lib.stacks.events import Ending
+    from lib.stacks.stacks import Event
 
 
 #: The task that stops an operation, by what is running; rollbacks and deletions run on.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lib import drift
 from lib.errors import OperationFailed
+from lib.stacks import drift
 from tests.support.aws_fakes import (
     START,
     FakeTime,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import stacks
 from lib.errors import OperationFailed
 from lib.polling import ask_patiently, pause_after
 from lib.session import error_message, is_unsupported
+from lib.stacks import stacks
 from lib.templates.changes import show_value
 from lib.templates.templates import STACK_TYPE
 

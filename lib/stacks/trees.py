@@ -11,8 +11,8 @@ from lib.templates import resolution
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.deployed import Deployed
     from lib.inputs.jobs import Job
+    from lib.stacks.deployed import Deployed
     from lib.templates.resolution import Tree
     from lib.templates.templates import Template
 

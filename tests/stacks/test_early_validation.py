@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lib import validations
+from lib.stacks import early_validation
 from tests.support.aws_fakes import client, intercept, refusal
 
 
@@ -34,7 +34,7 @@ def answering(*events: dict[str, Any]) -> tuple[Any, list[Any]]:
 
 def test_a_nested_stacks_failed_validation_names_resource_reason_and_property() -> None:
     cfn, calls = answering(finding("two", "Bucket"))
-    found = validations.read(cfn, "StorageStack", stack="arn:child")
+    found = early_validation.read(cfn, "StorageStack", stack="arn:child")
     assert [str(one) for one in found] == [
         (
             "StorageStack/Bucket (AWS::S3::Bucket): a resource of this name exists "
@@ -47,13 +47,13 @@ def test_a_nested_stacks_failed_validation_names_resource_reason_and_property() 
 
 def test_only_the_latest_operation_of_a_stack_is_told() -> None:
     cfn, _ = answering(finding("two", "Bucket"), finding("one", "Older"))
-    assert [one.path for one in validations.read(cfn, "", stack="app")] == ["Bucket"]
+    assert [one.path for one in early_validation.read(cfn, "", stack="app")] == ["Bucket"]
 
 
 def test_warnings_and_failures_are_told_apart() -> None:
     cfn, _ = answering(finding("two", "Full", "WARN"), finding("two", "Taken"))
-    failures = validations.read(cfn, "", change_set="arn:set")
-    warnings = validations.read(cfn, "", change_set="arn:set", failing=False)
+    failures = early_validation.read(cfn, "", change_set="arn:set")
+    warnings = early_validation.read(cfn, "", change_set="arn:set", failing=False)
     assert [one.path for one in (*failures, *warnings)] == ["Taken", "Full"]
 
 
@@ -65,4 +65,4 @@ def test_an_endpoint_that_does_not_tell_leaves_the_reason_given_elsewhere(code: 
         raise refusal(code)
 
     intercept(cfn, refuse)
-    assert validations.read(cfn, "", stack="app") == ()
+    assert early_validation.read(cfn, "", stack="app") == ()

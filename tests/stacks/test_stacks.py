@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import stacks
 from lib.errors import StateForbids
 from lib.inputs.jobs import Job
-from lib.statuses import Status
+from lib.stacks import stacks
+from lib.stacks.statuses import Status
 from tests.support.aws_fakes import (
     STACK,
     START,

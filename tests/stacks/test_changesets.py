@@ -16,10 +16,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from lib import changesets, watching
-from lib.changesets import ChangeSet, ChangeSetStale
 from lib.errors import OperationFailed, Refused
 from lib.polling import Clock
+from lib.stacks import changesets, watching
+from lib.stacks.changesets import ChangeSet, ChangeSetStale
 from tests.support.answers import Aws, Json, error
 
 ARN = "arn:aws:cloudformation:us-west-2:123456789012"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import stacks
-from lib.stacks import Stack, StackResource
+from lib.stacks import stacks
+from lib.stacks.stacks import Stack, StackResource
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 

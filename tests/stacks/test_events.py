@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import events
-from lib.events import Ending, Failure, Mark
-from lib.stacks import Event
-from lib.statuses import Status
+from lib.stacks import events
+from lib.stacks.events import Ending, Failure, Mark
+from lib.stacks.stacks import Event
+from lib.stacks.statuses import Status
 from tests.support.aws_fakes import (
     START,
     FakeTime,

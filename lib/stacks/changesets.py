@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from lib import polling, stacks, validations
+from lib import polling
 from lib.errors import OperationFailed, Refused
 from lib.session import error_code, error_message
+from lib.stacks import early_validation, stacks
 from lib.templates.changes import (
     REPLACEMENTS,
     Cause,
@@ -491,7 +492,7 @@ def _explain_failures(
             echo = part.reason
             continue
         explained = True
-        found = validations.read(cfn, part.path, change_set=part.change_set_id)
+        found = early_validation.read(cfn, part.path, change_set=part.change_set_id)
         yield from (
             map(str, found)
             if found
@@ -511,7 +512,7 @@ def _read_warnings(
     """
     if root.status == "FAILED" or not any(c.action in ("Add", "Remove") for c in changes):
         return ()
-    found = validations.read(cfn, root.path, change_set=root.change_set_id, failing=False)
+    found = early_validation.read(cfn, root.path, change_set=root.change_set_id, failing=False)
     return tuple(map(str, found))
 
 

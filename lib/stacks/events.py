@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import stacks, validations
 from lib.polling import Clock, ask_patiently, pause_after
-from lib.stacks import Event, Stack
-from lib.statuses import Status
+from lib.stacks import early_validation, stacks
+from lib.stacks.stacks import Event, Stack
+from lib.stacks.statuses import Status
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _explain(
     if cause is None or cause.type != STACK_TYPE or "DescribeEvents" not in cause.reason:
         return cause
     owner = next((e.physical_id for e in events if e.path == cause.path and e.physical_id), "")
-    found = validations.read(cfn, cause.path, stack=owner) if owner else ()
+    found = early_validation.read(cfn, cause.path, stack=owner) if owner else ()
     if not found:
         return cause
     first, *others = found

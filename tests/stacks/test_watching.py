@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lib import watching
 from lib.access import Access
 from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
 from lib.operators import OnInterrupt, Operator
 from lib.session import Aws
+from lib.stacks import watching
 from tests.support import factories
 from tests.support.aws_fakes import refusal
 

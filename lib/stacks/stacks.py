@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from lib.errors import StateForbids
 from lib.session import error_code, error_message
-from lib.statuses import Status
+from lib.stacks.statuses import Status
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import deployed
-from lib.deployed import Deployed
-from lib.stacks import Stack
-from lib.statuses import Status
+from lib.stacks import deployed
+from lib.stacks.deployed import Deployed
+from lib.stacks.stacks import Stack
+from lib.stacks.statuses import Status
 from lib.templates import comparison, resolution, templates
 from lib.templates.templates import MASTER
 from tests.support.answers import Aws, Json, error

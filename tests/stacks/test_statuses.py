@@ -7,8 +7,8 @@ import re
 import botocore.session
 import pytest
 
-from lib import statuses
-from lib.statuses import Move, Operation, Status
+from lib.stacks import statuses
+from lib.stacks.statuses import Move, Operation, Status
 
 #: Deploy, update, rollback and delete in each state. From AWS: UpdateStack and change sets
 #: work on *_COMPLETE states and, with rollback disabled, on CREATE_FAILED and UPDATE_FAILED;
