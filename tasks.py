@@ -828,8 +828,8 @@ def history(target: Target) -> Answer:
     inv history --env production
     inv history --env production --json
     """
-    from lib import history as records
     from lib import overview
+    from lib.releases import history as records
 
     found = overview.read_history(target.job, target.access)
     return Answer([records.as_document(record) for record in found], overview.draw_history(found))
@@ -844,7 +844,7 @@ def prune(target: Target, keep: str = "5") -> Answer:
     inv prune --env staging
     inv prune --env staging --keep 10 --yes
     """
-    from lib import pruning
+    from lib.releases import pruning
 
     count = as_count(keep, "--keep")
     settle_harmless_questions(target)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import releases
 from lib.inputs import jobs
+from lib.releases import releases
 from lib.templates.templates import MASTER
 
 ENVIRONMENT = "development"

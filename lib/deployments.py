@@ -12,14 +12,15 @@ import enum
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import deletions, releases, runs
+from lib import deletions, runs
 from lib.errors import InputError, Refused, StateForbids, TemplateError
 from lib.inputs import parameters
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
 from lib.operators import Level
 from lib.outcomes import Outcome
-from lib.releases import Published, Release
+from lib.releases import releases
+from lib.releases.releases import Published, Release
 from lib.stacks import stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates import linting, templates

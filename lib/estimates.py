@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib import charts, costs, offers, prices, releases, usage
+from lib import charts, costs, offers, prices, usage
 from lib.costs import Difference, Estimate, Line
 from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.inputs import environments, jobs
@@ -23,6 +23,7 @@ from lib.offers import Kept
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.prices import Book, Status
+from lib.releases import releases
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
 from lib.templates.templates import Template

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib import history, outcomes, releases, runs
-from lib.history import Record
+from lib import outcomes, runs
+from lib.releases import history, releases
+from lib.releases.history import Record
 from lib.stacks import events, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import deployments, outcomes, preflight, releases, runs, verification
+from lib import deployments, outcomes, preflight, runs, verification
 from lib.access import Access
 from lib.crews import Crew, Ended
 from lib.errors import (
@@ -42,6 +42,7 @@ from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.outcomes import Outcome
 from lib.polling import Clock
+from lib.releases import releases
 from lib.session import explain
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Move, Status
@@ -54,7 +55,7 @@ from lib.terminal.finish import Answer
 if TYPE_CHECKING:
     from lib.inputs.jobs import Job, Options
     from lib.preflight import Look
-    from lib.releases import Published, Release
+    from lib.releases.releases import Published, Release
     from lib.session import Aws
 
 #: How often the live view moves on when nothing is reported, seconds.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lib import deployments, history, releases, runs
+from lib import deployments, runs
 from lib.errors import Declined, InputError, StateForbids
-from lib.history import Record
 from lib.operators import Level, Listing
 from lib.outcomes import Outcome, conclude
-from lib.releases import File, Manifest, Published, Release
+from lib.releases import history, releases
+from lib.releases.history import Record
+from lib.releases.releases import File, Manifest, Published, Release
 from lib.stacks import events, stacks, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates.templates import STACK_TYPE

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import dataloss, deletions, guards, history, polling, releases
+from lib import dataloss, deletions, guards, polling
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
 from lib.operators import Level
 from lib.outcomes import Outcome, conclude, list_changes
+from lib.releases import history, releases
 from lib.session import error_code, error_message
 from lib.stacks import changesets, deployed, events, stacks, statuses, trees, watching
 from lib.stacks.changesets import ChangeSet
@@ -24,7 +25,7 @@ from lib.templates.changes import Change
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.releases import Published, Release
+    from lib.releases.releases import Published, Release
     from lib.stacks.deployed import Deployed
     from lib.stacks.events import Ending
 

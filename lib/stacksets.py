@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import dataloss, guards, regions, releases, runs
+from lib import dataloss, guards, regions, runs
 from lib.access import Access
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs import parameters
@@ -24,6 +24,7 @@ from lib.operators import Level, Listing, Note, Operator
 from lib.outcomes import Outcome
 from lib.polling import Clock, ask_patiently, pause_after
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
+from lib.releases import releases
 from lib.session import error_code, error_message, explain
 from lib.stacks import deployed, events, stacks, watching
 from lib.stacks.events import Failure

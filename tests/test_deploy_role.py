@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lib import releases
+from lib.releases import releases
 from lib.templates import templates
 from tests.support import api_calls
 

@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib import estimates, prices, releases
+from lib import estimates, prices
 from lib.errors import InputError
 from lib.estimates import Estimated, Question
 from lib.inputs import jobs
@@ -23,6 +23,7 @@ from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.prices import Status
+from lib.releases import releases
 from lib.stacks import deployed, stacks
 from lib.terminal.finish import Answer
 

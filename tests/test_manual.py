@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import tasks
-from lib import errors, explanations, history, manual, outcomes, overview
+from lib import errors, explanations, manual, outcomes, overview
 from lib.errors import InputError
 from lib.inputs import parameters
 from lib.manual import Flag, Sources, TaskEntry
+from lib.releases import history
 from lib.stacks.statuses import Status
 from lib.templates import templates
 from tests.support import factories

@@ -31,7 +31,7 @@ from lib.outcomes import Outcome
 from lib.polling import Clock
 from lib.preflight import Look
 from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site
-from lib.releases import Published
+from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
 from lib.templates.resolution import Tree
 from tests.support import factories

@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 import tasks
-from lib import deployments, history, releases, rollbacks
+from lib import deployments, rollbacks
 from lib.access import Access
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
 from lib.operators import OnInterrupt, Operator
+from lib.releases import history, releases
 from lib.session import LOCAL_ACCOUNT, Aws
 from tests.support import factories
 from tests.support.shapes import any_json, any_text, attempt, tried

@@ -18,7 +18,7 @@ from lib.inputs.jobs import Options
 from lib.operators import OnInterrupt, Operator, Progress
 from lib.preflight import Look
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
-from lib.releases import Published
+from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
 from lib.stacksets import Instance, StackSet, Step
 from lib.templates.resolution import Tree

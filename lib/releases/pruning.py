@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import history, releases, runs
+from lib import runs
 from lib.errors import Declined, OperationFailed
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
-from lib.releases import Manifest
+from lib.releases import history, releases
+from lib.releases.releases import Manifest
 from lib.session import error_code
 from lib.stacks import stacks
 

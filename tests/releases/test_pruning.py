@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lib import pruning, releases, session
+from lib import session
 from lib.access import Access
 from lib.errors import Declined, OperationFailed
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.polling import Clock
-from lib.releases import Release
+from lib.releases import pruning, releases
+from lib.releases.releases import Release
 from tests.support.aws_fakes import START, intercept, refusal, stack_entry
 from tests.support.factories import job, template
 

@@ -12,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lib import history
 from lib.errors import NotOurs
-from lib.history import Record
 from lib.inputs import parameters
+from lib.releases import history
+from lib.releases.history import Record
 from lib.templates import templates
 from tests.support.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
 

@@ -17,13 +17,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lib import releases
 from lib.errors import NotOurs, TemplateError
+from lib.releases import releases
 from lib.templates import templates
 from lib.templates.templates import Template
 from tests.support.aws_fakes import ACCOUNT, START, Call, client, intercept, operations, refusal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUCKET = releases.bucket_name(ACCOUNT, "us-east-1")
 TAGS = {"Project": "plot-palette"}
 HARDENING = [

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import releases
+from lib.releases import releases
 from lib.session import error_code
 from lib.stacks.statuses import Status
 

@@ -1,0 +1,1 @@
+"""Publish templates as immutable releases, remember what ran, remove what nothing needs."""
