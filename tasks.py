@@ -862,11 +862,11 @@ def backup(target: Target, keep: str | None = None) -> Answer:
     inv backup --env production
     inv backup --env production --keep 30
     """
-    from lib import rescues
+    from lib.data import restores
 
     count = as_count(keep, "--keep")
-    run = rescues.back_up(target.job, target.access, keep=count)
-    return rescues.answer_backups(run, target.console)
+    run = restores.back_up(target.job, target.access, keep=count)
+    return restores.answer_backups(run, target.console)
 
 
 @operation(
@@ -890,9 +890,9 @@ def restore(
     inv restore --table JobsTable --target-table jobs-restored
     inv restore --table JobsTable --point-in-time 2026-11-20T09:00:00Z
     """
-    from lib import rescues
+    from lib.data import restores
 
-    return rescues.restore(
+    return restores.restore(
         target.job,
         target.access,
         backup=backup,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import dataloss, guards
+from lib.data import consent, loss
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.outcomes import Outcome, conclude, list_deletion
 from lib.stacks import deployed, events, stacks, trees, watching
@@ -63,9 +63,9 @@ def _look(job: Job, access: Access, stack: Stack) -> tuple[Deployed, tuple[Chang
     removed = tuple(
         Change(resource.path, resource.type, "Remove", physical_id=resource.physical_id)
         for resource in before.resources
-        if resource.type in dataloss.STATEFUL
+        if resource.type in loss.STATEFUL
     )
-    return before, dataloss.judge(removed, trees.resolve_deployed(job, access, before), None)
+    return before, loss.judge(removed, trees.resolve_deployed(job, access, before), None)
 
 
 def _act(
@@ -74,8 +74,8 @@ def _act(
     """Delete the stack and follow it to its end."""
     cfn = access.aws.client("cloudformation")
     risks = tuple(change for change in removed if change.data_loss == "certain")
-    guards.require_consent(job, access, risks, options.allow_data_loss)
-    arns = guards.back_up(job, access, dataloss.tables_at_risk(risks), wanted=options.backup)
+    consent.require_consent(job, access, risks, options.allow_data_loss)
+    arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     after = events.mark(cfn, stack.id)
     with watching.leaving_running(job, access, stop=watching.UNSTOPPABLE):
         stacks.delete(cfn, stack.id, token=watching.new_token())

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import dataloss, deletions, guards, polling
+from lib import deletions, polling
+from lib.data import consent, loss
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
@@ -331,7 +332,7 @@ class Run:
         )
         old = trees.resolve_deployed(self.job, self.access, before) if before else None
         if before is None or old is None:
-            return dataloss.judge(proposed.changes, None, after), False
+            return loss.judge(proposed.changes, None, after), False
         compared = comparison.compare(
             old, after, region=self.job.region, physical_ids=before.physical_ids
         )
@@ -341,9 +342,9 @@ class Run:
                 "deployed templates are compared with the new ones instead.",
                 Level.WARNING,
             )
-        merged = dataloss.merge(proposed.changes, compared)
+        merged = loss.merge(proposed.changes, compared)
         same = proposed.complete and not merged and old.outputs == after.outputs
-        return dataloss.judge(merged, old, after), same
+        return loss.judge(merged, old, after), same
 
     def _show(
         self, changes: Sequence[Change], proposed: ChangeSet, before: Deployed | None
@@ -355,21 +356,21 @@ class Run:
             self.access.say(warning, Level.WARNING)
         if self.options.revert_drift and not proposed.reverts_drift:
             self.access.say("This endpoint does not take drift back.", Level.WARNING)
-        guards.warn_of_drift(self.access, changes, before)
+        consent.warn_of_drift(self.access, changes, before)
 
     def _guard(
         self, kind: str, changes: tuple[Change, ...], before: Deployed | None
     ) -> tuple[str, ...]:
         """Get every consent, back up what is at risk, and return the backups' ARNs."""
-        risks = dataloss.at_risk(changes)
-        guards.require_consent(self.job, self.access, risks, self.options.allow_data_loss)
+        risks = loss.at_risk(changes)
+        consent.require_consent(self.job, self.access, risks, self.options.allow_data_loss)
         if not risks:
-            guards.warn_without_pitr(self.job, self.access, before)
+            consent.warn_without_pitr(self.job, self.access, before)
         if not self._agrees(kind, changes):
             raise Declined(f"Stack {self.job.stack_name} in {self.job.region} was not changed.")
         self._verify_release()
-        tables = dataloss.tables_at_risk(changes)
-        return guards.back_up(self.job, self.access, tables, wanted=self.options.backup)
+        tables = loss.tables_at_risk(changes)
+        return consent.back_up(self.job, self.access, tables, wanted=self.options.backup)
 
     def _agrees(self, kind: str, changes: Sequence[Change]) -> bool:
         """Ask whether to go ahead."""

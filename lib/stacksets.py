@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import dataloss, guards, regions, runs
+from lib import regions, runs
 from lib.access import Access
+from lib.data import consent, loss
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
@@ -410,7 +411,7 @@ class _Handover:
     def _find_risks(self, found: StackSet | None) -> dict[str, tuple[Change, ...]]:
         """Return by region what puts data at risk, each loss agreed to."""
         risky = {
-            region: dataloss.at_risk(self._compare(region, instance))
+            region: loss.at_risk(self._compare(region, instance))
             for region, instance in (found.instances if found else {}).items()
             if region in self.sites and instance.stack_id
         }
@@ -422,10 +423,10 @@ class _Handover:
     def _back_up(self, risky: Mapping[str, Sequence[Change]]) -> dict[str, tuple[str, ...]]:
         """Back up the tables at risk in every region, and return the ARNs by region."""
         return {
-            region: guards.back_up(
+            region: consent.back_up(
                 self.sites[region].job,
                 Access(self.sites[region].aws, self.operator, self.desk.clock),
-                dataloss.tables_at_risk(risks),
+                loss.tables_at_risk(risks),
                 wanted=self.plan.options.backup,
             )
             for region, risks in risky.items()
@@ -476,7 +477,7 @@ class _Handover:
             )
         )
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
-        rows = dataloss.judge(changes, old, new)
+        rows = loss.judge(changes, old, new)
         self.operator.report(
             Listing(
                 f"By its templates, {region} changes:",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import backups
+from lib.data import backups
 from lib.errors import DeploymentError, TemplateError
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level

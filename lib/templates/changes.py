@@ -67,7 +67,7 @@ class Change:
     and Conditional when they allow nothing. `policy_action` is AWS's verdict (Delete, Retain,
     ReplaceAndDelete and so on), `drift` its ResourceDriftStatus, "" where not given. `source`
     is "change set", "templates" or "both". `data_loss` and `verdict` are filled in by
-    `lib.dataloss.judge`.
+    `lib.data.loss.judge`.
     """
 
     path: str

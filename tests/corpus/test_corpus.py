@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import costs, dataloss, prices, usage
+from lib import costs, prices, usage
+from lib.data import loss
 from lib.errors import InputError
 from lib.templates import comparison, resolution, templates
 from lib.templates import graph as graphs
@@ -102,7 +103,7 @@ def test_a_stranger_s_template_is_understood_or_refused(path: Path) -> None:
     removed = comparison.compare(tree, empty, region=REGION)
     assert {change.action for change in added} <= {"Add"}
     assert {change.action for change in removed} <= {"Remove"}
-    dataloss.judge(removed, tree, empty)
+    loss.judge(removed, tree, empty)
     used = usage.parse('{"usage": {}}', "usage.json")
     estimate = costs.estimate(tree, used, price_book(), environment="development", region=REGION)
     json.dumps(costs.as_json(estimate, price_book(), date(2026, 11, 22)))

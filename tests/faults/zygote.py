@@ -41,7 +41,7 @@ from lib import session  # noqa: E402
 
 #: What a task imports when it first needs it.
 LAZY = (
-    "lib.deployments", "lib.terminal.journal", "lib.outcomes", "lib.regions", "lib.rescues",
+    "lib.deployments", "lib.terminal.journal", "lib.outcomes", "lib.regions", "lib.data.restores",
     "lib.rollbacks", "lib.stacksets", "lib.verification", "tabulate", "yaml",
 )  # fmt: skip
 SERVICES = ("cloudformation", "dynamodb", "s3", "sts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lib import backups, dataloss
+from lib.data import backups, loss
 from lib.errors import Declined, Refused
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
@@ -33,7 +33,7 @@ def require_consent(
             agreed = access.operator.confirm(question, risk.path)
         except Refused:
             target = f"stack {job.stack_name} in {job.region}"
-            dataloss.refuse_unless_allowed(risks, allowed, target=target)
+            loss.refuse_unless_allowed(risks, allowed, target=target)
             raise
         if not agreed:
             raise Declined(f"Stack {job.stack_name} in {job.region} was not changed.")
@@ -75,7 +75,7 @@ def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | 
     """Warn of changes to resources that hold data and no longer are as they were deployed."""
     drifted = {r.path for r in before.resources if r.drift == "MODIFIED"} if before else set()
     for change in changes:
-        if change.type in dataloss.STATEFUL and (
+        if change.type in loss.STATEFUL and (
             change.path in drifted or change.drift in ("MODIFIED", "DELETED")
         ):
             access.say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib import dataloss
+from lib.data import loss as dataloss
 from lib.errors import DataLossRefused
 from lib.templates.changes import Cause, Change
 from lib.templates.resolution import Resource, Tree

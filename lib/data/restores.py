@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib import backups, restores
-from lib.backups import BackupRun
+from lib.data import backups, new_tables
+from lib.data.backups import BackupRun
 from lib.operators import Level, Note
 from lib.stacks import deployed, stacks, trees
 from lib.terminal.console import draw_table
@@ -68,7 +68,7 @@ def restore(
     dynamodb = access.aws.client("dynamodb")
     stack = stacks.describe(cfn, job.stack_name)
     resources = stacks.walk(cfn, stack.id) if stack else ()
-    source = restores.choose_source(
+    source = new_tables.choose_source(
         dynamodb,
         resources,
         backup=backup,
@@ -78,10 +78,10 @@ def restore(
         clock=access.clock,
         report=access.operator.report,
     )
-    original = restores.read_settings(dynamodb, source.table, access.clock)
+    original = new_tables.read_settings(dynamodb, source.table, access.clock)
     if original is None and stack:
         original = _read_declared(job, access, stack, source.table)
-    restored = restores.restore(
+    restored = new_tables.restore(
         dynamodb,
         source,
         target_table=target_table,
@@ -93,8 +93,8 @@ def restore(
         access.say(f"Not restored: {name}", Level.WARNING)
     current = original if source.table in backups.find_tables(resources) else None
     lines = [
-        restores.explain_counts(restored, source),
-        *restores.explain_switch_over(
+        new_tables.explain_counts(restored, source),
+        *new_tables.explain_switch_over(
             restored,
             current,
             stack=job.stack_name,
@@ -116,7 +116,7 @@ def restore(
 
 def _read_declared(
     job: Job, access: Access, stack: Stack, table: str
-) -> restores.TableSettings | None:
+) -> new_tables.TableSettings | None:
     """Return what the deployed template says of a table that is gone, or None.
 
     A table that was deleted behind CloudFormation's back is restored under its old name, and
@@ -127,5 +127,5 @@ def _read_declared(
     tree = trees.resolve_deployed(job, access, before)
     for resource in tree.resources if tree and path else ():
         if resource.path == path:
-            return restores.read_declared(table, resource.properties, stack.tags)
+            return new_tables.read_declared(table, resource.properties, stack.tags)
     return None

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from lib import backups
-from lib.backups import Backup, BackupRun, Failed
+from lib.data import backups
+from lib.data.backups import Backup, BackupRun, Failed
 from lib.errors import BackupFailed, InputError, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lib import backups
-from lib.backups import TABLE_TYPES, Backup, Window, insist, newest_first
+from lib.data import backups
+from lib.data.backups import TABLE_TYPES, Backup, Window, insist, newest_first
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently, pause_after

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lib import guards, session
+from lib import session
 from lib.access import Access
+from lib.data import consent
 from lib.errors import DataLossRefused, Declined, Refused
 from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks.deployed import Deployed
@@ -53,13 +54,13 @@ class Person:
 
 def test_a_path_that_was_allowed_is_not_asked_about() -> None:
     person = Person(None)
-    guards.require_consent(job(), person.access(), [RISK], frozenset({RISK.path}))
+    consent.require_consent(job(), person.access(), [RISK], frozenset({RISK.path}))
     assert person.asked == []
 
 
 def test_the_operator_agrees_by_typing_the_path() -> None:
     person = Person(RISK.path)
-    guards.require_consent(job(), person.access(), [RISK], frozenset())
+    consent.require_consent(job(), person.access(), [RISK], frozenset())
     [(question, word)] = person.asked
     assert word == RISK.path
     assert "destroyed (DeletionPolicy Delete)" in question
@@ -67,25 +68,25 @@ def test_the_operator_agrees_by_typing_the_path() -> None:
 
 def test_y_is_not_consent_to_a_loss_of_data() -> None:
     with pytest.raises(Declined, match="was not changed"):
-        guards.require_consent(job(), Person("y").access(), [RISK], frozenset())
+        consent.require_consent(job(), Person("y").access(), [RISK], frozenset())
 
 
 def test_where_nobody_can_be_asked_every_path_is_named_with_its_flag() -> None:
     with pytest.raises(DataLossRefused) as caught:
-        guards.require_consent(job(), Person(None).access(), [RISK], frozenset({"Other"}))
+        consent.require_consent(job(), Person(None).access(), [RISK], frozenset({"Other"}))
     assert RISK.path in caught.value.message
     assert f"--allow-data-loss {RISK.path}" in caught.value.next_step
 
 
 def test_no_backup_has_to_be_said_and_is_repeated() -> None:
     person = Person("y")
-    assert guards.back_up(job(), person.access(), ["jobs"], wanted=False) == ()
+    assert consent.back_up(job(), person.access(), ["jobs"], wanted=False) == ()
     assert person.told == ["No backup is taken, as --no-backup says."]
 
 
 def test_nothing_at_risk_needs_no_backup() -> None:
     person = Person("y")
-    assert guards.back_up(job(), person.access(), [], wanted=True) == ()
+    assert consent.back_up(job(), person.access(), [], wanted=True) == ()
     assert person.told == []
 
 
@@ -106,9 +107,9 @@ def test_only_production_is_warned_of_tables_without_recovery() -> None:
         BillingMode="PAY_PER_REQUEST",
     )
     before = Deployed({}, {}, {}, (table(),))
-    guards.warn_without_pitr(job(), access, before)
+    consent.warn_without_pitr(job(), access, before)
     assert person.told == []
-    guards.warn_without_pitr(job(environment="production"), access, before)
+    consent.warn_without_pitr(job(environment="production"), access, before)
     assert person.told == ["Point-in-time recovery is off for table jobs."]
 
 
@@ -119,5 +120,5 @@ def test_only_production_is_warned_of_tables_without_recovery() -> None:
 def test_a_change_to_a_drifted_table_is_warned_of(known: str, found: str, warned: bool) -> None:
     person = Person("y")
     change = Change(RISK.path, RISK.type, "Modify", drift=found)
-    guards.warn_of_drift(person.access(), [change], Deployed({}, {}, {}, (table(known),)))
+    consent.warn_of_drift(person.access(), [change], Deployed({}, {}, {}, (table(known),)))
     assert bool(person.told) is warned
