@@ -44,10 +44,10 @@ from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access
+    from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
     from lib.local import Emulator
     from lib.manual import TaskEntry
-    from lib.outcomes import Outcome
     from lib.regions import Site
     from lib.session import ApiCall, Aws
     from lib.terminal.journal import Journal
@@ -350,7 +350,7 @@ def stack_error(target: Target, error: DeploymentError) -> dict[str, Any]:
 
 def answer_outcome(target: Target, outcome: Outcome) -> Answer:
     """Tell what became of an operation on a stack."""
-    from lib import outcomes
+    from lib.deploy import outcomes
 
     console = target.console
     document = outcomes.as_document(outcome)
@@ -415,7 +415,7 @@ def upload(target: Target) -> Answer:
     inv upload --env staging
     inv upload --region us-west-2 --json
     """
-    from lib import deployments
+    from lib.deploy import deployments
 
     _release, published = deployments.publish(target.job, target.access)
     link = deployments.console_link(target.job, published)
@@ -479,7 +479,7 @@ def deploy(
     inv deploy --env staging --region us-west-2 --preview
     inv deploy --local
     """
-    from lib import deployments
+    from lib.deploy import deployments
 
     mode = deployments.choose_mode(create=create, update=update, delete=delete)
     options = read_options(
@@ -519,7 +519,7 @@ def update(
     inv update --env staging --preview
     inv update --env production --allow-data-loss DatabaseStack/JobsTable
     """
-    from lib import deployments
+    from lib.deploy import deployments
 
     options = read_options(
         preview=preview,
@@ -633,7 +633,7 @@ def outputs(target: Target, format: str = "table") -> Answer:
     inv outputs --env staging
     inv outputs --env staging --format env > .env
     """
-    from lib import outcomes
+    from lib.deploy import outcomes
     from lib.stacks import stacks
 
     draw = outcomes.choose_format(format)
@@ -659,7 +659,7 @@ def status(target: Target, drift: bool = False, regions: str | None = None) -> A
 
         sites = open_sites(target, rooms.read_names(regions))
         return surveys.answer(surveys.survey(sites, target.console.operator(), detect=drift))
-    from lib import overview
+    from lib.deploy import status as overview
 
     seen = overview.look(target.job, target.access, detect=drift)
     return Answer(overview.as_document(seen), overview.draw(seen))
@@ -672,7 +672,7 @@ def events(target: Target, follow: bool = False) -> Answer:
     inv events --env staging
     inv events --env staging --follow
     """
-    from lib import overview
+    from lib.deploy import status as overview
 
     if follow:
         return answer_outcome(target, overview.follow(target.job, target.access))
@@ -808,7 +808,7 @@ def rollback(
     inv rollback --env staging
     inv rollback --env production --to 20f8960ff7bb --preview
     """
-    from lib import rollbacks
+    from lib.deploy import rollbacks
 
     settle_harmless_questions(target)
     if not to:
@@ -828,7 +828,7 @@ def history(target: Target) -> Answer:
     inv history --env production
     inv history --env production --json
     """
-    from lib import overview
+    from lib.deploy import status as overview
     from lib.releases import history as records
 
     found = overview.read_history(target.job, target.access)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import explanations, markdown, outcomes
+from lib import explanations, markdown
+from lib.deploy import outcomes
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
 from lib.stacks import statuses

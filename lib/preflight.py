@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lib import bedrock, deployments
+from lib import bedrock
+from lib.deploy import deployments
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR, WARNING
 from lib.operators import Listing

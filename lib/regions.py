@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import deployments, outcomes, preflight, runs, verification
+from lib import preflight, verification
 from lib.access import Access
 from lib.crews import Crew, Ended
+from lib.deploy import change, deployments, outcomes
+from lib.deploy.outcomes import Outcome
 from lib.errors import (
     AwsUnavailable,
     DataLossRefused,
@@ -40,7 +42,6 @@ from lib.errors import (
 )
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
-from lib.outcomes import Outcome
 from lib.polling import Clock
 from lib.releases import releases
 from lib.session import explain
@@ -373,7 +374,7 @@ class Desk:
         """Return the templates that a region's bucket has never held."""
         site, access = self.sites[region], self.access[region]
         owner = access.aws.identity().account
-        bucket = runs.bucket_of(site.job, owner)
+        bucket = change.bucket_of(site.job, owner)
         s3 = access.aws.client("s3")
         if releases.find(s3, bucket, self.release.name, owner=owner):
             return []
@@ -434,8 +435,8 @@ class Desk:
         consents = self.plan.consents.get(region, frozenset())
         options = replace(self.plan.options, allow_data_loss=consents)
         published = self.published[region]
-        values = runs.fill_in(job, published.bucket)
-        run = runs.Run(job, access, options, self.release, published, values)
+        values = change.fill_in(job, published.bucket)
+        run = change.Run(job, access, options, self.release, published, values)
         # A creation asks nothing by itself, but here it has to wait for its turn.
         turn = f"Create stack {job.stack_name} in {region}?"
         if (

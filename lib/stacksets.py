@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import regions, runs
+from lib import regions
 from lib.access import Access
 from lib.data import consent, loss
+from lib.deploy import change
+from lib.deploy.outcomes import Outcome
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
-from lib.outcomes import Outcome
 from lib.polling import Clock, ask_patiently, pause_after
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
 from lib.releases import releases
@@ -379,7 +380,7 @@ class _Handover:
     def carry_out(self) -> Rollout:
         """Guard, ask, and carry out one operation after the other."""
         wanted = {
-            region: runs.fill_in(site.job, self.desk.published[region].bucket)
+            region: change.fill_in(site.job, self.desk.published[region].bucket)
             for region, site in self.sites.items()
         }
         declared = self.job.templates[templates.MASTER].parameters
@@ -466,7 +467,7 @@ class _Handover:
         if stack is None or stack.status is Status.DELETE_COMPLETE:
             return ()
         before = deployed.read(site.aws.client("cloudformation"), stack)
-        values = runs.fill_in(site.job, self.desk.published[region].bucket)
+        values = change.fill_in(site.job, self.desk.published[region].bucket)
         old, new = (
             resolution.resolve(
                 folder, given, region=region, account=self.account, stack_name=stack.name
@@ -513,7 +514,7 @@ class _Handover:
             "TemplateURL": self.desk.published[self.job.region].master_url,
             "Parameters": stacks.as_parameters(base),
             "Capabilities": list(templates.capabilities(self.job.templates)),
-            "Tags": stacks.as_tags(runs.tags_of(self.job)),
+            "Tags": stacks.as_tags(change.tags_of(self.job)),
             "PermissionModel": "SELF_MANAGED",
             # Lets operations on different regions run side by side instead of failing.
             "ManagedExecution": {"Active": True},

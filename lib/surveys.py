@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import overview
 from lib.access import Access
+from lib.deploy import status
 from lib.errors import DeploymentError
 from lib.regions import explain_error
 from lib.terminal.console import draw_table
 from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
+    from lib.deploy.status import View
     from lib.operators import Operator
-    from lib.overview import View
     from lib.regions import Site
 
 
@@ -37,9 +37,7 @@ def survey(sites: Sequence[Site], operator: Operator, *, detect: bool) -> tuple[
     def see(site: Site) -> Sighting:
         job = site.job
         try:
-            return Sighting(
-                job.region, overview.look(job, Access(site.aws, operator), detect=detect)
-            )
+            return Sighting(job.region, status.look(job, Access(site.aws, operator), detect=detect))
         except (DeploymentError, BotoCoreError, ClientError) as exc:
             return Sighting(job.region, None, explain_error(exc, job.region, job.stack_name))
 
@@ -51,7 +49,7 @@ def answer(seen: Sequence[Sighting]) -> Answer:
     """Show all regions side by side: state, release, drift, age."""
     rows = [_row_of(one) for one in seen]
     documents = [
-        overview.as_document(one.view)
+        status.as_document(one.view)
         if one.view
         else {"region": one.region, "status": "", "error": one.error.message if one.error else ""}
         for one in seen
@@ -72,4 +70,4 @@ def _row_of(one: Sighting) -> tuple[str, ...]:
     drift = view.drift or "NOT_CHECKED"
     if view.drifts:
         drift = f"{drift}: {', '.join(dict.fromkeys(found.path for found in view.drifts))}"
-    return one.region, view.status, view.release, drift, f"{overview.draw_age(view.age)} ago"
+    return one.region, view.status, view.release, drift, f"{status.draw_age(view.age)} ago"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from lib.access import Access
+    from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
-    from lib.outcomes import Outcome
     from lib.polling import Clock
     from lib.stacks.stacks import Stack, StackResource
 

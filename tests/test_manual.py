@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import tasks
-from lib import errors, explanations, manual, outcomes, overview
+from lib import errors, explanations, manual
+from lib.deploy import outcomes
+from lib.deploy import status as overview
 from lib.errors import InputError
 from lib.inputs import parameters
 from lib.manual import Flag, Sources, TaskEntry

@@ -14,6 +14,7 @@ import pytest
 
 from lib import regions
 from lib.crews import Crew
+from lib.deploy.outcomes import Outcome
 from lib.errors import (
     AwsUnavailable,
     DataLossRefused,
@@ -27,7 +28,6 @@ from lib.errors import (
 )
 from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress
-from lib.outcomes import Outcome
 from lib.polling import Clock
 from lib.preflight import Look
 from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site

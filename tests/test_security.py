@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 import tasks
-from lib import deployments, rollbacks
 from lib.access import Access
+from lib.deploy import deployments, rollbacks
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib import runs
+from lib.deploy import change
 from lib.errors import Declined, OperationFailed
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
@@ -54,7 +54,7 @@ def prune(job: Job, access: Access, *, keep: int) -> Plan:
     bucket's versioning can still bring them back. Returns what was removed.
     """
     owner = access.aws.identity().account
-    bucket = runs.bucket_of(job, owner)
+    bucket = change.bucket_of(job, owner)
     s3 = access.aws.client("s3")
     plan = _plan(job, access, s3, bucket, owner, keep)
     where = f"{bucket} in {job.region}"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lib.deploy.outcomes import Outcome
 from lib.inputs.jobs import Job
-from lib.outcomes import Outcome
 from lib.stacks.events import Ending, Failure
 from lib.stacks.stacks import Event, Stack
 from lib.stacks.statuses import Status

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib import outcomes
+from lib.deploy import outcomes
 from lib.operators import Level, Listing, Note, ResourceProgress
 from lib.stacks.events import Failure
 from lib.templates.changes import Cause, Change

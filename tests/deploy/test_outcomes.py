@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import outcomes
+from lib.deploy import outcomes
 from lib.errors import InputError
 from lib.stacks.changesets import Cause, Change
 from lib.stacks.events import Ending, Failure

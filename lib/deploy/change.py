@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import deletions, polling
+from lib import polling
 from lib.data import consent, loss
+from lib.deploy import deletions
+from lib.deploy.outcomes import Outcome, conclude, list_changes
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
 from lib.operators import Level
-from lib.outcomes import Outcome, conclude, list_changes
 from lib.releases import history, releases
 from lib.session import error_code, error_message
 from lib.stacks import changesets, deployed, events, stacks, statuses, trees, watching

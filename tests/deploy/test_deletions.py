@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lib import deletions, session
+from lib import session
 from lib.access import Access
+from lib.deploy import deletions
 from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Listing, OnInterrupt, Operator, Progress

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lib import deployments, runs
+from lib.deploy import change, deployments
+from lib.deploy.outcomes import Outcome, conclude
 from lib.errors import Declined, InputError, StateForbids
 from lib.operators import Level, Listing
-from lib.outcomes import Outcome, conclude
 from lib.releases import history, releases
 from lib.releases.history import Record
 from lib.releases.releases import File, Manifest, Published, Release
@@ -169,7 +169,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     started = access.clock.monotonic()
     stack, decision = deployments.decide(job, access, Operation.UPDATE)
     owner = access.aws.identity().account
-    bucket = runs.bucket_of(job, owner)
+    bucket = change.bucket_of(job, owner)
     s3 = access.aws.client("s3")
     record = _find_record(history.read(s3, bucket, job.stack_name, owner=owner), job, name)
     manifest = releases.find(s3, bucket, record.release, owner=owner)
@@ -184,8 +184,8 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     url = releases.object_url(bucket, release.master_key, access.aws.region, access.aws.url_suffix)
     details = Published(bucket, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
-    values = runs.fill_in(earlier, bucket)
-    run = runs.Run(earlier, access, options, release, details, values, action="rolled-back")
+    values = change.fill_in(earlier, bucket)
+    run = change.Run(earlier, access, options, release, details, values, action="rolled-back")
     return deployments.timed(access, started, run.proceed(stack, decision))
 
 

@@ -12,13 +12,13 @@ import enum
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib import deletions, runs
+from lib.deploy import change, deletions
+from lib.deploy.outcomes import Outcome
 from lib.errors import InputError, Refused, StateForbids, TemplateError
 from lib.inputs import parameters
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options, require_valid
 from lib.operators import Level
-from lib.outcomes import Outcome
 from lib.releases import releases
 from lib.releases.releases import Published, Release
 from lib.stacks import stacks, statuses, watching
@@ -66,7 +66,7 @@ def publish(
     require_valid(job)
     release = releases.build(job.templates)
     owner = access.aws.identity().account
-    bucket = runs.bucket_of(job, owner)
+    bucket = change.bucket_of(job, owner)
     s3 = access.aws.client("s3")
     uploaded = 0
     if releases.find(s3, bucket, release.name, owner=owner) is None:
@@ -125,7 +125,7 @@ def console_link(job: Job, published: Published) -> str:
         published.master_url,
         region=job.region,
         stack_name=job.stack_name,
-        parameters=parameters.without_secrets(runs.fill_in(job, published.bucket), declared),
+        parameters=parameters.without_secrets(change.fill_in(job, published.bucket), declared),
     )
 
 
@@ -150,7 +150,9 @@ def deploy(job: Job, access: Access, options: Options, mode: Mode = Mode.ANY) ->
             next_step=f"inv deploy {job.flags}",
         )
     release, published = publish(job, access)
-    run = runs.Run(job, access, options, release, published, runs.fill_in(job, published.bucket))
+    run = change.Run(
+        job, access, options, release, published, change.fill_in(job, published.bucket)
+    )
     return timed(access, started, run.proceed(stack, decision))
 
 
@@ -204,7 +206,7 @@ def refuse(job: Job, operation: Operation, status: Status, decision: Decision) -
 
 
 def delete(job: Job, access: Access, options: Options) -> Outcome:
-    """Delete a stack, unless there is none; see `lib.deletions.delete`."""
+    """Delete a stack, unless there is none; see `lib.deploy.deletions.delete`."""
     started = access.clock.monotonic()
     stack, decision = decide(job, access, Operation.DELETE)
     if stack is None or decision.move is Move.NOTHING:

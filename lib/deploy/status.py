@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib import outcomes, runs
+from lib.deploy import change, outcomes
 from lib.releases import history, releases
 from lib.releases.history import Record
 from lib.stacks import events, stacks, watching
@@ -18,8 +18,8 @@ from lib.terminal.console import clean, draw_elapsed, draw_table
 
 if TYPE_CHECKING:
     from lib.access import Access
+    from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job
-    from lib.outcomes import Outcome
 
 
 _STOPS = {
@@ -178,7 +178,7 @@ def read_history(job: Job, access: Access) -> tuple[Record, ...]:
     """Return what was done to a stack, newest first."""
     owner = access.aws.identity().account
     s3 = access.aws.client("s3")
-    return history.read(s3, runs.bucket_of(job, owner), job.stack_name, owner=owner)
+    return history.read(s3, change.bucket_of(job, owner), job.stack_name, owner=owner)
 
 
 def draw_history(records: tuple[Record, ...]) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from lib import rollbacks, session
+from lib import session
 from lib.access import Access
+from lib.deploy import rollbacks
+from lib.deploy.outcomes import Outcome
 from lib.errors import Declined, InputError, StateForbids
 from lib.operators import Listing, OnInterrupt, Operator, Progress
-from lib.outcomes import Outcome
 from lib.stacks.stacks import StackResource
 from tests.support.aws_fakes import (
     START,

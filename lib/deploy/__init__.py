@@ -1,0 +1,1 @@
+"""Carry out an operation on one stack, from its state to its outcome."""
