@@ -370,7 +370,7 @@ def answer_verified(target: Target, outcome: Outcome, options: Options, *, wante
     told = answer_outcome(target, outcome)
     if not wanted:
         return told
-    from lib import verification
+    from lib.checks import verification
 
     found = verification.follow_up(target.job, target.access, outcome, options)
     return verification.add(told, found, target.access)
@@ -396,16 +396,16 @@ def validate_params(target: Target, offline: bool = False, all: bool = False) ->
     inv validate-params --all --offline
     inv validate-params --env staging --region us-west-2
     """
-    from lib import checks
+    from lib.checks import validation
 
     given = (target.region, target.stack_name)
     if all:
-        reports = checks.check_all(ROOT, *given, flags=target.flags)
+        reports = validation.check_all(ROOT, *given, flags=target.flags)
     else:
-        reports = [checks.check(ROOT, target.env, *given, flags=target.flags)]
+        reports = [validation.check(ROOT, target.env, *given, flags=target.flags)]
     if not offline:
-        reports = checks.add_online(reports, target.access)
-    return checks.answer(reports)
+        reports = validation.add_online(reports, target.access)
+    return validation.answer(reports)
 
 
 @operation(changes=True)
@@ -540,7 +540,7 @@ def verify(target: Target, drift: bool = False) -> Answer:
     inv verify --env production
     inv verify --env staging --drift --json
     """
-    from lib import verification
+    from lib.checks import verification
 
     found = verification.verify(target.job, target.access, detect_drift=drift)
     return verification.answer(found, target.access)
@@ -621,7 +621,7 @@ def open_sites(target: Target, names: Sequence[str]) -> list[Site]:
 
 def open_home(target: Target, names: Sequence[str]) -> Aws | None:
     """Connect to the region that answers for the account; the emulator has no need of one."""
-    from lib import preflight
+    from lib.checks import preflight
 
     return None if target.local else connect_in(target, preflight.home_of(names[0]))
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import preflight, verification
 from lib.access import Access
+from lib.checks import preflight, verification
 from lib.crews import Crew, Ended
 from lib.deploy import change, deployments, outcomes
 from lib.deploy.outcomes import Outcome
@@ -54,8 +54,8 @@ from lib.terminal.console import draw_elapsed, draw_table
 from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
+    from lib.checks.preflight import Look
     from lib.inputs.jobs import Job, Options
-    from lib.preflight import Look
     from lib.releases.releases import Published, Release
     from lib.session import Aws
 

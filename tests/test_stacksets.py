@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from lib import regions, stacksets
+from lib.checks.preflight import Look
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import OnInterrupt, Operator, Progress
-from lib.preflight import Look
 from lib.regions import Desk, OnFailure, Plan, Rollout, Site
 from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move

@@ -42,7 +42,7 @@ from lib import session  # noqa: E402
 #: What a task imports when it first needs it.
 LAZY = (
     "lib.deploy.deployments", "lib.terminal.journal", "lib.deploy.outcomes", "lib.regions", "lib.data.restores",
-    "lib.deploy.rollbacks", "lib.stacksets", "lib.verification", "tabulate", "yaml",
+    "lib.deploy.rollbacks", "lib.stacksets", "lib.checks.verification", "tabulate", "yaml",
 )  # fmt: skip
 SERVICES = ("cloudformation", "dynamodb", "s3", "sts")
 

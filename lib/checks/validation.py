@@ -73,7 +73,7 @@ def add_online(reports: Sequence[Report], access: Access) -> list[Report]:
     The reports are of one region, which is asked once. Raises `AwsUnavailable` when the
     credentials cannot be used and nothing else is wrong; what is wrong is told first.
     """
-    from lib.bedrock import check_models
+    from lib.checks.models import check_models
 
     try:
         identity = access.aws.identity().arn

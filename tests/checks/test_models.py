@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from lib import bedrock
+from lib.checks import models as bedrock
 from lib.inputs.parameters import WARNING
 from tests.support.aws_fakes import Call, client, intercept, operations, refusal
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lib import preflight
+from lib.checks import preflight
 from lib.inputs.parameters import ERROR, WARNING
 from lib.templates.resolution import Resource
 from tests.support import aws_fakes

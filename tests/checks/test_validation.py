@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lib import checks, session
+from lib import session
 from lib.access import Access
-from lib.checks import Report
+from lib.checks import validation
+from lib.checks.validation import Report
 from lib.errors import AwsUnavailable
 from lib.inputs.parameters import WARNING, Problem
 from lib.operators import Note, OnInterrupt, Operator
@@ -26,7 +27,7 @@ FIVE_MISTAKES = {
 
 
 def check(root: Path, environment: str = "staging") -> Report:
-    return checks.check(root, environment, factories.REGION, None, flags="--env staging")
+    return validation.check(root, environment, factories.REGION, None, flags="--env staging")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def report(tmp_path: Path) -> Report:
 
 
 def test_a_valid_environment_is_told_with_the_command_that_deploys_it(report: Report) -> None:
-    answer = checks.answer([report])
+    answer = validation.answer([report])
     assert answer.exit_code == 0
     assert answer.document["valid"] is True
     assert answer.document["environment"] == "staging"
@@ -51,14 +52,14 @@ def test_a_file_given_by_path_is_deployed_by_the_same_path(tmp_path: Path) -> No
     path = factories.write_values(
         tmp_path / "my file.json", {"EnvironmentName": "staging", "AdminEmail": "a@b.io"}
     )
-    text = checks.answer([check(root, str(path))]).text
+    text = validation.answer([check(root, str(path))]).text
     assert f"inv deploy --env '{path}' --region eu-west-1" in text
 
 
 def test_five_mistakes_are_five_problems_and_exit_2(tmp_path: Path) -> None:
     root = factories.repository(tmp_path / "repository")
     path = factories.write_values(tmp_path / "mine.json", FIVE_MISTAKES)
-    answer = checks.answer([check(root, str(path))])
+    answer = validation.answer([check(root, str(path))])
     assert answer.exit_code == 2
     assert answer.document["valid"] is False
     told = [problem["parameter"] for problem in answer.document["problems"]]
@@ -74,7 +75,7 @@ def test_five_mistakes_are_five_problems_and_exit_2(tmp_path: Path) -> None:
 
 def test_a_warning_leaves_an_environment_valid(report: Report) -> None:
     warned = replace(report, problems=(Problem("BedrockModels", "m is not there", WARNING),))
-    answer = checks.answer([warned])
+    answer = validation.answer([warned])
     assert answer.exit_code == 0
     assert answer.document["valid"] is True
     assert "warning: BedrockModels m is not there" in answer.text
@@ -82,7 +83,7 @@ def test_a_warning_leaves_an_environment_valid(report: Report) -> None:
 
 def test_several_environments_are_one_document_with_all_problems(report: Report) -> None:
     bad = replace(report, environment="live", problems=(Problem("A", "is missing"),))
-    answer = checks.answer([report, bad])
+    answer = validation.answer([report, bad])
     assert answer.exit_code == 2
     assert answer.document["valid"] is False
     assert answer.document["environment"] == "staging,live"
@@ -91,14 +92,14 @@ def test_several_environments_are_one_document_with_all_problems(report: Report)
 
 
 def test_the_identity_is_shown_when_it_is_known(report: Report) -> None:
-    answer = checks.answer([replace(report, identity="arn:aws:iam::123456789012:user/a")])
+    answer = validation.answer([replace(report, identity="arn:aws:iam::123456789012:user/a")])
     assert "Identity: arn:aws:iam::123456789012:user/a" in answer.text
     assert answer.document["identity"].endswith("user/a")
 
 
 def test_the_environments_are_the_parameter_files(tmp_path: Path) -> None:
     root = factories.repository(tmp_path)
-    assert checks.list_environments(root) == ["staging"]
+    assert validation.list_environments(root) == ["staging"]
 
 
 class Online:
@@ -137,7 +138,7 @@ class Online:
 
 def test_online_the_identity_is_told_and_a_missing_model_is_only_a_warning(report: Report) -> None:
     online = Online()
-    [found] = checks.add_online([report], online.access)
+    [found] = validation.add_online([report], online.access)
     assert found.identity.endswith("user/ann")
     assert found.valid
     assert {problem.severity for problem in found.problems} == {WARNING}
@@ -146,26 +147,26 @@ def test_online_the_identity_is_told_and_a_missing_model_is_only_a_warning(repor
 
 def test_one_region_is_asked_once_for_all_environments(report: Report) -> None:
     online = Online()
-    checks.add_online([report, report], online.access)
+    validation.add_online([report, report], online.access)
     assert operations(online.calls).count("ListFoundationModels") == 1
 
 
 def test_expired_credentials_end_the_check_of_a_sound_environment(report: Report) -> None:
     with pytest.raises(AwsUnavailable):
-        checks.add_online([report], Online(signed_in=False).access)
+        validation.add_online([report], Online(signed_in=False).access)
 
 
 def test_expired_credentials_hide_no_mistake(report: Report) -> None:
     wrong = replace(report, problems=(Problem("AdminEmail", "is wrong"),))
     online = Online(signed_in=False)
-    assert checks.add_online([wrong], online.access) == [wrong]
+    assert validation.add_online([wrong], online.access) == [wrong]
     assert "expired" in online.told[0]
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_other_environments(tmp_path: Path) -> None:
     root = factories.repository(tmp_path)
     (root / "infrastructure" / "parameters" / "broken.json").write_text("{")
-    reports = checks.check_all(root, factories.REGION, None, flags="")
+    reports = validation.check_all(root, factories.REGION, None, flags="")
     assert {found.environment: found.valid for found in reports} == {
         "broken": False,
         "staging": True,

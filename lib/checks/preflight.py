@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lib import bedrock
+from lib.checks import models as bedrock
 from lib.deploy import deployments
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR, WARNING

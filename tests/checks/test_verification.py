@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lib import session, verification
+from lib import session
 from lib.access import Access
+from lib.checks import verification
+from lib.checks.verification import Check
 from lib.errors import StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator
 from lib.terminal.finish import Answer
-from lib.verification import Check
 from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
 from tests.support.factories import REGION, STACK, job, outcome
 
