@@ -720,7 +720,7 @@ def estimate(
     inv estimate --all
     inv estimate --env production --compare deployed --max-monthly 200
     """
-    from lib import estimates, offers
+    from lib.costs import estimates, offers
 
     question = estimates.Question(ROOT, today(), usage, free_tier)
     limit = estimates.read_limit(max_monthly)
@@ -745,7 +745,7 @@ def refresh_prices(target: Target, source: str | None = None) -> Answer:
     """
     from urllib.request import urlopen
 
-    from lib import estimates, offers
+    from lib.costs import estimates, offers
 
     question = estimates.Question(ROOT, today())
     return estimates.refresh_book(
@@ -763,20 +763,20 @@ def costs(target: Target) -> Answer:
     inv costs --env production
     inv costs --env production --json
     """
-    from lib import spending
+    from lib.costs import bill
 
-    aws = connect_in(target, spending.API_REGION)
-    found = spending.read(
+    aws = connect_in(target, bill.API_REGION)
+    found = bill.read(
         aws.client("ce"),
         aws.client("budgets"),
         account=aws.identity().account,
         environment=target.job.environment,
-        tags=spending.allocation_tags(target.job.environment),
+        tags=bill.allocation_tags(target.job.environment),
         today=today(),
     )
     for problem in found.problems:
         target.console.report(Note(problem, Level.WARNING))
-    return Answer(spending.as_json(found), spending.draw(found))
+    return Answer(bill.as_json(found), bill.draw(found))
 
 
 def today() -> date:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import costs, prices, usage
+from lib.costs import book, pricing, usage
 from lib.data import loss
 from lib.errors import InputError
 from lib.templates import comparison, resolution, templates
@@ -71,9 +71,9 @@ def evaluate(folder: dict[str, Template], master: str) -> Tree:
 
 
 @functools.cache
-def price_book() -> prices.Book:
+def price_book() -> book.Book:
     place = ROOT / "infrastructure" / "prices.json"
-    return prices.parse(place.read_text(), place.name)
+    return book.parse(place.read_text(), place.name)
 
 
 def test_the_corpus_is_there() -> None:
@@ -105,5 +105,5 @@ def test_a_stranger_s_template_is_understood_or_refused(path: Path) -> None:
     assert {change.action for change in removed} <= {"Remove"}
     loss.judge(removed, tree, empty)
     used = usage.parse('{"usage": {}}', "usage.json")
-    estimate = costs.estimate(tree, used, price_book(), environment="development", region=REGION)
-    json.dumps(costs.as_json(estimate, price_book(), date(2026, 11, 22)))
+    estimate = pricing.estimate(tree, used, price_book(), environment="development", region=REGION)
+    json.dumps(pricing.as_json(estimate, price_book(), date(2026, 11, 22)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import prices, usage
+from lib.costs import book, usage
 from lib.errors import InputError
 from lib.inputs import documents
 from tests.support.shapes import tried
@@ -94,6 +94,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
     text = json.dumps(value)
-    for parse in (usage.parse, prices.parse):
+    for parse in (usage.parse, book.parse):
         with contextlib.suppress(InputError):
             parse(text, "any.json")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
+from lib.costs.usage import Assumption, Range, Usage, constant
 from lib.templates.resolution import Resource, Tree, Unknown
-from lib.usage import Assumption, Range, Usage, constant
 
 __all__ = ["BASELINE", "CEILING", "FREE", "USAGE", "Charge", "Quantity", "Site", "meter"]
 

@@ -16,18 +16,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import costs, metering, prices, usage
-from lib.costs import Estimate, Line, dollars
+from lib.costs import book as prices
+from lib.costs import metering, pricing, usage
+from lib.costs.book import Book, Dimension, FreeTier, Price, Tier
+from lib.costs.metering import BASELINE, CEILING, FREE, USAGE
+from lib.costs.pricing import Estimate, Line, dollars
+from lib.costs.usage import Range, Usage
 from lib.errors import TemplateError
 from lib.inputs import environments
-from lib.metering import BASELINE, CEILING, FREE, USAGE
-from lib.prices import Book, Dimension, FreeTier, Price, Tier
 from lib.templates import resolution, templates
 from lib.templates.resolution import Tree
-from lib.usage import Range, Usage
 from tests.support.shapes import tried
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = ROOT / "infrastructure"
 REGION = "us-east-1"
 
@@ -69,7 +70,7 @@ def make_book(free: Mapping[str, int] | None = None, /, **rows: Any) -> Book:
 
 
 def estimate(tree: Tree, used: Usage, book: Book, **options: Any) -> Estimate:
-    return costs.estimate(tree, used, book, environment="test", region=REGION, **options)
+    return pricing.estimate(tree, used, book, environment="test", region=REGION, **options)
 
 
 def price_of(found: Estimate, dimension: str, kind: str | None = None) -> str:
@@ -219,7 +220,7 @@ def test_a_free_tier_is_a_line_of_its_own_shared_by_the_account() -> None:
     book = make_book({"egress.gb": 100}, s3__storage="0", s3__put="0", s3__get="0", egress__gb="1")
     used = make_usage({"AWS::S3::Bucket": {**BUCKET_USAGE, "egress_gb": (20, 60, 500)}})
     found = estimate(tree, used, book)
-    credit = next(line for line in found.lines if line.kind == costs.FREE_TIER)
+    credit = next(line for line in found.lines if line.kind == pricing.FREE_TIER)
     # Two buckets of 20, 60 and 500 GB: at most 100 GB of it are free.
     assert credit.monthly == Range(Decimal(-40), Decimal(-100), Decimal(-100))
     assert found.monthly() == Range(Decimal(0), Decimal(20), Decimal(900))
@@ -331,7 +332,7 @@ def test_whatever_a_property_holds_it_is_priced_or_named(kind: str, properties: 
             {master.name: master}, {}, region=REGION, account="", stack_name="s"
         )
         found = estimate(tree, make_usage({"R": {"task_hours": 1}}), make_book(x="1", **FARGATE))
-        json.dumps(costs.as_json(found, make_book(x="1"), date(2026, 11, 22)))
+        json.dumps(pricing.as_json(found, make_book(x="1"), date(2026, 11, 22)))
 
 
 def test_a_property_that_only_aws_knows_leaves_the_quantity_open() -> None:
@@ -471,7 +472,7 @@ def price_application(
     )
     path = INFRASTRUCTURE / "usage" / f"{environment}.json"
     used = usage.parse(path.read_text(), path.name)
-    return costs.estimate(
+    return pricing.estimate(
         tree, used, book, environment=environment, region=region, free_tier=free_tier
     )
 
@@ -519,7 +520,7 @@ def test_switching_a_parameter_moves_the_total_by_exactly_its_lines(
 ) -> None:
     before = price_application(shipped_book, "production")
     after = price_application(shipped_book, "production", **values)
-    differences = costs.compare(before, after)
+    differences = pricing.compare(before, after)
     assert {difference.dimension for difference in differences} >= dimensions - {"sns.request"}
     assert {difference.dimension for difference in differences} <= dimensions | {
         "amplify.build_minute"
@@ -550,14 +551,14 @@ def test_removing_a_resource_moves_the_total_by_exactly_its_lines(shipped_book: 
             stack_name="s",
             master=template.name,
         )
-        return costs.estimate(
+        return pricing.estimate(
             tree, used, shipped_book, environment="production", region=REGION, free_tier=False
         )
 
     before, after = price_alone(table), price_alone(database)
     assert len(own) > 4
     assert before.exact() - after.exact() == sum(own, usage.ZERO)
-    assert {difference.reason for difference in costs.compare(before, after)} == {
+    assert {difference.reason for difference in pricing.compare(before, after)} == {
         "the resource is gone"
     }
 
@@ -567,7 +568,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
     after = price_application(
         shipped_book, "production", free_tier=True, LogRetentionDays="90", DeployBudget="false"
     )
-    moved = sum((d.monthly for d in costs.compare(before, after)), usage.ZERO)
+    moved = sum((d.monthly for d in pricing.compare(before, after)), usage.ZERO)
     assert moved == after.exact() - before.exact()
 
 
@@ -575,7 +576,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
 
 
 def reasons(before: Estimate, after: Estimate) -> dict[str, str]:
-    return {d.dimension: d.reason for d in costs.compare(before, after)}
+    return {d.dimension: d.reason for d in pricing.compare(before, after)}
 
 
 def test_a_difference_names_the_property_the_usage_or_the_price_behind_it() -> None:
@@ -612,7 +613,7 @@ def test_the_budget_is_read_from_the_templates(shipped_book: Book) -> None:
 
 def test_the_document_keeps_the_contract(shipped_book: Book) -> None:
     found = price_application(shipped_book, "production", free_tier=True)
-    document = json.loads(json.dumps(costs.as_json(found, shipped_book, date(2026, 11, 22))))
+    document = json.loads(json.dumps(pricing.as_json(found, shipped_book, date(2026, 11, 22))))
     assert document["currency"] == "USD"
     assert set(document["monthly"]) == {"min", "typical", "max"}
     keys = {"resource", "dimension", "quantity", "unit", "unit_price", "monthly"}

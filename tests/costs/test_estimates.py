@@ -15,19 +15,20 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib import estimates, prices
+from lib.costs import book as prices
+from lib.costs import estimates
+from lib.costs.book import Status
+from lib.costs.estimates import Estimated, Question
 from lib.errors import InputError
-from lib.estimates import Estimated, Question
 from lib.inputs import jobs
 from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
-from lib.prices import Status
 from lib.releases import releases
 from lib.stacks import deployed, stacks
 from lib.terminal.finish import Answer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 22)
 QUESTION = Question(ROOT, TODAY)
 

@@ -13,11 +13,12 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from lib import metering, prices
-from lib.metering import BASELINE, CEILING, USAGE, Charge
-from lib.prices import Book, Price, Status
+from lib.costs import book as prices
+from lib.costs import metering
+from lib.costs.book import Book, Price, Status
+from lib.costs.metering import BASELINE, CEILING, USAGE, Charge
+from lib.costs.usage import ZERO, Assumption, Range, Usage
 from lib.templates.resolution import Tree, Unknown
-from lib.usage import ZERO, Assumption, Range, Usage
 
 __all__ = ["Difference", "Estimate", "Line", "as_json", "compare", "dollars", "estimate"]
 

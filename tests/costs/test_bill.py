@@ -14,9 +14,9 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib import spending
+from lib.costs import bill
+from lib.costs.bill import BudgetState, Spending
 from lib.errors import AwsUnavailable
-from lib.spending import BudgetState, Spending
 
 TODAY = date(2026, 12, 31)
 TAGS = {"Project": "plot-palette", "Environment": "staging"}
@@ -40,7 +40,7 @@ class Clients:
 
     def read(self) -> Spending:
         with self.ce_stub, self.budgets_stub:
-            found = spending.read(
+            found = bill.read(
                 self.ce, self.budgets, account="123456789012", environment="staging",
                 tags=TAGS, today=TODAY,
             )  # fmt: skip
@@ -119,8 +119,8 @@ def test_the_month_so_far_the_rest_of_it_and_the_budget_are_told(clients: Client
         BudgetState("plot-palette-staging-us-east-1-abc", Decimal(50), Decimal("12.5"), None),
     )
     assert found.problems == ()
-    assert spending.as_json(found)["month_to_date"] == 12.5
-    text = spending.draw(found)
+    assert bill.as_json(found)["month_to_date"] == 12.5
+    text = bill.draw(found)
     assert "Spent this month       $12.50" in text
     assert "plot-palette-staging-us-east-1-abc" in text
 
@@ -141,7 +141,7 @@ def test_a_forecast_without_history_is_a_gap_and_not_a_failure(clients: Clients)
     found = clients.read()
     assert found.forecast is None
     assert found.problems == ("forecast: AWS has too little history for it yet",)
-    assert "unknown" in spending.draw(found)
+    assert "unknown" in bill.draw(found)
 
 
 def test_one_denied_service_does_not_hide_the_other(clients: Clients) -> None:
@@ -174,14 +174,14 @@ def test_when_nothing_can_be_read_aws_is_unavailable_and_says_why(
 
 
 def test_a_single_tag_is_not_wrapped_in_an_and() -> None:
-    assert spending._tag_filter({"A": "b"}) == {"Tags": {"Key": "A", "Values": ["b"]}}
+    assert bill._tag_filter({"A": "b"}) == {"Tags": {"Key": "A", "Values": ["b"]}}
 
 
 def test_costs_are_told_apart_by_the_tags_of_the_deployment() -> None:
-    assert spending.allocation_tags("staging") == TAGS
+    assert bill.allocation_tags("staging") == TAGS
 
 
 def test_amounts_come_from_aws_as_text_and_stay_exact() -> None:
     answer: Any = {"Amount": "0.1"}
-    assert spending._amount(answer) * 3 == Decimal("0.3")
-    assert spending._amount(None) == 0
+    assert bill._amount(answer) * 3 == Decimal("0.3")
+    assert bill._amount(None) == 0

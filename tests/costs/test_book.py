@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from lib import prices
+from lib.costs import book as prices
+from lib.costs.book import Status, Tier
 from lib.errors import InputError
-from lib.prices import Status, Tier
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "infrastructure" / "prices.json"
 REGIONS = ("ap-southeast-1", "eu-west-1", "us-east-1", "us-west-2")
 

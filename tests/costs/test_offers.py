@@ -21,10 +21,10 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib import offers
+from lib.costs import offers
+from lib.costs.book import Book, Dimension, Listing, Price, Status, Tier
 from lib.errors import OperationFailed
 from lib.polling import Clock
-from lib.prices import Book, Dimension, Listing, Price, Status, Tier
 
 TODAY = date(2026, 11, 22)
 NAT = Dimension(

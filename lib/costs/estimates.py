@@ -1,6 +1,6 @@
 """Estimate what a deployment will cost: read the files, price the templates, say the result.
 
-The arithmetic is in `lib/costs.py`. AWS is only asked for what an operator asks for: live
+The arithmetic is in `lib/costs/pricing.py`. AWS is only asked for what an operator asks for: live
 prices, a published release or the deployed stack to compare with.
 """
 
@@ -14,22 +14,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib import charts, costs, offers, prices, usage
-from lib.costs import Difference, Estimate, Line
+from lib.costs import book as prices
+from lib.costs import chart, offers, usage
+from lib.costs import pricing as costs
+from lib.costs.book import Book, Status
+from lib.costs.metering import BASELINE, CEILING, USAGE
+from lib.costs.offers import Kept
+from lib.costs.pricing import Difference, Estimate, Line
+from lib.costs.usage import Range, Usage
 from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.inputs import environments, jobs
-from lib.metering import BASELINE, CEILING, USAGE
-from lib.offers import Kept
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
-from lib.prices import Book, Status
 from lib.releases import releases
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
 from lib.templates.templates import Template
 from lib.terminal.console import draw_table
 from lib.terminal.finish import Answer
-from lib.usage import Range, Usage
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -164,7 +166,7 @@ def with_live_prices(
 ) -> list[Estimated]:
     """Price again with what the Price List API says today about the dimensions in use.
 
-    `pricing` is a client of `lib.offers.API_REGION`. What the API does not give is reported
+    `pricing` is a client of `lib.costs.offers.API_REGION`. What the API does not give is reported
     and keeps the book's price.
     """
     dimensions = {line.dimension for item in made for line in item.estimate.lines}
@@ -299,7 +301,7 @@ def draw(made: Estimated, today: date) -> str:
 
 def usage_hours() -> int:
     """Return the hours that AWS counts a month as."""
-    from lib.metering import HOURS_A_MONTH
+    from lib.costs.metering import HOURS_A_MONTH
 
     return HOURS_A_MONTH
 
@@ -493,20 +495,20 @@ def draw_chart(made: Sequence[Estimated]) -> str:
         found = item.estimate
         gaps = unpriced_services(found)
         bars = [
-            charts.Bar(f"{name}, at least" if name in gaps else name, _rounded(amount))
+            chart.Bar(f"{name}, at least" if name in gaps else name, _rounded(amount))
             for name, amount in by_service(found).items()
         ]
         # A bar without length says nothing, unless its price is what is missing.
         bars = [bar for bar in bars if bar.amount.max or "at least" in bar.label]
         bars.sort(key=lambda bar: -bar.amount.typical)
         heading = f"{found.environment}, {found.region}: {_total(found)}"
-        sections.append(charts.Section(heading, bars))
+        sections.append(chart.Section(heading, bars))
     described = "; ".join(
         f"{section.heading}: "
         + ", ".join(f"{bar.label} ${bar.amount.typical}" for bar in section.bars)
         for section in sections
     )
-    return charts.draw("Estimated cost by service, USD a month", described, sections)
+    return chart.draw("Estimated cost by service, USD a month", described, sections)
 
 
 def _rounded(amount: Range) -> Range:

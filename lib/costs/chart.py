@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from xml.sax.saxutils import escape
 
-from lib.usage import Range
+from lib.costs.usage import Range
 
 __all__ = ["Bar", "Section", "draw"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lib import usage
+from lib.costs import usage
+from lib.costs.usage import Range
 from lib.errors import InputError
-from lib.usage import Range
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENTRY = {"min": 1, "typical": 2, "max": 3, "unit": "GB", "reason": "a guess"}
 
 

@@ -27,9 +27,9 @@ from typing import IO, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import polling, session
+from lib.costs.book import EVERYWHERE, Book, Dimension, Listing, Price, Status, Tier, amount, plain
 from lib.errors import AwsUnavailable, OperationFailed
 from lib.polling import Clock
-from lib.prices import EVERYWHERE, Book, Dimension, Listing, Price, Status, Tier, amount, plain
 
 __all__ = [
     "API_REGION",

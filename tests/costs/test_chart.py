@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lib import charts
-from lib.charts import Bar, Section
-from lib.usage import Range
+from lib.costs import chart
+from lib.costs.chart import Bar, Section
+from lib.costs.usage import Range
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -19,7 +19,7 @@ def amounts(*numbers: str) -> Range:
 
 
 def test_bars_are_to_one_scale_and_carry_their_range() -> None:
-    text = charts.draw(
+    text = chart.draw(
         "Costs",
         "what they are",
         [
@@ -36,7 +36,7 @@ def test_bars_are_to_one_scale_and_carry_their_range() -> None:
 
 
 def test_labels_cannot_break_the_picture() -> None:
-    text = charts.draw(
+    text = chart.draw(
         "<&>", "\x00\x1b[31m\n", [Section("</svg>", [Bar('"', amounts("0", "0", "0"))])]
     )
     root = ET.fromstring(text)
@@ -44,10 +44,10 @@ def test_labels_cannot_break_the_picture() -> None:
 
 
 def test_negative_amounts_have_no_length() -> None:
-    text = charts.draw("t", "d", [Section("s", [Bar("b", amounts("-2", "-1", "3"))])])
+    text = chart.draw("t", "d", [Section("s", [Bar("b", amounts("-2", "-1", "3"))])])
     (bar,) = ET.fromstring(text).iter(f"{SVG}rect")
     assert bar.get("width") == "0.0"
 
 
 def test_a_chart_of_nothing_is_still_a_picture() -> None:
-    ET.fromstring(charts.draw("t", "d", []))
+    ET.fromstring(chart.draw("t", "d", []))

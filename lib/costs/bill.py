@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import costs, session
+from lib import session
+from lib.costs import pricing
 from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
 from lib.terminal.console import draw_table
@@ -215,7 +216,7 @@ def draw(spending: Spending) -> str:
 
 
 def _dollars(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else costs.dollars(amount)
+    return "unknown" if amount is None else pricing.dollars(amount)
 
 
 def _number(amount: Decimal | None) -> float | None:
