@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Job, Options
     from lib.local import Emulator
     from lib.manual import TaskEntry
-    from lib.regions import Site
+    from lib.regions.rollout import Site
     from lib.session import ApiCall, Aws
     from lib.terminal.journal import Journal
 
@@ -588,8 +588,8 @@ def deploy_multi_region(
     inv deploy-multi-region --env production --regions us-east-1,us-west-2
     inv deploy-multi-region --regions us-east-1,eu-west-1 --sequential --preview
     """
-    from lib import regions as rooms
-    from lib import stacksets
+    from lib.regions import rollout as rooms
+    from lib.regions import stacksets
 
     names = rooms.read_names(regions)
     count = as_count(max_concurrency, "--max-concurrency")
@@ -612,7 +612,7 @@ def deploy_multi_region(
 
 def open_sites(target: Target, names: Sequence[str]) -> list[Site]:
     """Read what is wanted in each region, then connect to each."""
-    from lib.regions import Site
+    from lib.regions.rollout import Site
 
     places = [replace(target, asked_region=name) for name in names]
     jobs = [place.job for place in places]
@@ -654,11 +654,11 @@ def status(target: Target, drift: bool = False, regions: str | None = None) -> A
     inv status --env production --drift
     """
     if regions:
-        from lib import regions as rooms
-        from lib import surveys
+        from lib.regions import rollout as rooms
+        from lib.regions import survey
 
         sites = open_sites(target, rooms.read_names(regions))
-        return surveys.answer(surveys.survey(sites, target.console.operator(), detect=drift))
+        return survey.answer(survey.survey(sites, target.console.operator(), detect=drift))
     from lib.deploy import status as overview
 
     seen = overview.look(target.job, target.access, detect=drift)

@@ -1,7 +1,7 @@
 """Hand a rollout over to CloudFormation StackSets, with self-managed permissions.
 
 StackSets goes on without this machine, and reaches as many regions as there are. It knows
-less of this application than `lib.regions` does; `LIMITS` says what, and operators are told.
+less of this application than `lib.regions.rollout` does; `LIMITS` says what, and operators are told.
 
 One stack set, named like the stack, holds the master template. Every region's differences
 (its bucket, its network, its models) are parameter overrides of that region's instance.
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import regions
 from lib.access import Access
 from lib.data import consent, loss
 from lib.deploy import change
@@ -25,7 +24,8 @@ from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForb
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
 from lib.polling import Clock, ask_patiently, pause_after
-from lib.regions import Desk, OnFailure, Plan, Rollout, Site
+from lib.regions import rollout
+from lib.regions.rollout import Desk, OnFailure, Plan, Rollout, Site
 from lib.releases import releases
 from lib.session import error_code, error_message, explain
 from lib.stacks import deployed, events, stacks, watching
@@ -97,7 +97,7 @@ class Step:
     """One operation: `action` on some regions. `overrides` is None where they stay."""
 
     action: str
-    regions: tuple[str, ...]
+    rollout: tuple[str, ...]
     overrides: Mapping[str, str] | None = None
 
 
@@ -116,7 +116,7 @@ def choose_engine(name: str, *, local: bool) -> Callable[..., Rollout]:
     Raises `InputError` for any other name, and for StackSets on the emulator.
     """
     if name == "direct":
-        return regions.deploy
+        return rollout.deploy
     if name != "stacksets":
         raise InputError(f"--engine takes direct or stacksets, not {name!r}.")
     if local:
@@ -136,7 +136,7 @@ def deploy(
 ) -> Rollout:
     """Create or update the stack set and its instance in every region.
 
-    Checks and publishes as `lib.regions.deploy` does. Raises `InputError` for `--preview`,
+    Checks and publishes as `lib.regions.rollout.deploy` does. Raises `InputError` for `--preview`,
     `Refused` and its kinds where a person has to decide first.
     """
     if plan.options.preview:

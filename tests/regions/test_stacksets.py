@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from lib import regions, stacksets
 from lib.checks.preflight import Look
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import OnInterrupt, Operator, Progress
-from lib.regions import Desk, OnFailure, Plan, Rollout, Site
+from lib.regions import rollout as regions
+from lib.regions import stacksets
+from lib.regions.rollout import Desk, OnFailure, Plan, Rollout, Site
+from lib.regions.stacksets import Instance, StackSet, Step
 from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
-from lib.stacksets import Instance, StackSet, Step
 from lib.templates.resolution import Tree
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import FakeTime, refusal

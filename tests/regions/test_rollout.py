@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from lib import regions
 from lib.checks.preflight import Look
-from lib.crews import Crew
 from lib.deploy.outcomes import Outcome
 from lib.errors import (
     AwsUnavailable,
@@ -30,7 +28,9 @@ from lib.errors import (
 from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress
 from lib.polling import Clock
-from lib.regions import Desk, NotStarted, OnFailure, Plan, Rollout, Site
+from lib.regions import rollout as regions
+from lib.regions.crews import Crew
+from lib.regions.rollout import Desk, NotStarted, OnFailure, Plan, Rollout, Site
 from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
 from lib.templates.resolution import Tree

@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.access import Access
 from lib.deploy import status
 from lib.errors import DeploymentError
-from lib.regions import explain_error
+from lib.regions.rollout import explain_error
 from lib.terminal.console import draw_table
 from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.deploy.status import View
     from lib.operators import Operator
-    from lib.regions import Site
+    from lib.regions.rollout import Site
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.checks import preflight, verification
-from lib.crews import Crew, Ended
 from lib.deploy import change, deployments, outcomes
 from lib.deploy.outcomes import Outcome
 from lib.errors import (
@@ -43,6 +42,7 @@ from lib.errors import (
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.polling import Clock
+from lib.regions.crews import Crew, Ended
 from lib.releases import releases
 from lib.session import explain
 from lib.stacks.events import Failure

@@ -1,0 +1,1 @@
+"""Bring one stack to many regions."""
