@@ -43,10 +43,10 @@ from lib.terminal.console import Console, open_console
 from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
+    from emulator.control import Emulator
     from lib.access import Access
     from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
-    from lib.local import Emulator
     from lib.manual import TaskEntry
     from lib.regions.rollout import Site
     from lib.session import ApiCall, Aws
@@ -93,7 +93,7 @@ class Target:
     asked_region: str | None
     stack_name: str | None
     profile: str | None
-    local: bool
+    control: bool
     console: Console
     journal: Journal | None = None
 
@@ -281,19 +281,19 @@ def stop_on_termination() -> None:
 
 def start_emulator(console: Console) -> Emulator:
     """Start or reuse the emulator, and say what it cannot do when it is new."""
-    from lib import local
+    from emulator import control
 
-    was_running = local.status(local_state()).running
+    was_running = control.status(local_state()).running
     port = os.environ.get("PLOT_PALETTE_LOCAL_PORT")
     delay = os.environ.get("PLOT_PALETTE_LOCAL_DELAY")
-    emulator = local.start(
+    emulator = control.start(
         local_state(),
         port=as_count(port, "PLOT_PALETTE_LOCAL_PORT"),
         delay=as_seconds(delay, "PLOT_PALETTE_LOCAL_DELAY"),
     )
     if not was_running:
         console.report(Note(f"Emulator started at {emulator.endpoint}.", Level.DONE))
-        for limit in local.LIMITS:
+        for limit in control.LIMITS:
             console.report(Note(f"Emulator: {limit}"))
     return emulator
 
@@ -932,10 +932,10 @@ def stop(_target: Target) -> Answer:
     inv local.stop
     inv local.stop --json
     """
-    from lib import local
+    from emulator import control
 
-    local.stop(local_state())
-    return emulator_answer(local.status(local_state()))
+    control.stop(local_state())
+    return emulator_answer(control.status(local_state()))
 
 
 @operation(common=("json",))
@@ -945,10 +945,10 @@ def reset(_target: Target) -> Answer:
     inv local.reset
     inv local.reset --json
     """
-    from lib import local
+    from emulator import control
 
-    local.reset(local_state())
-    return emulator_answer(local.status(local_state()))
+    control.reset(local_state())
+    return emulator_answer(control.status(local_state()))
 
 
 def local_status(_target: Target) -> Answer:
@@ -957,9 +957,9 @@ def local_status(_target: Target) -> Answer:
     inv local.status
     inv local.status --json
     """
-    from lib import local
+    from emulator import control
 
-    return emulator_answer(local.status(local_state()))
+    return emulator_answer(control.status(local_state()))
 
 
 @operation(help={"format": "mermaid or svg."}, common=("json",))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.proxy import HOST, Proxy
+from emulator import IDENTITY_PATH
 from lib import session
-from lib.emulator import IDENTITY_PATH
 
 if TYPE_CHECKING:
     from lib.session import Aws
@@ -76,7 +76,7 @@ class Stage:
         self.stop()
         self.delay = delay
         port, token = _free_port(), "bench"
-        command = [sys.executable, "-m", "lib.emulator.server"]
+        command = [sys.executable, "-m", "emulator.server"]
         command += ["--port", str(port), "--delay", str(delay), "--token", token]
         log = (self.folder / "emulator.log").open("ab")
         self.process = subprocess.Popen(  # noqa: S603 (our own emulator)

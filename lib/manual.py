@@ -367,7 +367,8 @@ def draw_states() -> str:
         (
             "A stack is in one of CloudFormation's 23 states, or absent. Before sending anything, "
             "a task looks its row up; a refusal (exit 3) gives the reason and the next command. "
-            "The table is `TABLE` in [lib/stacks/statuses.py](../../lib/stacks/statuses.py), by which tasks "
+            "The table is `TABLE` in [lib/stacks/statuses.py](../../lib/stacks/statuses.py), "
+            "by which tasks "
             "decide; `inv status` shows which state a stack is in."
         ),
         "## How to read it",

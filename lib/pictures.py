@@ -1,6 +1,7 @@
 """Draw what a command wrote to a terminal as an SVG picture.
 
-Pure: captured output with its colours in, SVG text out. Knows what `lib.terminal.console` writes: the
+Pure: captured output with its colours in, SVG text out. Knows what `lib.terminal.console` writes:
+the
 colours of SGR, a return to the start of the line, and erasing it.
 """
 

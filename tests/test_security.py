@@ -65,7 +65,7 @@ def endpoint() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "lib.emulator.server", "--port", str(port)],
+        [sys.executable, "-m", "emulator.server", "--port", str(port)],
         cwd=factories.REPOSITORY,
     )
     deadline = time.monotonic() + 60

@@ -30,8 +30,8 @@ class Job:
     environment's, merged with the region's. `flags` is how an operator names the same target
     on the command line, for the commands in messages. `models` are the Bedrock models that
     the region is to use. `problems` are the faults found while reading the parameter file.
-    `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only one
-    that the environment may be in, "" where none is named.
+    `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only
+    one that the environment may be in, "" where none is named.
     """
 
     environment: str

@@ -1,7 +1,8 @@
 """Hand a rollout over to CloudFormation StackSets, with self-managed permissions.
 
 StackSets goes on without this machine, and reaches as many regions as there are. It knows
-less of this application than `lib.regions.rollout` does; `LIMITS` says what, and operators are told.
+less of this application than `lib.regions.rollout` does; `LIMITS` says what, and operators
+are told.
 
 One stack set, named like the stack, holds the master template. Every region's differences
 (its bucket, its network, its models) are parameter overrides of that region's instance.

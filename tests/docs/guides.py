@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import local, markdown
+from emulator import control
+from lib import markdown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(REPOSITORY.glob("docs/**/*.md"))
@@ -130,7 +131,7 @@ def run(commands: list[Command], folder: Path) -> list[Ran]:
             check=False,
         )
     finally:
-        local.stop(state)
+        control.stop(state)
     parts = answer.stdout.split("\x1e")
     return [Ran(parts[2 * i], int(parts[2 * i + 1])) for i in range(len(parts) // 2)]
 

@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib import local, pictures
+from emulator import control
+from lib import pictures
 from tests.docs import guides
 
 IMAGES = guides.REPOSITORY / "docs" / "images"
@@ -47,7 +48,7 @@ def main() -> None:
                 text = pictures.draw(title, f"$ {command}\n{shown}", keep=keep)
                 (IMAGES / f"{name}.svg").write_text(text)
         finally:
-            local.stop(state)
+            control.stop(state)
 
 
 def capture(command: str, folder: Path, environment: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lib.emulator import HOST, server
+from emulator import HOST, server
 
 PREFIX = "/_faults/"
 
@@ -75,13 +75,13 @@ async def serve(port: int) -> None:
 
 
 def main() -> None:
-    """Read the command line and serve, amended as `lib.emulator` is."""
+    """Read the command line and serve, amended as `emulator` is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
     state: Path | None = None
     server.prepare_environment(port, state)
-    from lib.emulator import amendments
+    from emulator import amendments
 
     amendments.apply(endpoint=server.endpoint(port), delay=0.0)
     asyncio.run(serve(port))

@@ -27,7 +27,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-west-2"
 ACCOUNT = "000000000000"
 Json = dict[str, Any]
@@ -211,7 +211,7 @@ def serving(
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "lib.emulator.server", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "emulator.server", "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **(environment or {})})
     endpoint = f"http://127.0.0.1:{port}"
     try:

@@ -1,7 +1,7 @@
 """Amend ministack 1.5.33 where it differs from AWS in ways that deployments can see.
 
 One function per amendment. Its docstring says what upstream does, what AWS does and where AWS
-says so, and names the canary in tests/test_emulator.py: a test that runs upstream without the
+says so, and names the canary in tests/emulator/test_amendments.py: a test that runs upstream without the
 amendment and fails on the day upstream has mended it, so that the amendment can go.
 """
 
@@ -22,7 +22,7 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from lib.emulator import nested_change_sets, nested_stacks, resource_types
+from emulator import nested_change_sets, nested_stacks, resource_types
 
 Json = dict[str, Any]
 Resolved = tuple[str, Json]

@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator import HOST, IDENTITY_PATH
 from lib import errors
-from lib.emulator import HOST, IDENTITY_PATH
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 60.0  # seconds; a cold first import of the emulator on a busy machine takes 20
@@ -212,7 +212,7 @@ def _launch(folder: Path, wanted: int | None, delay: float) -> Emulator:
     command = [
         sys.executable,
         "-m",
-        "lib.emulator.server",
+        "emulator.server",
         "--port",
         str(port),
         "--state",

@@ -1,6 +1,6 @@
 """Serve the emulator on loopback until SIGTERM or SIGINT, then write its state to disk.
 
-    python -m lib.emulator.server --port 4600 --state .local --delay 0.5
+    python -m emulator.server --port 4600 --state .local --delay 0.5
 
 `--plain` leaves the amendments out; the canary tests use it to learn what upstream has mended.
 """
@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from lib.emulator import HOST, IDENTITY_PATH
+from emulator import HOST, IDENTITY_PATH
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -107,7 +107,7 @@ def run(
     """
     prepare_environment(port, state)
     if not plain:
-        from lib.emulator import amendments
+        from emulator import amendments
 
         amendments.apply(endpoint=endpoint(port), delay=delay)
     asyncio.run(_serve(port, token))

@@ -17,15 +17,15 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lib import errors, local
-from lib.emulator import IDENTITY_PATH
+from emulator import IDENTITY_PATH, control
+from lib import errors
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "state"
     yield folder
-    local.stop(folder)
+    control.stop(folder)
 
 
 def create_bucket(endpoint: str, name: str) -> None:
@@ -58,56 +58,56 @@ def wait_until_gone(pid: int) -> None:
 
 
 def test_importing_it_loads_neither_the_emulator_nor_boto3() -> None:
-    code = "import sys, lib.local; print([m for m in ('ministack', 'boto3') if m in sys.modules])"
+    code = "import sys, emulator.control; print([m for m in ('ministack', 'boto3') if m in sys.modules])"
     answer = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        cwd=local.REPOSITORY,
+        cwd=control.REPOSITORY,
     )
     assert answer.stdout.strip() == "[]"
 
 
 def test_an_unused_folder_has_no_emulator(tmp_path: Path) -> None:
     folder = tmp_path / "never"
-    expected = local.Emulator(running=False, endpoint="", pid=None, port=None, state=folder)
-    assert local.status(folder) == expected
-    assert local.stop(folder) is False
-    local.reset(folder)
+    expected = control.Emulator(running=False, endpoint="", pid=None, port=None, state=folder)
+    assert control.status(folder) == expected
+    assert control.stop(folder) is False
+    control.reset(folder)
     assert not folder.exists()
 
 
 def test_it_is_started_reused_stopped_with_its_state_and_emptied(state: Path) -> None:
-    first = local.start(state)
+    first = control.start(state)
     assert first.running is True
     assert first.endpoint == f"http://127.0.0.1:{first.port}"
-    assert local.start(state) == first == local.status(state)
+    assert control.start(state) == first == control.status(state)
     create_bucket(first.endpoint, "kept")
-    assert local.stop(state) is True
-    assert local.status(state).running is False
-    assert local.stop(state) is False
-    second = local.start(state)
+    assert control.stop(state) is True
+    assert control.status(state).running is False
+    assert control.stop(state) is False
+    second = control.start(state)
     assert second.port == first.port, "a folder keeps its port"
     assert buckets(second.endpoint) == ["kept"]
-    local.reset(state)
+    control.reset(state)
     assert buckets(second.endpoint) == []
-    local.stop(state)
-    third = local.start(state)
+    control.stop(state)
+    third = control.start(state)
     assert buckets(third.endpoint) == []
     create_bucket(third.endpoint, "again")
-    local.stop(state)
-    local.reset(state)
-    assert buckets(local.start(state).endpoint) == []
+    control.stop(state)
+    control.reset(state)
+    assert buckets(control.start(state).endpoint) == []
 
 
 def test_a_crash_is_repaired_by_the_next_start(state: Path) -> None:
-    crashed = local.start(state)
+    crashed = control.start(state)
     assert crashed.pid is not None
     os.kill(crashed.pid, signal.SIGKILL)
     wait_until_gone(crashed.pid)
-    assert local.status(state).running is False
-    assert local.start(state).running is True
+    assert control.status(state).running is False
+    assert control.start(state).running is True
 
 
 def test_two_starts_at_once_give_one_emulator(state: Path) -> None:
@@ -120,23 +120,23 @@ def test_two_starts_at_once_give_one_emulator(state: Path) -> None:
             [sys.executable, "-c", code, str(state)],
             stdout=subprocess.PIPE,
             text=True,
-            cwd=local.REPOSITORY,
+            cwd=control.REPOSITORY,
         )
         for _ in range(2)
     ]
     pids = {process.communicate(timeout=60)[0] for process in starting}
     assert len(pids) == 1
-    assert local.status(state).running is True
+    assert control.status(state).running is True
 
 
 def test_it_outlives_the_session_that_started_it(state: Path) -> None:
-    started = local.start(state)
+    started = control.start(state)
     assert started.pid is not None
     assert os.getsid(started.pid) == started.pid != os.getsid(0)
 
 
 def test_it_listens_on_loopback_only(state: Path) -> None:
-    port = local.start(state).port
+    port = control.start(state).port
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # sends nothing; it only picks this machine's address
         address = probe.getsockname()[0]
@@ -152,14 +152,14 @@ def test_a_taken_port_is_refused_and_the_setting_named(state: Path) -> None:
         stranger.listen()
         port = stranger.getsockname()[1]
         with pytest.raises(errors.EmulatorError, match="PLOT_PALETTE_LOCAL_PORT"):
-            local.start(state, port=port)
+            control.start(state, port=port)
 
 
 def test_another_port_than_the_running_one_is_refused(state: Path) -> None:
-    port = local.start(state).port
+    port = control.start(state).port
     assert port is not None
     with pytest.raises(errors.EmulatorError, match=r"local\.stop"):
-        local.start(state, port=port + 1)
+        control.start(state, port=port + 1)
 
 
 def test_a_remembered_port_that_is_taken_is_exchanged(state: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_remembered_port_that_is_taken_is_exchanged(state: Path) -> None:
         port = stranger.getsockname()[1]
         state.mkdir()
         (state / "port").write_text(str(port))
-        assert local.start(state).port != port
+        assert control.start(state).port != port
 
 
 def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(state: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(state: Path) -> N
         thread.start()
         record = {"pid": os.getpid(), "port": port, "token": "ours"}
         (state / "emulator.json").write_text(json.dumps(record))
-        assert local.status(state).running is False
+        assert control.status(state).running is False
         thread.join()
     assert not (state / "emulator.json").exists()
 
@@ -199,24 +199,24 @@ def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(state: Path) -> N
 def test_a_damaged_record_counts_as_not_running(state: Path, content: str) -> None:
     state.mkdir()
     (state / "emulator.json").write_text(content)
-    assert local.status(state).running is False
+    assert control.status(state).running is False
 
 
 def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "REPOSITORY", state.parent)
+    monkeypatch.setattr(control, "REPOSITORY", state.parent)
     with pytest.raises(errors.EmulatorError, match="No module named"):
-        local.start(state)
-    assert local.status(state).running is False
+        control.start(state)
+    assert control.status(state).running is False
 
 
 def test_the_running_emulator_says_who_it_is(state: Path) -> None:
-    started = local.start(state)
+    started = control.start(state)
     with urllib.request.urlopen(started.endpoint + IDENTITY_PATH, timeout=60) as answer:
         assert json.load(answer)["pid"] == started.pid
 
 
 def test_the_limits_are_plain_sentences() -> None:
-    assert local.LIMITS
-    assert all(sentence.endswith(".") and sentence[0].isupper() for sentence in local.LIMITS)
+    assert control.LIMITS
+    assert all(sentence.endswith(".") and sentence[0].isupper() for sentence in control.LIMITS)

@@ -30,7 +30,7 @@ import ministack.services.cloudformation as cf
 from ministack.core.responses import get_account_id, get_region, new_uuid, now_iso
 from ministack.services.cloudformation import changesets, engine, handlers, helpers, stacks
 
-from lib.emulator import nested_stacks
+from emulator import nested_stacks
 
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
 NO_CHANGES = (
