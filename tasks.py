@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from lib.access import Access
     from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
-    from lib.manual import TaskEntry
     from lib.regions.rollout import Site
     from lib.session import ApiCall, Aws
     from lib.terminal.journal import Journal
+    from manual.pages import TaskEntry
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT_ENVIRONMENT = "development"
@@ -987,14 +987,14 @@ def docs(_target: Target, check: bool = False) -> Answer:
     inv docs
     inv docs --check
     """
-    from lib import manual
+    from manual import pages
 
-    return manual.refresh(ROOT, describe_tasks(), check=check)
+    return pages.refresh(ROOT, describe_tasks(), check=check)
 
 
 def describe_tasks() -> list[TaskEntry]:
     """Return every task of the collection as plain data, for the manual."""
-    from lib.manual import Flag, TaskEntry
+    from manual.pages import Flag, TaskEntry
 
     entries = []
     for name in ns.task_names:

@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 
 from emulator import control
-from lib import pictures
-from tests.docs import guides
+from tests.docs import guides, terminal_svg
 
 IMAGES = guides.REPOSITORY / "docs" / "images"
 
@@ -45,7 +44,7 @@ def main() -> None:
                 environment = guides.environment(Path(folder), state)
                 subprocess.run(["bash", "-c", before], cwd=clone, env=environment, check=True)
                 shown = capture(command, clone, environment).replace(str(clone), "~/plot-palette")
-                text = pictures.draw(title, f"$ {command}\n{shown}", keep=keep)
+                text = terminal_svg.draw(title, f"$ {command}\n{shown}", keep=keep)
                 (IMAGES / f"{name}.svg").write_text(text)
         finally:
             control.stop(state)

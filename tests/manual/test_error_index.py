@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lib import errors, explanations
-from lib.explanations import Message
+from lib import errors
+from manual import error_index
+from manual.error_index import Message
 
 CODE = """
 def outer(x):
@@ -19,7 +20,7 @@ def other(x):
     raise BackupFailed("\\n".join([f"{x} of {x} tables failed so far:", *x]))
     raise ValueError("not one of ours")
 """
-MESSAGES = explanations.list_messages({"rooms.py": CODE})
+MESSAGES = error_index.list_messages({"rooms.py": CODE})
 PAGE = """
 ## Group
 ### A file is missing
@@ -52,15 +53,15 @@ def test_messages_are_read_from_the_code_with_what_varies_left_open() -> None:
 
 
 def test_a_section_explains_what_its_blocks_show_or_its_comment_names() -> None:
-    sections = explanations.read_sections(PAGE)
-    found = [explanations.explain(message, sections) for message in MESSAGES]
+    sections = error_index.read_sections(PAGE)
+    found = [error_index.explain(message, sections) for message in MESSAGES]
     assert [s.heading for s in found if s] == ["A file is missing", "By name", "Tables fail"]
 
 
 def test_a_message_that_nothing_shows_is_unexplained() -> None:
-    sections = explanations.read_sections(PAGE)[:2]
-    assert explanations.find_unexplained(MESSAGES, sections) == MESSAGES[1:]
-    assert "nowhere yet" in explanations.draw_errors(MESSAGES, sections)
+    sections = error_index.read_sections(PAGE)[:2]
+    assert error_index.find_unexplained(MESSAGES, sections) == MESSAGES[1:]
+    assert "nowhere yet" in error_index.draw_errors(MESSAGES, sections)
 
 
 @pytest.mark.parametrize(("text", "telling"), [("…: …", False), ("…: … is not a manifest", True)])
@@ -69,7 +70,7 @@ def test_a_text_that_would_fit_anything_is_not_searched_for(text: str, telling: 
 
 
 def test_the_index_has_every_class_with_its_exit_code() -> None:
-    index = explanations.draw_errors(MESSAGES, explanations.read_sections(PAGE))
+    index = error_index.draw_errors(MESSAGES, error_index.read_sections(PAGE))
     for name in set(errors.__all__) - {"DeploymentError"}:
         kind = getattr(errors, name)
         assert f"### {name}, exit {kind.exit_code}\n" in index

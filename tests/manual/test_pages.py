@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 import tasks
-from lib import errors, explanations, manual
+from lib import errors
 from lib.deploy import outcomes
 from lib.deploy import status as overview
 from lib.errors import InputError
 from lib.inputs import parameters
-from lib.manual import Flag, Sources, TaskEntry
 from lib.releases import history
 from lib.stacks.statuses import Status
 from lib.templates import templates
+from manual import error_index, pages
+from manual.pages import Flag, Sources, TaskEntry
 from tests.support import factories
 
 ENTRIES = tasks.describe_tasks()
@@ -25,7 +26,7 @@ ENTRIES = tasks.describe_tasks()
 
 @pytest.fixture
 def sources() -> Sources:
-    return manual.read(factories.REPOSITORY, ENTRIES)
+    return pages.read(factories.REPOSITORY, ENTRIES)
 
 
 def with_page(sources: Sources, path: str, text: str) -> Sources:
@@ -33,20 +34,20 @@ def with_page(sources: Sources, path: str, text: str) -> Sources:
 
 
 def test_every_generated_page_in_the_repository_is_in_step(sources: Sources) -> None:
-    built = manual.build(sources)
+    built = pages.build(sources)
     stale = [path for path, text in built.items() if sources.pages.get(path) != text]
     assert stale == [], "run `inv docs`"
 
 
 def test_every_error_that_the_code_can_print_is_explained(sources: Sources) -> None:
-    messages = explanations.list_messages(sources.code)
-    sections = explanations.read_sections(sources.pages[manual.TROUBLESHOOTING])
-    found = explanations.find_unexplained(messages, sections)
+    messages = error_index.list_messages(sources.code)
+    sections = error_index.read_sections(sources.pages[pages.TROUBLESHOOTING])
+    found = error_index.find_unexplained(messages, sections)
     assert [f"{m.module}.{m.function}: {m.text}" for m in found] == []
 
 
 def test_the_parameter_reference_has_a_section_for_each_parameter(sources: Sources) -> None:
-    page = manual.draw_parameters(sources.folder, sources.values)
+    page = pages.draw_parameters(sources.folder, sources.values)
     declared = list(sources.folder[templates.MASTER].parameters)
     for name in declared:
         assert f"\n### {name}\n" in page
@@ -57,23 +58,23 @@ def test_the_parameter_reference_has_a_section_for_each_parameter(sources: Sourc
 
 def test_every_example_is_a_value_that_its_parameter_takes(sources: Sources) -> None:
     declared = sources.folder[templates.MASTER].parameters
-    values = {name: manual.example_of(name, body) for name, body in declared.items()}
+    values = {name: pages.example_of(name, body) for name, body in declared.items()}
     assert [p for p in parameters.check(values, declared) if p.severity == parameters.ERROR] == []
 
 
 def test_the_reference_shows_what_each_environment_sets_and_why(sources: Sources) -> None:
-    page = manual.draw_parameters(sources.folder, sources.values)
+    page = pages.draw_parameters(sources.folder, sources.values)
     assert "| `LogRetentionDays` | `30` | an incident" in page
     assert page.index("### Development") < page.index("### Staging") < page.index("### Production")
 
 
 def test_an_environment_that_nobody_described_is_listed_all_the_same(sources: Sources) -> None:
-    page = manual.draw_parameters(sources.folder, {"sandbox": {}, "staging": {}})
+    page = pages.draw_parameters(sources.folder, {"sandbox": {}, "staging": {}})
     assert page.index("### Staging") < page.index("### Sandbox")
 
 
 def test_the_reference_lists_what_production_changes_inside_the_stacks(sources: Sources) -> None:
-    page = manual.draw_parameters(sources.folder, sources.values)
+    page = pages.draw_parameters(sources.folder, sources.values)
     row = "| `database-stack.yaml` JobsTable: DeletionProtectionEnabled | `true` | `false` |"
     assert row in page
 
@@ -100,14 +101,14 @@ def test_a_secret_and_a_length_are_shown_and_a_choice_of_nothing_has_a_name() ->
         """,
         "child.yaml",
     )
-    page = manual.draw_parameters({master.name: master, child.name: child}, {})
+    page = pages.draw_parameters({master.name: master, child.name: child}, {})
     assert "- **Length:** 8 – 64" in page
     assert "- **Secret:**" in page
     assert "Topic: Tags.Key | `true` | `(none)` |" in page or "| `yes` | `(none)` |" in page
 
 
 def test_the_state_table_has_a_row_for_every_state() -> None:
-    page = manual.draw_states()
+    page = pages.draw_states()
     table = page.split("## The table")[1].split("## After")[0]
     rows = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert rows == [str(status) for status in Status]
@@ -115,7 +116,7 @@ def test_the_state_table_has_a_row_for_every_state() -> None:
 
 
 def test_a_task_is_listed_with_its_flags_keys_and_old_script() -> None:
-    page = manual.draw_tasks(ENTRIES)
+    page = pages.draw_tasks(ENTRIES)
     assert "| `deploy.sh` | [`inv deploy`](#inv-deploy) |" in page
     section = page.split("### inv restore\n")[1].split("\n### ")[0]
     assert "`--point-in-time VALUE`" in section
@@ -124,8 +125,8 @@ def test_a_task_is_listed_with_its_flags_keys_and_old_script() -> None:
 
 
 def test_exit_codes_are_listed_with_the_errors_behind_them() -> None:
-    page = manual.draw_tasks(ENTRIES)
-    for kind in explanations.list_errors():
+    page = pages.draw_tasks(ENTRIES)
+    for kind in error_index.list_errors():
         row = next(line for line in page.splitlines() if line.startswith(f"| **{kind.exit_code}**"))
         assert f"`{kind.__name__}`" in row
 
@@ -137,7 +138,7 @@ def test_every_task_and_flag_has_a_text(task: TaskEntry) -> None:
 
 
 def test_the_keys_of_documents_are_those_that_the_code_writes() -> None:
-    page = manual.draw_tasks(ENTRIES)
+    page = pages.draw_tasks(ENTRIES)
     outcome = outcomes.as_document(outcomes.Outcome("", "", "", "", "", "", ""))
     record = history.as_document(history.Record("", "", "", "", "", "", "", {}))
     view = overview.as_document(overview.View("", "", "", Status.ABSENT, "", "", "", None, 0))
@@ -151,20 +152,20 @@ def test_a_task_outside_the_groups_and_of_the_emulator_finds_its_place() -> None
     emulator = TaskEntry("local.start", "Start it: now.", ())
     assert (plain.group, plain.about) == ("Other", "Do a thing.")
     assert emulator.group == "Emulator"
-    assert "Of the common flags: `--json`." in manual.draw_tasks([plain])
+    assert "Of the common flags: `--json`." in pages.draw_tasks([plain])
 
 
 def test_a_part_is_written_between_its_comments_and_nothing_else_is_touched() -> None:
     page = "before\n<!-- generated: x -->\nold\n<!-- end -->\nafter\n"
-    filled = manual.fill("p.md", page, "x", "new")
+    filled = pages.fill("p.md", page, "x", "new")
     assert filled == "before\n<!-- generated: x -->\n\nnew\n\n<!-- end -->\nafter\n"
-    assert manual.fill("p.md", filled, "x", "new") == filled
+    assert pages.fill("p.md", filled, "x", "new") == filled
 
 
 @pytest.mark.parametrize("page", ["nothing", "<!-- generated: x -->\nno end"])
 def test_a_page_without_its_comments_is_an_error(page: str) -> None:
     with pytest.raises(InputError, match=r"p\.md lacks the comments"):
-        manual.fill("p.md", page, "x", "new")
+        pages.fill("p.md", page, "x", "new")
 
 
 def copy_of_the_repository(root: Path) -> Path:
@@ -181,14 +182,14 @@ def copy_of_the_repository(root: Path) -> Path:
 
 def test_checking_names_what_is_out_of_step_and_writing_brings_it_back(tmp_path: Path) -> None:
     root = copy_of_the_repository(tmp_path)
-    manual.refresh(root, ENTRIES, check=False)
-    before = (root / manual.STATES).read_text()
-    (root / manual.STATES).write_text("something else")
-    checked = manual.refresh(root, ENTRIES, check=True)
+    pages.refresh(root, ENTRIES, check=False)
+    before = (root / pages.STATES).read_text()
+    (root / pages.STATES).write_text("something else")
+    checked = pages.refresh(root, ENTRIES, check=True)
     assert checked.exit_code == errors.OperationFailed.exit_code
-    assert checked.document["stale"] == [manual.STATES]
+    assert checked.document["stale"] == [pages.STATES]
     assert "not in step" in checked.text
-    assert (root / manual.STATES).read_text() == "something else"
-    assert manual.refresh(root, ENTRIES, check=False).document["written"] == [manual.STATES]
-    assert (root / manual.STATES).read_text() == before
-    assert manual.refresh(root, ENTRIES, check=True).exit_code == 0
+    assert (root / pages.STATES).read_text() == "something else"
+    assert pages.refresh(root, ENTRIES, check=False).document["written"] == [pages.STATES]
+    assert (root / pages.STATES).read_text() == before
+    assert pages.refresh(root, ENTRIES, check=True).exit_code == 0

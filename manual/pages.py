@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import explanations, markdown
+from lib import markdown
 from lib.deploy import outcomes
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
@@ -23,6 +23,7 @@ from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
 from lib.terminal.finish import Answer
+from manual import error_index
 
 PARAMETERS = "docs/deployment/parameter-reference.md"
 STATES = "docs/deployment/states.md"
@@ -133,8 +134,8 @@ def build(sources: Sources) -> dict[str, str]:
     graph = graphs.read(sources.folder)
     drawn = f"```mermaid\n{graphs.draw_mermaid(graph)}\n```"
     troubleshooting = sources.pages.get(TROUBLESHOOTING, "")
-    index = explanations.draw_errors(
-        explanations.list_messages(sources.code), explanations.read_sections(troubleshooting)
+    index = error_index.draw_errors(
+        error_index.list_messages(sources.code), error_index.read_sections(troubleshooting)
     )
     return {
         PARAMETERS: draw_parameters(sources.folder, sources.values),
@@ -557,7 +558,7 @@ def _exit_codes() -> list[tuple[str, str]]:
         130: "interrupted: the last line says what AWS goes on with",
     }
     classes: dict[int, list[str]] = {}
-    for kind in explanations.list_errors():
+    for kind in error_index.list_errors():
         classes.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
     return [
         (f"**{code}**", f"{text} ({', '.join(classes[code])})" if code in classes else text)
