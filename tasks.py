@@ -93,7 +93,7 @@ class Target:
     asked_region: str | None
     stack_name: str | None
     profile: str | None
-    control: bool
+    local: bool
     console: Console
     journal: Journal | None = None
 

@@ -1,8 +1,8 @@
 """Amend ministack 1.5.33 where it differs from AWS in ways that deployments can see.
 
 One function per amendment. Its docstring says what upstream does, what AWS does and where AWS
-says so, and names the canary in tests/emulator/test_amendments.py: a test that runs upstream without the
-amendment and fails on the day upstream has mended it, so that the amendment can go.
+says so, and names the canary in tests/emulator/test_amendments.py: a test that runs upstream
+without the amendment and fails on the day upstream has mended it, so that the amendment can go.
 """
 
 from __future__ import annotations

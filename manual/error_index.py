@@ -71,7 +71,7 @@ def list_messages(code: Mapping[str, str]) -> tuple[Message, ...]:
     names = {kind.__name__ for kind in list_errors()}
     found: list[Message] = []
     for file, text in code.items():
-        module = file.removesuffix(".py")
+        module = file.removesuffix(".py").removeprefix("lib/").replace("/", ".")
         for function, call in _calls(ast.parse(text), ""):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
             name = call.func.id if isinstance(call.func, ast.Name) else name

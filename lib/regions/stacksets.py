@@ -98,7 +98,7 @@ class Step:
     """One operation: `action` on some regions. `overrides` is None where they stay."""
 
     action: str
-    rollout: tuple[str, ...]
+    regions: tuple[str, ...]
     overrides: Mapping[str, str] | None = None
 
 

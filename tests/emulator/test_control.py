@@ -58,7 +58,10 @@ def wait_until_gone(pid: int) -> None:
 
 
 def test_importing_it_loads_neither_the_emulator_nor_boto3() -> None:
-    code = "import sys, emulator.control; print([m for m in ('ministack', 'boto3') if m in sys.modules])"
+    code = (
+        "import sys, emulator.control; "
+        "print([m for m in ('ministack', 'boto3') if m in sys.modules])"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -112,8 +115,8 @@ def test_a_crash_is_repaired_by_the_next_start(state: Path) -> None:
 
 def test_two_starts_at_once_give_one_emulator(state: Path) -> None:
     code = (
-        "import sys, pathlib; from lib import local; "
-        "print(local.start(pathlib.Path(sys.argv[1])).pid)"
+        "import sys, pathlib; from emulator import control; "
+        "print(control.start(pathlib.Path(sys.argv[1])).pid)"
     )
     starting = [
         subprocess.Popen(
