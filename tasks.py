@@ -37,10 +37,9 @@ from invoke.tasks import Task, task
 
 from lib import errors
 from lib.errors import DeploymentError, InputError
-from lib.operators import Level, Note
+from lib.operators import Answer, Level, Note
 from lib.terminal import finish
 from lib.terminal.console import Console, open_console
-from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from emulator.control import Emulator
@@ -621,9 +620,9 @@ def open_sites(target: Target, names: Sequence[str]) -> list[Site]:
 
 def open_home(target: Target, names: Sequence[str]) -> Aws | None:
     """Connect to the region that answers for the account; the emulator has no need of one."""
-    from lib.checks import preflight
+    from lib import session
 
-    return None if target.local else connect_in(target, preflight.home_of(names[0]))
+    return None if target.local else connect_in(target, session.home_of(names[0]))
 
 
 @operation(help={"format": "table, json or env."})

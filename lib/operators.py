@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 class Level(enum.Enum):
@@ -78,3 +79,16 @@ class Operator:
     report: Callable[[Progress], None]
     confirm: Callable[[str, str], bool]
     on_interrupt: Callable[[bool], OnInterrupt]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a task has to say: a document for programs, text for people, an exit code.
+
+    `summary` is Markdown for the page that CI shows beside a job, "" for none.
+    """
+
+    document: Any
+    text: str = ""
+    exit_code: int = 0
+    summary: str = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from lib.session import is_passing
+from lib.refusals import is_passing
 
 Answer = TypeVar("Answer")
 

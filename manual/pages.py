@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import markdown
+from lib import drawing
 from lib.deploy import outcomes
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
+from lib.operators import Answer
 from lib.stacks import statuses
 from lib.stacks.statuses import Move, Operation, Status
 from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
-from lib.terminal.finish import Answer
 from manual import error_index
 
 PARAMETERS = "docs/deployment/parameter-reference.md"
@@ -233,13 +233,15 @@ def draw_parameters(folder: Mapping[str, Template], values: Mapping[str, Mapping
             "Everything else is the same in all environments, so that what was tested in staging "
             "is what runs in production."
         ),
-        markdown.table(("Where", "In production", "Elsewhere"), _production_choices(folder)),
+        drawing.draw_raw_markdown(
+            ("Where", "In production", "Elsewhere"), _production_choices(folder)
+        ),
         "## Parameters that only a nested template has",
         (
             "The master does not pass these, so their defaults hold. To use another value, declare "
             "the parameter in the master and pass it on ([how](../../CONTRIBUTING.md#recipes))."
         ),
-        markdown.table(
+        drawing.draw_raw_markdown(
             ("Template", "Parameter", "Default", "Description"),
             _unpassed(folder),
         ),
@@ -291,7 +293,7 @@ def _draw_environment(name: str, values: Mapping[str, str]) -> str:
     rows = [(f"`{key}`", f"`{values[key]}`", why) for key, why in reasons.items() if key in values]
     lines = [f"### {name.capitalize()}"]
     lines += [f"Purpose: {purpose}."] if purpose else []
-    lines += [markdown.table(("Parameter", "Value", "Because"), rows)] if rows else []
+    lines += [drawing.draw_raw_markdown(("Parameter", "Value", "Because"), rows)] if rows else []
     return "\n\n".join(lines)
 
 
@@ -379,15 +381,15 @@ def draw_states() -> str:
             "`inv rollback --to RELEASE` are *update*, `inv rollback` is "
             "*rollback* and `inv deploy --delete` is *delete*."
         ),
-        markdown.table(("Cell", "What is sent to AWS"), moves),
+        drawing.draw_raw_markdown(("Cell", "What is sent to AWS"), moves),
         "## The table",
-        markdown.table(("State", *(str(operation) for operation in Operation)), rows),
+        drawing.draw_raw_markdown(("State", *(str(operation) for operation in Operation)), rows),
         "## After a failure",
         (
             "What CloudFormation has done by itself when an operation ends badly, and the command "
             "that the task prints."
         ),
-        markdown.table(("Ended as", "What CloudFormation did", "Next"), ends),
+        drawing.draw_raw_markdown(("Ended as", "What CloudFormation did", "Next"), ends),
         (
             "CloudFormation's own description of the states: [stack status codes]"
             "(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
@@ -489,7 +491,7 @@ def draw_tasks(tasks: Sequence[TaskEntry]) -> str:
     groups = list(dict.fromkeys(task.group for task in tasks))
     shared = {flag.name: flag for task in tasks for flag in task.flags if flag.name in _COMMON}
     replaced = [
-        (f"`{script}`", f"[`inv {name}`](#{markdown.slug(f'inv {name}')})")
+        (f"`{script}`", f"[`inv {name}`](#{drawing.slug(f'inv {name}')})")
         for script, name in _REPLACED.items()
         if name in names
     ]
@@ -497,11 +499,11 @@ def draw_tasks(tasks: Sequence[TaskEntry]) -> str:
         "# Tasks",
         _NOTICE,
         "`inv --list` shows this on the command line, `inv TASK --help` one task's flags.",
-        markdown.table(
+        drawing.draw_raw_markdown(
             ("Task", "Group", "What it does"),
             [
                 (
-                    f"[`inv {task.name}`](#{markdown.slug(f'inv {task.name}')})",
+                    f"[`inv {task.name}`](#{drawing.slug(f'inv {task.name}')})",
                     task.group,
                     task.about,
                 )
@@ -511,14 +513,14 @@ def draw_tasks(tasks: Sequence[TaskEntry]) -> str:
             ],
         ),
         "## Old script → task",
-        markdown.table(("Script", "Task"), replaced),
+        drawing.draw_raw_markdown(("Script", "Task"), replaced),
         "## Flags that most tasks take",
-        markdown.table(
+        drawing.draw_raw_markdown(
             ("Flag", "Meaning"),
             [(_draw_flag(shared[name]), shared[name].help) for name in _COMMON if name in shared],
         ),
         "## Exit codes",
-        markdown.table(("Code", "Meaning"), _exit_codes()),
+        drawing.draw_raw_markdown(("Code", "Meaning"), _exit_codes()),
         "## Streams",
         (
             "With `--json` stdout carries exactly one JSON document and stderr everything else; "
@@ -572,7 +574,9 @@ def _draw_task(task: TaskEntry) -> str:
     common = [flag for flag in task.flags if flag.name in _COMMON]
     lines = [f"### inv {task.name}", task.about]
     if own:
-        lines.append(markdown.table(("Flag", "Meaning"), [(_draw_flag(f), f.help) for f in own]))
+        lines.append(
+            drawing.draw_raw_markdown(("Flag", "Meaning"), [(_draw_flag(f), f.help) for f in own])
+        )
     if len(common) == len(_COMMON):
         lines.append("Takes all common flags.")
     elif common:

@@ -13,7 +13,7 @@ from botocore.exceptions import (
 )
 
 from lib import polling
-from lib.session import THROTTLING_CODES
+from lib.refusals import THROTTLING_CODES
 from tests.support.aws_fakes import FakeTime, refusal
 
 

@@ -21,7 +21,7 @@ SOLE_IMPORTERS = {
     "boto3": {"lib/session.py"},
     "invoke": {"tasks.py"},
     "nox": {"noxfile.py"},
-    "tabulate": {"lib/terminal/console.py"},
+    "tabulate": {"lib/drawing.py"},
 }
 FIXED_FILES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "tasks.py"),

@@ -12,7 +12,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
-from lib import session
+from lib import refusals, session
 from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
 from tests.support.aws_fakes import refusal
 
@@ -99,13 +99,13 @@ MISCONFIGURED = [
 def test_when_aws_cannot_be_used_the_way_out_is_named_and_the_exit_code_is_4(
     error: Exception, says: str, next_step: str
 ) -> None:
-    explained = session.explain(error, "eu-west-1", "plot-palette-staging")
+    explained = refusals.explain(error, "eu-west-1", "plot-palette-staging")
     assert isinstance(explained, AwsUnavailable)
     assert explained.exit_code == 4
     assert says in explained.message
     assert explained.message.endswith("(stack plot-palette-staging in eu-west-1)")
     assert next_step in explained.next_step
-    assert session.error_message(error) in explained.message or error in NO_CREDENTIALS
+    assert refusals.error_message(error) in explained.message or error in NO_CREDENTIALS
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_when_aws_cannot_be_used_the_way_out_is_named_and_the_exit_code_is_4(
     ],
 )
 def test_a_passing_refusal_advises_to_try_again(error: Exception) -> None:
-    explained = session.explain(error, "eu-west-1")
+    explained = refusals.explain(error, "eu-west-1")
     assert isinstance(explained, OperationFailed)
     assert explained.exit_code == 1
     assert "AWS refused CreateStack for eu-west-1: " in explained.message
@@ -125,7 +125,7 @@ def test_a_passing_refusal_advises_to_try_again(error: Exception) -> None:
 
 def test_any_other_refusal_is_told_in_awss_own_words() -> None:
     error = refusal("AlreadyExistsException", "Stack [x] already exists", "CreateStack")
-    explained = session.explain(error, "eu-west-1", "x")
+    explained = refusals.explain(error, "eu-west-1", "x")
     assert type(explained) is OperationFailed
     assert explained.message == (
         "AWS refused CreateStack for stack x in eu-west-1: "
@@ -135,26 +135,26 @@ def test_any_other_refusal_is_told_in_awss_own_words() -> None:
 
 
 def test_an_error_without_a_call_says_that_aws_could_not_be_asked() -> None:
-    explained = session.explain(aws.ParamValidationError(report="bad name"), "eu-west-1")
+    explained = refusals.explain(aws.ParamValidationError(report="bad name"), "eu-west-1")
     assert explained.message.startswith("AWS could not be asked for eu-west-1: ")
     assert "bad name" in explained.message
 
 
 def test_an_error_without_a_message_is_told_by_its_code() -> None:
-    assert session.error_message(refusal("Oops")) == "Oops"
-    assert session.error_code(ValueError()) == ""
+    assert refusals.error_message(refusal("Oops")) == "Oops"
+    assert refusals.error_code(ValueError()) == ""
 
 
 def test_a_quota_of_cloudformation_is_not_taken_for_throttling() -> None:
     quota = refusal("LimitExceededException", "Limit for stack has been exceeded", "CreateStack")
-    assert not session.is_throttled(quota)
-    assert not session.is_passing(quota)
-    assert session.explain(quota, "eu-west-1").next_step == ""
+    assert not refusals.is_throttled(quota)
+    assert not refusals.is_passing(quota)
+    assert refusals.explain(quota, "eu-west-1").next_step == ""
 
 
 @pytest.mark.parametrize("operation", ["CreateBackup", "RestoreTableToPointInTime"])
 def test_too_many_operations_on_tables_at_once_pass(operation: str) -> None:
-    assert session.is_throttled(refusal("LimitExceededException", "Too many", operation))
+    assert refusals.is_throttled(refusal("LimitExceededException", "Too many", operation))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_too_many_operations_on_tables_at_once_pass(operation: str) -> None:
 def test_an_endpoint_that_lacks_an_operation_is_told_from_a_refusal(
     error: Exception, unsupported: bool
 ) -> None:
-    assert session.is_unsupported(error) is unsupported
+    assert refusals.is_unsupported(error) is unsupported
 
 
 # Regions

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from botocore.parsers import ResponseParserError
 
 from lib.inputs.parameters import WARNING, Problem
-from lib.session import error_code, is_unsupported
+from lib.refusals import error_code, is_unsupported
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock.client import BedrockClient

@@ -19,7 +19,7 @@ from lib.deploy import deployments
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR, WARNING
 from lib.operators import Listing
-from lib.session import error_code, error_message, is_unsupported
+from lib.refusals import error_code, error_message, is_unsupported
 from lib.stacks import trees
 from lib.stacks.statuses import Move, Operation
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-#: Where an account cannot switch regions off, by the beginning of a region's name.
-_HOMES = {"cn-": "cn-north-1", "us-gov-": "us-gov-west-1"}
-_HOME = "us-east-1"
 
 _OPTED_OUT = "not-opted-in"
 
@@ -117,11 +114,6 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
         headroom, unknown = measure(job.region, access.aws.client, added, tree.resources)
         findings += unknown
     return Look(job.region, account, stack, decision, tree, tuple(findings), headroom)
-
-
-def home_of(region: str) -> str:
-    """Return the region that answers for the whole account, in the partition of `region`."""
-    return next((home for start, home in _HOMES.items() if region.startswith(start)), _HOME)
 
 
 def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[Finding, ...]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lib.errors import AwsUnavailable, InputError, ParameterError
 from lib.inputs import environments, jobs, parameters
 from lib.inputs.parameters import Problem
-from lib.operators import Level
-from lib.terminal.finish import Answer
+from lib.operators import Answer, Level
 
 if TYPE_CHECKING:
     from lib.access import Access

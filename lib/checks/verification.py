@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.data import backups
+from lib.drawing import draw_table
 from lib.errors import DeploymentError, TemplateError
 from lib.inputs.environments import PRODUCTION
-from lib.operators import Level
-from lib.session import error_code, error_message, explain, is_unsupported
+from lib.operators import Answer, Level
+from lib.refusals import error_code, error_message, explain, is_unsupported
 from lib.stacks import drift, stacks
 from lib.templates import resolution, templates
-from lib.terminal.console import draw_table
-from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import session
+from lib import refusals
 from lib.costs import pricing
+from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
-from lib.terminal.console import draw_table
 
 __all__ = ["API_REGION", "BudgetState", "Spending", "allocation_tags", "as_json", "draw", "read"]
 
@@ -70,10 +70,10 @@ def read(
         try:
             return call()
         except (ClientError, BotoCoreError) as exc:
-            if session.is_unsupported(exc):
+            if refusals.is_unsupported(exc):
                 error: DeploymentError = AwsUnavailable("not available at this endpoint")
             else:
-                error = session.explain(exc, API_REGION)
+                error = refusals.explain(exc, API_REGION)
             errors.append(error)
             problems.append(f"{what}: {_reason(exc, error)}")
             return None
@@ -103,7 +103,7 @@ def allocation_tags(environment: str) -> dict[str, str]:
 
 
 def _reason(exc: BaseException, error: DeploymentError) -> str:
-    if session.error_code(exc) == "DataUnavailableException":
+    if refusals.error_code(exc) == "DataUnavailableException":
         return "AWS has too little history for it yet"
     return error.message
 

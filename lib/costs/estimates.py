@@ -22,16 +22,15 @@ from lib.costs.metering import BASELINE, CEILING, USAGE
 from lib.costs.offers import Kept
 from lib.costs.pricing import Difference, Estimate, Line
 from lib.costs.usage import Range, Usage
+from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.inputs import environments, jobs
-from lib.operators import Level, Note, Progress
+from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
 from lib.templates.templates import Template
-from lib.terminal.console import draw_table
-from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access

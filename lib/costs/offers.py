@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import polling, session
+from lib import polling, refusals
 from lib.costs.book import EVERYWHERE, Book, Dimension, Listing, Price, Status, Tier, amount, plain
 from lib.errors import AwsUnavailable, OperationFailed
 from lib.polling import Clock
@@ -126,8 +126,8 @@ def ask_all(
         except OperationFailed as exc:
             problems.append(f"{name}: {exc.message}; the book's price is used")
         except (ClientError, BotoCoreError) as exc:
-            explained = session.explain(exc, API_REGION)
-            unsupported = session.is_unsupported(exc)
+            explained = refusals.explain(exc, API_REGION)
+            unsupported = refusals.is_unsupported(exc)
             if unsupported or isinstance(explained, AwsUnavailable):
                 reason = "not available at this endpoint" if unsupported else explained.message
                 problems.append(f"the book's are used, since {reason}")
@@ -149,7 +149,7 @@ def _ask_patiently(
         try:
             return ask(pricing, dimension, region, today)
         except ClientError as exc:
-            if not session.is_throttled(exc):
+            if not refusals.is_throttled(exc):
                 raise
             clock.sleep(polling.backoff_after(failures))
     return ask(pricing, dimension, region, today)

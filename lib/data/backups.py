@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.errors import AwsUnavailable, BackupFailed, InputError, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE, Clock, ask_patiently, backoff_after, pause_after
-from lib.session import error_code, error_message, explain, is_passing, is_throttled
+from lib.refusals import error_code, error_message, explain, is_passing, is_throttled
 from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:

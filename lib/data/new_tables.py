@@ -21,7 +21,7 @@ from lib.data.backups import TABLE_TYPES, Backup, Window, insist, newest_first
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently, pause_after
-from lib.session import error_code, error_message
+from lib.refusals import error_code, error_message
 from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from lib.data import backups, new_tables
 from lib.data.backups import BackupRun
-from lib.operators import Level, Note
+from lib.drawing import draw_table
+from lib.operators import Answer, Level, Note
 from lib.stacks import deployed, stacks, trees
-from lib.terminal.console import draw_table
-from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.access import Access

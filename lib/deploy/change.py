@@ -16,8 +16,8 @@ from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
 from lib.operators import Level
+from lib.refusals import error_code, error_message
 from lib.releases import history, releases
-from lib.session import error_code, error_message
 from lib.stacks import changesets, deployed, events, stacks, statuses, trees, watching
 from lib.stacks.changesets import ChangeSet
 from lib.stacks.stacks import Stack

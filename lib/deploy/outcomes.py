@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib.drawing import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
 from lib.inputs.jobs import Job
 from lib.operators import Listing
@@ -16,7 +17,6 @@ from lib.stacks.changesets import Cause, Change
 from lib.stacks.events import Ending, Failure
 from lib.stacks.statuses import Status
 from lib.templates import templates
-from lib.terminal.console import draw_markdown, draw_table, escape_markdown
 
 #: What a cell of the table of changes shows of one value.
 WIDEST_VALUE = 40

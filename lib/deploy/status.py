@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lib.deploy import change, outcomes
+from lib.drawing import clean, draw_elapsed, draw_table
 from lib.releases import history, releases
 from lib.releases.history import Record
 from lib.stacks import events, stacks, watching
@@ -14,7 +15,6 @@ from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
 from lib.stacks.stacks import Event
 from lib.stacks.statuses import Status
-from lib.terminal.console import clean, draw_elapsed, draw_table
 
 if TYPE_CHECKING:
     from lib.access import Access

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import ParameterError
-from lib.templates.changes import MASK
+from lib.values import MASK
 
 #: A stack takes 200 parameters of 4 KB: nothing near this size is a parameter file.
 MAX_FILE_BYTES = 2_000_000

@@ -21,12 +21,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from lib.access import Access
 from lib.checks import preflight, verification
 from lib.deploy import change, deployments, outcomes
 from lib.deploy.outcomes import Outcome
+from lib.drawing import draw_elapsed, draw_table
 from lib.errors import (
     AwsUnavailable,
     DataLossRefused,
@@ -40,18 +39,16 @@ from lib.errors import (
     TemplateError,
 )
 from lib.inputs import parameters
-from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
+from lib.operators import Answer, Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.polling import Clock
+from lib.refusals import explain_error
 from lib.regions.crews import Crew, Ended
 from lib.releases import releases
-from lib.session import explain
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Move, Status
 from lib.templates import linting
 from lib.templates import templates as template_room
 from lib.templates.templates import STACK_TYPE
-from lib.terminal.console import draw_elapsed, draw_table
-from lib.terminal.finish import Answer
 
 if TYPE_CHECKING:
     from lib.checks.preflight import Look
@@ -774,17 +771,6 @@ def _too_late(region: str, question: str) -> Refused:
         f"{region} is no longer as it was shown, so it was not changed further: {question}",
         next_step="run the same command again to see what would change now",
     )
-
-
-def explain_error(error: BaseException, region: str, stack: str) -> DeploymentError | None:
-    """Return our error for what ended a thread, or None for a bug."""
-    if isinstance(error, DeploymentError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted(f"Interrupted before stack {stack} in {region} was changed.")
-    if isinstance(error, BotoCoreError | ClientError):
-        return explain(error, region, stack)
-    return None
 
 
 def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentError:

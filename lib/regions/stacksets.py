@@ -25,10 +25,10 @@ from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForb
 from lib.inputs import parameters
 from lib.operators import Level, Listing, Note, Operator
 from lib.polling import Clock, ask_patiently, pause_after
+from lib.refusals import error_code, error_message, explain
 from lib.regions import rollout
 from lib.regions.rollout import Desk, OnFailure, Plan, Rollout, Site
 from lib.releases import releases
-from lib.session import error_code, error_message, explain
 from lib.stacks import deployed, events, stacks, watching
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status

@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.deploy import status
+from lib.drawing import draw_table
 from lib.errors import DeploymentError
-from lib.regions.rollout import explain_error
-from lib.terminal.console import draw_table
-from lib.terminal.finish import Answer
+from lib.operators import Answer
+from lib.refusals import explain_error
 
 if TYPE_CHECKING:
     from lib.deploy.status import View

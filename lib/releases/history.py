@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib.refusals import error_code
 from lib.releases import releases
-from lib.session import error_code
 from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from lib.deploy import change
 from lib.errors import Declined, OperationFailed
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
+from lib.refusals import error_code
 from lib.releases import history, releases
 from lib.releases.releases import Manifest
-from lib.session import error_code
 from lib.stacks import stacks
 
 if TYPE_CHECKING:

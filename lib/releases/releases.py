@@ -27,7 +27,7 @@ from urllib.parse import quote, urlencode
 from botocore.exceptions import ClientError
 
 from lib.errors import NotOurs, TemplateError
-from lib.session import error_code, error_message, is_passing
+from lib.refusals import error_code, error_message, is_passing
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 

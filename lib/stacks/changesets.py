@@ -19,18 +19,11 @@ from botocore.exceptions import ClientError
 
 from lib import polling
 from lib.errors import OperationFailed, Refused
-from lib.session import error_code, error_message
+from lib.refusals import error_code, error_message
 from lib.stacks import early_validation, stacks
-from lib.templates.changes import (
-    REPLACEMENTS,
-    Cause,
-    Change,
-    join,
-    merge_causes,
-    pick_worst,
-    show_value,
-)
+from lib.templates.changes import REPLACEMENTS, Cause, Change, join, merge_causes, pick_worst
 from lib.templates.templates import STACK_TYPE
+from lib.values import show_value
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 
 from lib.errors import OperationFailed
 from lib.polling import ask_patiently, pause_after
-from lib.session import error_message, is_unsupported
+from lib.refusals import error_message, is_unsupported
 from lib.stacks import stacks
-from lib.templates.changes import show_value
 from lib.templates.templates import STACK_TYPE
+from lib.values import show_value
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient

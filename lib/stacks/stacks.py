@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lib.errors import StateForbids
-from lib.session import error_code, error_message
+from lib.refusals import error_code, error_message
 from lib.stacks.statuses import Status
 from lib.templates.templates import STACK_TYPE
 

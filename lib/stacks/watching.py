@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import Interrupted
 from lib.operators import OnInterrupt, ResourceProgress
-from lib.session import explain, is_passing
+from lib.refusals import explain, is_passing
 from lib.stacks import events, stacks
 
 if TYPE_CHECKING:

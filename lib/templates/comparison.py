@@ -13,17 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lib.templates import schemas, templates
-from lib.templates.changes import (
-    MASK,
-    RECREATIONS,
-    REPLACEMENTS,
-    Cause,
-    Change,
-    join,
-    pick_worst,
-    show_value,
-)
+from lib.templates.changes import RECREATIONS, REPLACEMENTS, Cause, Change, join, pick_worst
 from lib.templates.resolution import Resource, Tree, Unknown
+from lib.values import MASK, show_value
 
 __all__ = ["compare"]
 

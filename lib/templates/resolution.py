@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib import values
 from lib.errors import TemplateError
 from lib.templates import templates
 from lib.templates.templates import Template
@@ -556,7 +557,7 @@ class _Stack:
         value = self.evaluate(argument)
         if _has_unknown(value):
             return self._unknown_function("Fn::ToJsonString", value)
-        return templates.canonical(value)
+        return values.canonical(value)
 
 
 _FUNCTIONS: Mapping[str, Callable[[_Stack, Any], Any]] = {
@@ -588,7 +589,7 @@ def _describe(value: Any) -> str:
     if value is _NO_VALUE:
         return "AWS::NoValue"
     if isinstance(value, list | Mapping):
-        return templates.canonical(value)
+        return values.canonical(value)
     return _text(value)
 
 

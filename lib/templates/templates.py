@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -363,8 +362,3 @@ def _uses_transform(node: object) -> bool:
     if isinstance(node, Mapping):
         return "Fn::Transform" in node or any(_uses_transform(value) for value in node.values())
     return isinstance(node, list) and any(_uses_transform(value) for value in node)
-
-
-def canonical(value: object) -> str:
-    """Return JSON that is equal for equal values, to digest or compare them."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)

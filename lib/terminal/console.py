@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from lib.drawing import clean, draw_elapsed, draw_table
 from lib.errors import Refused
 from lib.operators import (
     Level,
@@ -31,14 +32,10 @@ _ERASE_LINE = "\r\x1b[K"
 _ERASE_BELOW = "\r\x1b[J"
 _LINE_UP = "\x1b[A"
 
-#: What a terminal must never be sent from a name or a message that came from outside.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 #: What GitHub's runner would take for a command at the beginning of a line.
 _RUNNER_COMMAND = re.compile(r"^([^\S\n]*)(?=::|##\[)", re.MULTILINE)
 
-#: Markdown's own characters, each as the entity that shows it.
-_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
 
 _MARKS = {
     Level.INFO: ("", "-"),
@@ -244,36 +241,6 @@ def open_console(
         title=title,
         verbose=verbose,
     )
-
-
-def clean(text: str) -> str:
-    """Take out characters that could steer a terminal."""
-    return _CONTROL.sub("", text)
-
-
-def draw_elapsed(seconds: float) -> str:
-    """Return a duration as minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
-def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text."""
-    from tabulate import tabulate
-
-    cleaned = [[clean(str(cell)) for cell in row] for row in rows]
-    return tabulate(cleaned, headers=list(columns), tablefmt="simple", disable_numparse=True)
-
-
-def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as Markdown, its cells shown as they are."""
-    lines = [columns, ["---"] * len(columns), *([escape_markdown(c) for c in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line of a table."""
-    return clean(text).translate(_ENTITIES).replace("\n", "<br>")
 
 
 def escape_data(text: str) -> str:

@@ -8,25 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from lib.errors import DeploymentError, Interrupted
-from lib.operators import Level, Note
+from lib.operators import Answer, Level, Note
 from lib.terminal.console import Console
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a task has to say: a document for programs, text for people, an exit code.
-
-    `summary` is Markdown for the page that CI shows beside a job, "" for none.
-    """
-
-    document: Any
-    text: str = ""
-    exit_code: int = 0
-    summary: str = ""
 
 
 def finish(
@@ -71,7 +57,7 @@ def _explain(exc: Exception, region: str, stack: str) -> DeploymentError | None:
 
     if not isinstance(exc, BotoCoreError | ClientError):
         return None
-    from lib.session import explain
+    from lib.refusals import explain
 
     return explain(exc, region, stack)
 

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 from urllib.parse import quote, quote_plus
 
-from lib.templates.changes import MASK
-from lib.terminal.console import clean
+from lib.drawing import clean
+from lib.values import MASK
 
 if TYPE_CHECKING:
     from lib.session import ApiCall

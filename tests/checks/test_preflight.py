@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from lib import session
 from lib.checks import preflight
 from lib.inputs.parameters import ERROR, WARNING
 from lib.templates.resolution import Resource
@@ -192,7 +193,7 @@ def test_regions_that_cannot_be_listed_are_warned_of() -> None:
     ],
 )
 def test_each_partition_has_a_region_that_is_always_on(region: str, home: str) -> None:
-    assert preflight.home_of(region) == home
+    assert session.home_of(region) == home
 
 
 def test_figures_that_nobody_knows_are_shown_as_such() -> None:

@@ -23,8 +23,7 @@ from lib.checks import verification
 from lib.checks.verification import Check
 from lib.errors import StateForbids
 from lib.inputs.jobs import Options
-from lib.operators import Level, Note, OnInterrupt, Operator
-from lib.terminal.finish import Answer
+from lib.operators import Answer, Level, Note, OnInterrupt, Operator
 from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
 from tests.support.factories import REGION, STACK, job, outcome
 

@@ -22,11 +22,10 @@ from lib.costs.estimates import Estimated, Question
 from lib.errors import InputError
 from lib.inputs import jobs
 from lib.inputs.jobs import Job
-from lib.operators import Level, Note, Progress
+from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases
 from lib.stacks import deployed, stacks
-from lib.terminal.finish import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 22)

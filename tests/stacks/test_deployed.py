@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
+from lib import values
 from lib.stacks import deployed
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import Stack
@@ -126,7 +127,7 @@ def test_the_texts_stay_as_they_were_deployed(aws: Aws) -> None:
 
 def test_a_master_in_json_is_read_too(aws: Aws) -> None:
     # botocore decodes a JSON template on the way.
-    text = templates.canonical(templates.parse("x", ROOT).body)
+    text = values.canonical(templates.parse("x", ROOT).body)
     aws.reply("GetTemplate", "root-id", {"TemplateBody": text})
     assert len(resolve(read(aws)).resources) == 7
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lib import values
 from lib.templates import comparison, resolution, templates
 from lib.templates.changes import Change
 from lib.templates.resolution import Tree
@@ -67,7 +68,7 @@ def compare_tables(old: str, new: str) -> Change:
 
 def resource(type_name: str, **properties: Any) -> str:
     body = {"Resources": {"Thing": {"Type": type_name, "Properties": properties}}}
-    return templates.canonical(body)
+    return values.canonical(body)
 
 
 def compare_things(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lib import drawing
 from lib.errors import Refused
 from lib.operators import Level, Listing, Note, OnInterrupt, ResourceProgress
 from lib.terminal import console
@@ -138,7 +139,7 @@ def test_a_listing_is_a_table_that_leaves_numbers_alone() -> None:
     ("seconds", "text"), [(0.9, "0:00"), (59.9, "0:59"), (61, "1:01"), (3_661, "61:01")]
 )
 def test_a_duration_is_minutes_and_seconds(seconds: float, text: str) -> None:
-    assert console.draw_elapsed(seconds) == text
+    assert drawing.draw_elapsed(seconds) == text
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────

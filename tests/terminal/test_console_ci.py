@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lib import drawing
 from lib.deploy import outcomes
 from lib.operators import Level, Listing, Note, ResourceProgress
 from lib.stacks.events import Failure
 from lib.templates.changes import Cause, Change
-from lib.terminal import console as drawing
+from lib.terminal import console
 from lib.terminal.console import Console, open_console
 from tests.support import factories
 from tests.support.factories import outcome
@@ -78,8 +79,8 @@ def test_an_error_annotates_the_run_with_its_lines_kept_together() -> None:
 def test_messages_and_properties_are_escaped_as_the_runner_turns_them_back(
     text: str, data: str, value: str
 ) -> None:
-    assert drawing.escape_data(text) == data
-    assert drawing.escape_property(text) == value
+    assert console.escape_data(text) == data
+    assert console.escape_property(text) == value
 
 
 @pytest.mark.parametrize("order", ["::set-env name=X::y", "  ::stop-commands::x", "##[error]x"])

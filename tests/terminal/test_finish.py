@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from lib.errors import DeploymentError, InputError, Interrupted, Refused
+from lib.operators import Answer
 from lib.terminal import finish as edge
-from lib.terminal.finish import Answer
 from tests.support import factories
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lib import markdown
+from lib import drawing
 
 
 def test_a_cell_can_hold_neither_a_bar_nor_a_line_break() -> None:
-    table = markdown.table(("A", "B"), [("a|b", "c\n d")])
+    table = drawing.draw_raw_markdown(("A", "B"), [("a|b", "c\n d")])
     assert table.splitlines() == ["| A | B |", "| --- | --- |", "| a\\|b | c d |"]
 
 
@@ -24,4 +24,4 @@ def test_a_cell_can_hold_neither_a_bar_nor_a_line_break() -> None:
     ],
 )
 def test_a_heading_gets_the_anchor_that_github_gives_it(heading: str, anchor: str) -> None:
-    assert markdown.slug(heading) == anchor
+    assert drawing.slug(heading) == anchor

@@ -1,0 +1,59 @@
+"""Draw text: tables for a terminal and for Markdown, and what may stand in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+#: What a terminal must never be sent from a name or a message that came from outside.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+#: Markdown's own characters, each as the entity that shows it.
+_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
+
+
+def clean(text: str) -> str:
+    """Take out characters that could steer a terminal."""
+    return _CONTROL.sub("", text)
+
+
+def draw_elapsed(seconds: float) -> str:
+    """Return a duration as minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text."""
+    from tabulate import tabulate
+
+    cleaned = [[clean(str(cell)) for cell in row] for row in rows]
+    return tabulate(cleaned, headers=list(columns), tablefmt="simple", disable_numparse=True)
+
+
+def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown, its cells shown as they are."""
+    lines = [columns, ["---"] * len(columns), *([escape_markdown(c) for c in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table."""
+    return clean(text).translate(_ENTITIES).replace("\n", "<br>")
+
+
+def draw_raw_markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells may hold Markdown, and line breaks and bars in them are made safe."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that a heading gets on GitHub."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")

@@ -1,0 +1,300 @@
+"""Read AWS's refusals: which pass, which are about the caller, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    InvalidConfigError,
+    InvalidRetryConfigurationError,
+    LoginError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
+
+from lib.errors import (
+    AwsUnavailable,
+    DeploymentError,
+    Interrupted,
+    OperationFailed,
+)
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+#: Codes by which AWS says that a call came too often, from
+#: https://docs.aws.amazon.com/general/latest/gr/api-retries.html and botocore's retry rules.
+THROTTLING_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+
+
+#: In CloudFormation a quota, which waiting does not lift. In DynamoDB too many operations on
+#: tables at once, which it does.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_LIMIT_CODE = "LimitExceededException"
+
+
+_TABLE_OPERATIONS = frozenset(
+    {
+        "CreateBackup",
+        "CreateTable",
+        "DeleteBackup",
+        "DeleteTable",
+        "RestoreTableFromBackup",
+        "RestoreTableToPointInTime",
+        "UpdateContinuousBackups",
+        "UpdateTable",
+        "UpdateTimeToLive",
+    }
+)
+
+
+_EXPIRED_CODES = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+)
+
+
+_BAD_KEY_CODES = frozenset(
+    {
+        "AuthFailure",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotSignedUp",
+        "OptInRequired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+
+
+_DENIED_CODES = frozenset(
+    {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+)
+
+
+#: What an endpoint that lacks an operation answers: AWS in a region without it, or an emulator.
+_UNSUPPORTED_CODES = frozenset(
+    {
+        "501",
+        "InvalidAction",
+        "NotImplemented",
+        "UnknownOperationException",
+        "UnsupportedOperation",
+    }
+)
+
+
+def error_code(exc: BaseException) -> str:
+    """Return AWS's error code of a failed call, or ""."""
+    if isinstance(exc, ClientError):
+        return str(exc.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def error_message(exc: BaseException) -> str:
+    """Return AWS's own words for a failed call."""
+    if isinstance(exc, ClientError):
+        return str(exc.response.get("Error", {}).get("Message", "")) or error_code(exc)
+    return str(exc)
+
+
+def is_throttled(exc: BaseException) -> bool:
+    """Tell whether AWS refused a call only because it came too often."""
+    if error_code(exc) == _LIMIT_CODE:
+        return getattr(exc, "operation_name", "") in _TABLE_OPERATIONS
+    return error_code(exc) in THROTTLING_CODES
+
+
+def is_passing(exc: BaseException) -> bool:
+    """Tell whether a read may simply be asked again: throttled, AWS at fault, or cut off."""
+    if isinstance(exc, ClientError):
+        status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return is_throttled(exc) or status >= 500
+    return isinstance(exc, AwsConnectionError | HTTPClientError)
+
+
+def is_unsupported(exc: BaseException) -> bool:
+    """Tell whether an endpoint says, in one of its ways, that it lacks an operation."""
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(exc, ResponseParserError):
+        return True
+    code = error_code(exc)
+    # A status for a code: either the answer was no answer of the service, or it had no body.
+    if code == "400":
+        return not (isinstance(exc, ClientError) and exc.response.get("Error", {}).get("Message"))
+    if code == "404":
+        return not getattr(exc, "operation_name", "").startswith("Head")
+    return code in _UNSUPPORTED_CODES
+
+
+def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError:
+    """Turn an error of botocore into one of ours, with the way out.
+
+    `stack` and `region` name what was being worked on. Credentials, permissions and
+    endpoints become `AwsUnavailable` (exit 4); anything else AWS refused becomes
+    `OperationFailed` (exit 1) in AWS's own words.
+    """
+    where = f"stack {stack} in {region}" if stack else region
+    for matches, describe in _EXPLANATIONS:
+        if matches(exc):
+            message, next_step = describe(exc)
+            return AwsUnavailable(f"{message} ({where})", next_step=next_step)
+    operation = getattr(exc, "operation_name", "")
+    asked = f"AWS refused {operation}" if operation else "AWS could not be asked"
+    code = error_code(exc)
+    again = "Wait a minute and run the same command again; it goes on where it stopped."
+    return OperationFailed(
+        f"{asked} for {where}: {f'{code}: ' if code else ''}{error_message(exc)}",
+        next_step=again if is_passing(exc) else "",
+    )
+
+
+def _no_credentials(_: BaseException) -> tuple[str, str]:
+    return (
+        "AWS cannot be used: no credentials were found in the environment, the profile or SSO.",
+        (
+            "Sign in with `aws sso login --profile NAME` or `aws configure`, then run the same "
+            "command with `--profile NAME`; to try it without an account, add `--local`."
+        ),
+    )
+
+
+def _no_profile(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used: {exc}.",
+        "`aws configure list-profiles` shows which there are; choose one with --profile.",
+    )
+
+
+def _expired(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used: the credentials have expired. {error_message(exc)}",
+        "Sign in again (`aws sso login`, or renew the role's session), then run the same command.",
+    )
+
+
+def _has_bare_head_expired(exc: BaseException) -> bool:
+    """Tell whether S3 refused a HEAD request with 400, which has no body to say why.
+
+    It does so for a token that has expired; our HEAD requests give no other reason.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    return error_code(exc) == "400" and getattr(exc, "operation_name", "").startswith("Head")
+
+
+def _refused_keys(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used: it does not accept these credentials. {error_message(exc)}",
+        "`aws configure list` shows what is in use; choose a --profile, or set the clock right.",
+    )
+
+
+def _denied(exc: BaseException) -> tuple[str, str]:
+    operation = getattr(exc, "operation_name", "the call")
+    return (
+        f"AWS denies {operation} to this identity: {error_message(exc)}",
+        f"Ask for the permission that {operation} needs, or use another --profile.",
+    )
+
+
+def _unreachable(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be reached: {exc}",
+        "Check the network, the proxy, the region's name and AWS_ENDPOINT_URL.",
+    )
+
+
+def _misconfigured(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used with this configuration: {exc}",
+        "Mend ~/.aws/config or the AWS_ variables; `aws configure list` shows what is in force.",
+    )
+
+
+_SIGN_IN_ERRORS = (
+    CredentialRetrievalError,
+    LoginError,
+    NoAuthTokenError,
+    SSOError,
+    TokenRetrievalError,
+)
+
+
+_CONFIGURATION_ERRORS = (
+    ConfigParseError,
+    InvalidConfigError,
+    InvalidRetryConfigurationError,
+    NoRegionError,
+)
+
+
+_EXPLANATIONS: tuple[
+    tuple[Callable[[BaseException], bool], Callable[[BaseException], tuple[str, str]]], ...
+] = (
+    (lambda exc: isinstance(exc, NoCredentialsError | PartialCredentialsError), _no_credentials),
+    (lambda exc: isinstance(exc, ProfileNotFound), _no_profile),
+    (
+        lambda exc: (
+            isinstance(exc, _SIGN_IN_ERRORS)
+            or error_code(exc) in _EXPIRED_CODES
+            or _has_bare_head_expired(exc)
+        ),
+        _expired,
+    ),
+    (lambda exc: error_code(exc) in _BAD_KEY_CODES, _refused_keys),
+    (lambda exc: error_code(exc) in _DENIED_CODES, _denied),
+    (lambda exc: isinstance(exc, AwsConnectionError | HTTPClientError), _unreachable),
+    (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
+)
+
+
+def explain_error(error: BaseException, region: str, stack: str) -> DeploymentError | None:
+    """Return our error for what ended a thread, or None for a bug."""
+    if isinstance(error, DeploymentError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(f"Interrupted before stack {stack} in {region} was changed.")
+    if isinstance(error, BotoCoreError | ClientError):
+        return explain(error, region, stack)
+    return None
