@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lib.access import Access
     from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
-    from lib.regions.rollout import Site
+    from lib.regions.plan import Site
     from lib.session import ApiCall, Aws
     from lib.terminal.journal import Journal
     from manual.pages import TaskEntry
@@ -414,10 +414,10 @@ def upload(target: Target) -> Answer:
     inv upload --env staging
     inv upload --region us-west-2 --json
     """
-    from lib.deploy import deployments
+    from lib.deploy import publishing
 
-    _release, published = deployments.publish(target.job, target.access)
-    link = deployments.console_link(target.job, published)
+    _release, published = publishing.publish(target.job, target.access)
+    link = publishing.console_link(target.job, published)
     document = {
         "bucket": published.bucket,
         "region": published.region,
@@ -587,16 +587,15 @@ def deploy_multi_region(
     inv deploy-multi-region --env production --regions us-east-1,us-west-2
     inv deploy-multi-region --regions us-east-1,eu-west-1 --sequential --preview
     """
-    from lib.regions import rollout as rooms
-    from lib.regions import stacksets
+    from lib.regions import plan, report, stacksets
 
-    names = rooms.read_names(regions)
+    names = plan.read_names(regions)
     count = as_count(max_concurrency, "--max-concurrency")
-    plan = rooms.Plan(
+    wanted = plan.Plan(
         read_options(preview=preview, no_backup=no_backup),
-        rooms.read_consents(as_names(allow_data_loss), names),
-        rooms.read_concurrency(count, sequential=sequential),
-        rooms.read_on_failure(on_failure),
+        plan.read_consents(as_names(allow_data_loss), names),
+        plan.read_concurrency(count, sequential=sequential),
+        plan.read_on_failure(on_failure),
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
     )
@@ -606,12 +605,12 @@ def deploy_multi_region(
     console = target.console
     draw = console.draw_board if console.redraw else None
     operator = console.operator()
-    return rooms.answer(roll_out(sites, operator, replace(plan, home=home), draw=draw), operator)
+    return report.answer(roll_out(sites, operator, replace(wanted, home=home), draw=draw), operator)
 
 
 def open_sites(target: Target, names: Sequence[str]) -> list[Site]:
     """Read what is wanted in each region, then connect to each."""
-    from lib.regions.rollout import Site
+    from lib.regions.plan import Site
 
     places = [replace(target, asked_region=name) for name in names]
     jobs = [place.job for place in places]
@@ -653,10 +652,9 @@ def status(target: Target, drift: bool = False, regions: str | None = None) -> A
     inv status --env production --drift
     """
     if regions:
-        from lib.regions import rollout as rooms
-        from lib.regions import survey
+        from lib.regions import plan, survey
 
-        sites = open_sites(target, rooms.read_names(regions))
+        sites = open_sites(target, plan.read_names(regions))
         return survey.answer(survey.survey(sites, target.console.operator(), detect=drift))
     from lib.deploy import status as overview
 
@@ -719,7 +717,7 @@ def estimate(
     inv estimate --all
     inv estimate --env production --compare deployed --max-monthly 200
     """
-    from lib.costs import estimates, offers
+    from lib.costs import estimates, offers, report
 
     question = estimates.Question(ROOT, today(), usage, free_tier)
     limit = estimates.read_limit(max_monthly)
@@ -729,9 +727,8 @@ def estimate(
         made = estimates.with_live_prices(made, question, pricing, target.console.report)
     before = estimates.compare(made[0], question, compare, target.access) if compare else None
     if svg:
-        estimates.write(Path(svg), estimates.draw_chart(made))
-    report = target.console.report
-    told = estimates.answer(made, question, limit=limit, before=before, report=report)
+        estimates.write(Path(svg), report.draw_chart(made))
+    told = report.answer(made, question, limit=limit, before=before, report=target.console.report)
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
 
@@ -744,13 +741,13 @@ def refresh_prices(target: Target, source: str | None = None) -> Answer:
     """
     from urllib.request import urlopen
 
-    from lib.costs import estimates, offers
+    from lib.costs import estimates, renewal
 
     question = estimates.Question(ROOT, today())
     return estimates.refresh_book(
         question,
         lambda url: urlopen(url, timeout=60),  # noqa: S310 (lib takes http and https only)
-        source or offers.OFFERS,
+        source or renewal.OFFERS,
         target.console.report,
     )
 

@@ -24,23 +24,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-__all__ = [
-    "AwsUnavailable",
-    "BackupFailed",
-    "DataLossRefused",
-    "Declined",
-    "DeploymentError",
-    "EmulatorError",
-    "InputError",
-    "Interrupted",
-    "NotOurs",
-    "OperationFailed",
-    "ParameterError",
-    "Refused",
-    "StateForbids",
-    "TemplateError",
-]
-
 
 class DeploymentError(Exception):
     """Stop an operation with a message for people, an exit code and facts for programs.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lib.releases import releases
-from lib.templates import templates
+from lib.templates import contracts, templates
 from tests.support import api_calls
 
 FOLDER = templates.read_folder(api_calls.ROOT / "infrastructure" / "cloudformation")
@@ -333,7 +333,7 @@ def test_it_is_part_of_no_release() -> None:
 
 def test_it_asks_for_no_more_capabilities_than_the_application() -> None:
     without = {template.name: template for template in APPLICATION}
-    assert templates.capabilities(FOLDER) == templates.capabilities(without)
+    assert contracts.capabilities(FOLDER) == contracts.capabilities(without)
 
 
 def test_its_parameters_are_labelled_grouped_described_and_constrained() -> None:

@@ -17,7 +17,7 @@ import pytest
 from moto import mock_aws
 
 from lib.inputs import environments, parameters
-from lib.templates import templates
+from lib.templates import contracts, templates
 from lib.templates.templates import Template
 
 INFRASTRUCTURE = Path(__file__).resolve().parent.parent / "infrastructure"
@@ -215,7 +215,7 @@ def test_each_child_gives_the_outputs_that_were_promised(name: str) -> None:
 
 
 def test_master_and_children_agree_on_parameters_and_outputs() -> None:
-    assert templates.check_contracts(FOLDER) == ()
+    assert contracts.check_contracts(FOLDER) == ()
 
 
 def test_every_template_but_the_master_is_a_child() -> None:
@@ -282,7 +282,7 @@ def test_the_master_is_small_enough_to_be_sent_as_text() -> None:
 
 
 def test_no_template_needs_more_than_the_plain_iam_capability() -> None:
-    assert templates.capabilities(FOLDER) == ("CAPABILITY_IAM",)
+    assert contracts.capabilities(FOLDER) == ("CAPABILITY_IAM",)
 
 
 # ── people at the console ───────────────────────────────────────────────────────────────────

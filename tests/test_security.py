@@ -23,7 +23,7 @@ from moto import mock_aws
 
 import tasks
 from lib.access import Access
-from lib.deploy import deployments, rollbacks
+from lib.deploy import deployments, publishing, rollbacks
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
@@ -35,7 +35,7 @@ from tests.support.shapes import any_json, any_text, attempt, tried
 
 REGION = factories.REGION
 STRANGER = "111111111111"
-BUCKET = releases.bucket_name(LOCAL_ACCOUNT, REGION)
+BUCKET = jobs.bucket_name(LOCAL_ACCOUNT, REGION)
 
 MASTER = """
 AWSTemplateFormatVersion: '2010-09-09'
@@ -112,7 +112,7 @@ def small(folder: Path, word: str = "one") -> Job:
 def publish(job: Job, aws: Aws) -> releases.Release:
     """Publish a job's release without the linter, which takes seconds."""
     keys = frozenset(file.key for file in releases.build(job.templates).files)
-    return deployments.publish(job, access(aws), linted=keys)[0]
+    return publishing.publish(job, access(aws), linted=keys)[0]
 
 
 def stacks_of(aws: Aws) -> list[str]:
@@ -302,7 +302,7 @@ def test_what_a_link_carries_is_no_secret(tmp_path: Path) -> None:
     )
     job = jobs.prepare(root, "staging", REGION, None, flags="")
     published = releases.Published("b", REGION, "0123456789ab", 1, 0, "https://s3/b/master")
-    link = deployments.console_link(job, published)
+    link = publishing.console_link(job, published)
     assert "param_AdminEmail" in link
     assert "Password" not in link
     assert "hush-hush" not in link

@@ -7,20 +7,15 @@ deployment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from typing import TYPE_CHECKING, Any
 
 from lib.checks import models as bedrock
-from lib.deploy import deployments
+from lib.checks.quotas import Finding, Headroom, ask, count, measure
 from lib.inputs.jobs import require_valid
-from lib.inputs.parameters import ERROR, WARNING
-from lib.operators import Listing
-from lib.refusals import error_code, error_message, is_unsupported
-from lib.stacks import trees
+from lib.inputs.parameters import ERROR
+from lib.stacks import decisions, deployed
 from lib.stacks.statuses import Move, Operation
 
 if TYPE_CHECKING:
@@ -28,48 +23,13 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Job
     from lib.stacks.stacks import Stack
     from lib.stacks.statuses import Decision
-    from lib.templates.resolution import Resource, Tree
-
-Answer = TypeVar("Answer")
+    from lib.templates.resolution import Tree
 
 
 _OPTED_OUT = "not-opted-in"
 
-#: Service Quotas says this where nobody asked for more than AWS's default.
-_NO_APPLIED_QUOTA = "NoSuchResourceException"
-
-#: ListUserPools takes no more at once.
-_POOLS_PER_PAGE = 60
-
-#: ECS counts CPU in units. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
-_UNITS_PER_VCPU = 1024
 
 _CREATES = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found in one region; `severity` as in `lib.inputs.parameters`."""
-
-    region: str
-    message: str
-    severity: str = WARNING
-
-
-@dataclass(frozen=True)
-class Headroom:
-    """A quota, and what this deployment adds to its use. None is what no API gives."""
-
-    region: str
-    name: str
-    needed: float
-    used: float | None
-    limit: float | None
-
-    @property
-    def suffices(self) -> bool:
-        """Tell whether the deployment fits, as far as is known."""
-        return self.limit is None or (self.used or 0) + self.needed <= self.limit
 
 
 @dataclass(frozen=True)
@@ -92,7 +52,7 @@ class Look:
     @property
     def roles(self) -> int:
         """Return how many IAM roles this region adds to the account."""
-        return _count("AWS::IAM::Role")(self.tree.resources) if self.creates else 0
+        return count("AWS::IAM::Role")(self.tree.resources) if self.creates else 0
 
 
 def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
@@ -104,8 +64,8 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
     """
     require_valid(job)
     account = access.aws.identity().account
-    stack, decision = deployments.decide(job, access, Operation.DEPLOY)
-    tree = trees.resolve(job, access, job.templates, job.values)
+    stack, decision = decisions.decide(job, access, Operation.DEPLOY)
+    tree = deployed.resolve_for(job, access, job.templates, job.values)
     models = bedrock.check_models(access.aws.client("bedrock"), job.models, region=job.region)
     findings = [Finding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models]
     headroom: tuple[Headroom, ...] = ()
@@ -123,7 +83,7 @@ def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[Finding, ...]:
     as if the credentials were wrong.
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
-    answer, problem = _ask(lambda: ec2.describe_regions(AllRegions=True)["Regions"])
+    answer, problem = ask(lambda: ec2.describe_regions(AllRegions=True)["Regions"])
     if answer is None:
         text = f"whether the region is enabled for the account could not be checked: {problem}"
         return tuple(Finding(region, text) for region in regions)
@@ -139,196 +99,3 @@ def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[Finding, ...]:
         for region in regions
         if states.get(region, _OPTED_OUT) == _OPTED_OUT
     )
-
-
-def _ask(call: Callable[[], Answer]) -> tuple[Answer | None, str]:
-    """Return what AWS answers, or None and why it does not."""
-    try:
-        return call(), ""
-    except (BotoCoreError, ClientError, ResponseParserError) as exc:
-        if is_unsupported(exc):
-            return None, "not available at this endpoint"
-        return None, f"AWS answers {error_code(exc)} {error_message(exc)}".strip()
-
-
-@dataclass(frozen=True)
-class _Quota:
-    """A quota that this application meets.
-
-    `need` counts what is added; `always` counts it for a stack that exists, too, because the
-    application needs it again whenever it runs. `use` counts what the account has, where an
-    API gives it, by a client of `client`.
-    """
-
-    name: str
-    service: str
-    code: str
-    need: Callable[[Sequence[Resource]], float]
-    client: str = ""
-    use: Callable[[Any], float] | None = None
-    always: bool = False
-
-
-def _count(kind: str) -> Callable[[Sequence[Resource]], int]:
-    """Return a function that counts the resources of a type that are sure to be made."""
-    return lambda found: sum(r.type == kind and not r.condition for r in found)
-
-
-def _count_gateway_endpoints(found: Sequence[Resource]) -> int:
-    """Count gateway endpoints, which is what an endpoint is unless it says otherwise."""
-    return sum(
-        r.type == "AWS::EC2::VPCEndpoint"
-        and r.properties.get("VpcEndpointType", "Gateway") == "Gateway"
-        for r in found
-    )
-
-
-def _largest_task(found: Sequence[Resource]) -> float:
-    """Return the vCPUs of the largest task: quotas that admit not even one are too small."""
-    units = [str(r.properties.get("Cpu")) for r in found if r.type == "AWS::ECS::TaskDefinition"]
-    return max((int(u) / _UNITS_PER_VCPU for u in units if u.isdecimal()), default=0.0)
-
-
-def _use_vpcs(ec2: Any) -> int:
-    """Count the region's VPCs."""
-    pages = ec2.get_paginator("describe_vpcs").paginate()
-    return sum(len(page["Vpcs"]) for page in pages)
-
-
-def _use_gateway_endpoints(ec2: Any) -> int:
-    """Count the region's gateway endpoints."""
-    pages = ec2.get_paginator("describe_vpc_endpoints").paginate(
-        Filters=[{"Name": "vpc-endpoint-type", "Values": ["Gateway"]}]
-    )
-    return sum(len(page["VpcEndpoints"]) for page in pages)
-
-
-def _use_user_pools(cognito: Any) -> int:
-    """Count the region's user pools."""
-    pages = cognito.get_paginator("list_user_pools").paginate(
-        PaginationConfig={"PageSize": _POOLS_PER_PAGE}
-    )
-    return sum(len(page["UserPools"]) for page in pages)
-
-
-#: Codes as ListServiceQuotas gives them: they are stable, the names are for people.
-#: https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
-QUOTAS = (
-    _Quota("VPCs", "vpc", "L-F678F1CE", _count("AWS::EC2::VPC"), "ec2", _use_vpcs),
-    _Quota(
-        "gateway endpoints",
-        "vpc",
-        "L-1B52E74A",
-        _count_gateway_endpoints,
-        "ec2",
-        _use_gateway_endpoints,
-    ),
-    _Quota(
-        "user pools",
-        "cognito-idp",
-        "L-66E6DF30",
-        _count("AWS::Cognito::UserPool"),
-        "cognito-idp",
-        _use_user_pools,
-    ),
-    _Quota("Fargate on-demand vCPUs", "fargate", "L-3032A538", _largest_task, always=True),
-    _Quota("Fargate Spot vCPUs", "fargate", "L-36FBB829", _largest_task, always=True),
-)
-
-
-def measure(
-    region: str,
-    client: Callable[[str], Any],
-    added: Sequence[Resource],
-    wanted: Sequence[Resource],
-) -> tuple[tuple[Headroom, ...], list[Finding]]:
-    """Hold what a deployment adds against the region's quotas.
-
-    `client` gives a client by service name. `added` are the resources that are new, `wanted`
-    all of the stack's. Returns the quotas, and findings: an error for each that is too
-    small, one warning for all that could not be read.
-    """
-    rows: list[Headroom] = []
-    unread: dict[str, list[str]] = {}
-    for quota in QUOTAS:
-        needed = quota.need(wanted if quota.always else added)
-        if not needed:
-            continue
-        limit, used, problem = _read(quota, client)
-        if problem:
-            unread.setdefault(problem, []).append(quota.name)
-        rows.append(Headroom(region, quota.name, needed, used, limit))
-    findings = [find_shortage(row) for row in rows if not row.suffices]
-    findings += [
-        Finding(region, f"quotas not checked ({', '.join(names)}): {problem}")
-        for problem, names in unread.items()
-    ]
-    return tuple(rows), findings
-
-
-def _read(quota: _Quota, client: Callable[[str], Any]) -> tuple[float | None, float | None, str]:
-    """Return a quota's limit, how much of it is used, and why one of them is not known."""
-    limit, problem = _read_limit(client("service-quotas"), quota)
-    count = quota.use
-    if limit is None or count is None:
-        return limit, None, problem
-    used, problem = _ask(lambda: count(client(quota.client)))
-    return limit, used, problem
-
-
-def _read_limit(quotas: Any, quota: _Quota) -> tuple[float | None, str]:
-    """Return a quota as it applies to the account, AWS's default where none was asked for.
-
-    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetAWSDefaultServiceQuota.html
-    """
-    names = {"ServiceCode": quota.service, "QuotaCode": quota.code}
-
-    def read() -> float:
-        try:
-            answer = quotas.get_service_quota(**names)
-        except ClientError as exc:
-            if error_code(exc) != _NO_APPLIED_QUOTA:
-                raise
-            answer = quotas.get_aws_default_service_quota(**names)
-        return float(answer["Quota"]["Value"])
-
-    return _ask(read)
-
-
-def find_shortage(row: Headroom) -> Finding:
-    """Say which quota is too small."""
-    used = f"{row.used:g} are in use, " if row.used is not None else ""
-    return Finding(
-        row.region,
-        f"the quota of {row.limit:g} {row.name} is too small: {used}{row.needed:g} more are "
-        "needed; ask for more in the Service Quotas console",
-        ERROR,
-    )
-
-
-def measure_roles(iam: Any, added: Mapping[str, int]) -> tuple[Headroom | None, list[Finding]]:
-    """Hold the IAM roles that all regions add together against the account's quota.
-
-    `added` is by region. Roles are global, and IAM itself gives both figures (quota
-    L-FE177D64 in Service Quotas, which only answers for IAM in us-east-1).
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html
-    """
-    needed = sum(added.values())
-    if not needed:
-        return None, []
-    place = ",".join(region for region, count in added.items() if count)
-    answer, problem = _ask(lambda: iam.get_account_summary()["SummaryMap"])
-    if answer is None:
-        return None, [Finding(place, f"quotas not checked (IAM roles): {problem}")]
-    row = Headroom(place, "IAM roles", needed, answer.get("Roles"), answer.get("RolesQuota"))
-    return row, [] if row.suffices else [find_shortage(row)]
-
-
-def list_headroom(rows: Sequence[Headroom]) -> Listing:
-    """Return quotas as a table."""
-
-    def show(figure: float | None) -> str:
-        return "?" if figure is None else f"{figure:g}"
-
-    cells = [(r.region, r.name, show(r.used), show(r.needed), show(r.limit)) for r in rows]
-    return Listing("Quotas:", ("Region", "Quota", "In use", "To add", "Limit"), cells)

@@ -21,8 +21,6 @@ from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
 
-__all__ = ["API_REGION", "BudgetState", "Spending", "allocation_tags", "as_json", "draw", "read"]
-
 #: Cost Explorer and Budgets are global services with one endpoint.
 #: https://docs.aws.amazon.com/general/latest/gr/billing.html
 API_REGION = "us-east-1"

@@ -20,20 +20,6 @@ from lib.errors import InputError
 from lib.inputs import documents
 from lib.inputs.documents import Node
 
-__all__ = [
-    "EVERYWHERE",
-    "Book",
-    "Dimension",
-    "FreeTier",
-    "Listing",
-    "Price",
-    "Status",
-    "Tier",
-    "charge",
-    "dump",
-    "parse",
-]
-
 #: The region of a row whose source publishes one price without naming a region.
 EVERYWHERE = "*"
 

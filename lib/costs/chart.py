@@ -13,8 +13,6 @@ from xml.sax.saxutils import escape
 
 from lib.costs.usage import Range
 
-__all__ = ["Bar", "Section", "draw"]
-
 WIDTH = 720
 _LABELS = 190
 _AMOUNTS = 170

@@ -16,17 +16,15 @@ from typing import Any, Final
 from lib.costs import book as prices
 from lib.costs import metering
 from lib.costs.book import Book, Price, Status
-from lib.costs.metering import BASELINE, CEILING, USAGE, Charge
+from lib.costs.charges import BASELINE, CEILING, USAGE, Charge
 from lib.costs.usage import ZERO, Assumption, Range, Usage
 from lib.templates.resolution import Tree, Unknown
-
-__all__ = ["Difference", "Estimate", "Line", "as_json", "compare", "dollars", "estimate"]
 
 FREE_TIER: Final = "free tier"
 
 #: Enough digits that no product or sum of an estimate is ever rounded on the way: a
 #: quantity has at most 31 digits and a price 31 more.
-_PRECISION: Final = 100
+PRECISION: Final = 100
 
 #: What no line of an estimate covers.
 EXCLUDED: Final = (
@@ -85,7 +83,7 @@ class Line:
         if self.price is None or not self.price.tiers:
             return None
         if len(self.price.tiers) > 1 and self.monthly and self.quantity and self.quantity.typical:
-            with decimal.localcontext(prec=_PRECISION):
+            with decimal.localcontext(prec=PRECISION):
                 average = self.monthly.typical / self.quantity.typical
                 return average.quantize(Decimal("1e-15")).normalize()
         return self.price.tiers[0].price / self.per
@@ -127,7 +125,7 @@ class Estimate:
 
     def exact(self, *kinds: str) -> Range:
         """Return the unrounded total, of some kinds of lines or of all that count."""
-        with decimal.localcontext(prec=_PRECISION):
+        with decimal.localcontext(prec=PRECISION):
             return _total(
                 line for line in self.lines if (line.kind in kinds if kinds else line.counts)
             )
@@ -150,7 +148,7 @@ def _total(lines: Iterable[Line]) -> Range:
 
 def to_cents(amount: Decimal) -> Decimal:
     """Round an amount to the cent, half a cent up."""
-    with decimal.localcontext(prec=_PRECISION):
+    with decimal.localcontext(prec=PRECISION):
         return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
@@ -176,7 +174,7 @@ def estimate(
     for a region that the book does not know at all.
     """
     prices.require_region(book, region)
-    with decimal.localcontext(prec=_PRECISION):
+    with decimal.localcontext(prec=PRECISION):
         charges, free, unknown = metering.meter(tree, usage)
         lines = list(_price_all(charges, book, region))
         if free_tier:
@@ -294,90 +292,6 @@ def read_budget(tree: Tree) -> Decimal | None:
 
 def _is_number(value: Any) -> bool:
     return str(value).replace(".", "", 1).isdecimal()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One line that two estimates do not share, with the reason and what it changes."""
-
-    resource: str
-    dimension: str
-    kind: str
-    monthly: Range
-    reason: str
-
-
-def compare(before: Estimate, after: Estimate) -> tuple[Difference, ...]:
-    """List every line that changes a month's cost from one estimate to another, and why.
-
-    Lines are matched by resource, dimension, kind and part. The differences add up to the
-    difference of the exact totals, except for lines without a price, which are listed with
-    an amount of zero and say so.
-    """
-    old, new = _by_key(before), _by_key(after)
-    found: list[Difference] = []
-    with decimal.localcontext(prec=_PRECISION):
-        for key in dict.fromkeys((*old, *new)):
-            previous, line = old.get(key), new.get(key)
-            reason = _why(previous, line, before, after)
-            amount = _money(line) - _money(previous)
-            if reason and (amount != ZERO or _is_open(line) or _is_open(previous)):
-                resource, dimension, kind, _ = key
-                found.append(Difference(resource, dimension, kind, amount, reason))
-    return tuple(found)
-
-
-def _by_key(estimate: Estimate) -> dict[tuple[str, str, str, str], Line]:
-    return {
-        (line.resource, line.dimension, line.kind, line.part): line
-        for line in estimate.lines
-        if line.counts
-    }
-
-
-def _money(line: Line | None) -> Range:
-    return line.monthly if line and line.monthly else ZERO
-
-
-def _is_open(line: Line | None) -> bool:
-    return line is not None and line.monthly is None
-
-
-def _why(old: Line | None, new: Line | None, before: Estimate, after: Estimate) -> str:
-    """Say why a line differs, "" when it does not."""
-    if old is None or new is None:
-        line, other, word = (new, before, "new") if new else (old, after, "gone")
-        if line is None:
-            return ""
-        shared = line.resource in {known.resource for known in other.lines}
-        return f"{'this charge' if shared else 'the resource'} is {word}{_without_price(line)}"
-    reasons = [*_basis_changes(old, new), *_price_changes(old, new)]
-    if not reasons and old.quantity != new.quantity:
-        reasons = ["what it is counted from changed elsewhere"]
-    return "; ".join(reasons)
-
-
-def _without_price(line: Line) -> str:
-    return f", but it is not priced: {line.problem}" if line.monthly is None else ""
-
-
-def _basis_changes(old: Line, new: Line) -> Iterator[str]:
-    was, now = dict(old.basis), dict(new.basis)
-    for name in dict.fromkeys((*was, *now)):
-        if was.get(name) != now.get(name):
-            yield f"{name}: {was.get(name, 'not stated')} → {now.get(name, 'not stated')}"
-
-
-def _price_changes(old: Line, new: Line) -> Iterator[str]:
-    was, now = (line.price.tiers if line.price else () for line in (old, new))
-    if was != now:
-        yield f"price: {_first(was)} → {_first(now)}"
-    elif old.monthly != new.monthly and old.quantity == new.quantity:
-        yield "another tier of the price applies"
-
-
-def _first(tiers: Sequence[prices.Tier]) -> str:
-    return prices.amount(tiers[0].price) if tiers else "none"
 
 
 def as_json(estimate: Estimate, book: Book, today: date) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from decimal import Decimal
 from lib.inputs import documents
 from lib.inputs.documents import Node
 
-__all__ = ["Assumption", "Range", "Usage", "parse"]
-
 
 @dataclass(frozen=True)
 class Range:

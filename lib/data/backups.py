@@ -12,10 +12,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,9 @@ from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE, Clock, ask_patiently, backoff_after, pause_after
 from lib.refusals import error_code, error_message, explain, is_passing, is_throttled
 from lib.stacks.stacks import StackResource
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -741,3 +744,9 @@ def read_window(dynamodb: DynamoDBClient, table: str, clock: Clock) -> Window | 
         latest=found.get("LatestRestorableDateTime"),
         days=found.get("RecoveryPeriodInDays"),
     )
+
+
+def read_ttl(description: Mapping[str, Any]) -> str:
+    """Return the attribute by which items expire, or "" when they do not."""
+    on = description.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    return str(description.get("AttributeName", "")) if on else ""

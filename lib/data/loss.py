@@ -14,16 +14,6 @@ from lib.templates.changes import LOSSES, RECREATIONS, REPLACEMENTS, Cause, Chan
 from lib.templates.resolution import Resource, Tree
 from lib.templates.templates import STACK_TYPE
 
-__all__ = [
-    "STATEFUL",
-    "at_risk",
-    "judge",
-    "list_unmatched",
-    "merge",
-    "refuse_unless_allowed",
-    "tables_at_risk",
-]
-
 #: Types that hold what no template can bring back, with what they hold.
 STATEFUL: Mapping[str, str] = {
     "AWS::Backup::BackupVault": "recovery points",

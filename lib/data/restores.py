@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib.data import backups, new_tables
+from lib.data import backups, new_tables, settings, sources, switching
 from lib.data.backups import BackupRun
 from lib.drawing import draw_table
 from lib.operators import Answer, Level, Note
-from lib.stacks import deployed, stacks, trees
+from lib.stacks import deployed, stacks
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -67,7 +67,7 @@ def restore(
     dynamodb = access.aws.client("dynamodb")
     stack = stacks.describe(cfn, job.stack_name)
     resources = stacks.walk(cfn, stack.id) if stack else ()
-    source = new_tables.choose_source(
+    source = sources.choose_source(
         dynamodb,
         resources,
         backup=backup,
@@ -77,7 +77,7 @@ def restore(
         clock=access.clock,
         report=access.operator.report,
     )
-    original = new_tables.read_settings(dynamodb, source.table, access.clock)
+    original = settings.read_settings(dynamodb, source.table, access.clock)
     if original is None and stack:
         original = _read_declared(job, access, stack, source.table)
     restored = new_tables.restore(
@@ -92,8 +92,8 @@ def restore(
         access.say(f"Not restored: {name}", Level.WARNING)
     current = original if source.table in backups.find_tables(resources) else None
     lines = [
-        new_tables.explain_counts(restored, source),
-        *new_tables.explain_switch_over(
+        switching.explain_counts(restored, source),
+        *switching.explain_switch_over(
             restored,
             current,
             stack=job.stack_name,
@@ -115,7 +115,7 @@ def restore(
 
 def _read_declared(
     job: Job, access: Access, stack: Stack, table: str
-) -> new_tables.TableSettings | None:
+) -> settings.TableSettings | None:
     """Return what the deployed template says of a table that is gone, or None.
 
     A table that was deleted behind CloudFormation's back is restored under its old name, and
@@ -123,8 +123,8 @@ def _read_declared(
     """
     before = deployed.read(access.aws.client("cloudformation"), stack)
     path = next((p for p, physical in before.physical_ids.items() if physical == table), None)
-    tree = trees.resolve_deployed(job, access, before)
+    tree = deployed.resolve_deployed(job, access, before)
     for resource in tree.resources if tree and path else ():
         if resource.path == path:
-            return new_tables.read_declared(table, resource.properties, stack.tags)
+            return settings.read_declared(table, resource.properties, stack.tags)
     return None

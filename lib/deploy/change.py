@@ -14,15 +14,15 @@ from lib.deploy import deletions
 from lib.deploy.outcomes import Outcome, conclude, list_changes
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.inputs import parameters
-from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, Options
+from lib.inputs.jobs import Job, Options, tags_of
 from lib.operators import Level
 from lib.refusals import error_code, error_message
 from lib.releases import history, releases
-from lib.stacks import changesets, deployed, events, stacks, statuses, trees, watching
-from lib.stacks.changesets import ChangeSet
+from lib.stacks import changesets, deployed, events, previews, stacks, statuses, watching
+from lib.stacks.previews import ChangeSet
 from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Decision, Move, Operation, Status
-from lib.templates import comparison, templates
+from lib.templates import comparison, contracts, templates
 from lib.templates.changes import Change
 
 if TYPE_CHECKING:
@@ -36,32 +36,6 @@ FRESH_STARTS = 3
 
 _STOPS = {"CREATE": watching.STOP_CREATION, "UPDATE": watching.STOP_UPDATE}
 _VERBS = {"updated": "update", "rolled-back": "rollback"}
-
-
-def bucket_of(job: Job, owner: str) -> str:
-    """Return the bucket that a job's templates are published to."""
-    return job.values.get("TemplatesBucketName") or releases.bucket_name(owner, job.region)
-
-
-def fill_in(job: Job, bucket: str) -> dict[str, str]:
-    """Return the values a stack is given: the job's, with the default bucket filled in."""
-    values = dict(job.values)
-    if "TemplatesBucketName" in job.templates[templates.MASTER].parameters:
-        values["TemplatesBucketName"] = bucket
-    return values
-
-
-def tags_of(job: Job) -> dict[str, str]:
-    """Return the stack's tags.
-
-    The release is not among them: CloudFormation hands stack tags to every resource, so a
-    tag that changes with each release would make each release change everything.
-    """
-    return {
-        "Project": PROJECT,
-        "Environment": job.environment,
-        "ManagedBy": MANAGED_BY,
-    }
 
 
 @dataclass(frozen=True)
@@ -126,7 +100,7 @@ class Run:
                 self.job.stack_name,
                 self.published.master_url,
                 parameters=self.values,
-                capabilities=templates.capabilities(self.job.templates),
+                capabilities=contracts.capabilities(self.job.templates),
                 tags=tags_of(self.job),
                 token=token,
                 disable_rollback=self.options.disable_rollback,
@@ -149,7 +123,7 @@ class Run:
         for _ in range(FRESH_STARTS):
             try:
                 return self._change_once(kind, stack)
-            except changesets.ChangeSetStale as exc:
+            except previews.ChangeSetStale as exc:
                 self.access.say(exc.message, Level.WARNING)
                 self.access.say("Starting over with the stack as it is now.")
                 stack = self._look_again(kind)
@@ -177,7 +151,7 @@ class Run:
         cfn = self.access.aws.client("cloudformation")
         change_set_id, stack_id = self._propose(kind)
         try:
-            proposed = changesets.wait(cfn, change_set_id, kind=kind, clock=self.access.clock)
+            proposed = previews.wait(cfn, change_set_id, kind=kind, clock=self.access.clock)
             if proposed.is_empty:
                 self._discard(change_set_id, stack_id, kind)
                 return self._unchanged(stack)
@@ -263,7 +237,7 @@ class Run:
                     token=watching.new_token(),
                     disable_rollback=self.options.disable_rollback or paused,
                 )
-        except changesets.ChangeSetStale:
+        except previews.ChangeSetStale:
             self._complete_record(record, "OVERTAKEN", stack_id)
             self._tidy_up(lambda: self._discard(change_set_id, stack_id, kind))
             raise
@@ -288,7 +262,7 @@ class Run:
             name=name,
             template_url=self.published.master_url,
             parameters=self.values,
-            capabilities=templates.capabilities(self.job.templates),
+            capabilities=contracts.capabilities(self.job.templates),
             tags=tags_of(self.job),
             kind=kind,
             token=token,
@@ -325,13 +299,13 @@ class Run:
         """
         declared = self.job.templates[templates.MASTER].parameters
         # A deployed NoEcho value is read back masked, so the new one is compared masked.
-        after = trees.resolve(
+        after = deployed.resolve_for(
             self.job,
             self.access,
             self.job.templates,
             parameters.mask_secrets(self.values, declared),
         )
-        old = trees.resolve_deployed(self.job, self.access, before) if before else None
+        old = deployed.resolve_deployed(self.job, self.access, before) if before else None
         if before is None or old is None:
             return loss.judge(proposed.changes, None, after), False
         compared = comparison.compare(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lib.data import consent, loss
 from lib.deploy.outcomes import Outcome, conclude, list_deletion
 from lib.errors import Declined, OperationFailed, StateForbids
-from lib.stacks import deployed, events, stacks, trees, watching
+from lib.stacks import deployed, events, stacks, watching
 from lib.stacks.deployed import Deployed
 from lib.stacks.statuses import Status
 from lib.templates.changes import Change
@@ -65,7 +65,7 @@ def _look(job: Job, access: Access, stack: Stack) -> tuple[Deployed, tuple[Chang
         for resource in before.resources
         if resource.type in loss.STATEFUL
     )
-    return before, loss.judge(removed, trees.resolve_deployed(job, access, before), None)
+    return before, loss.judge(removed, deployed.resolve_deployed(job, access, before), None)
 
 
 def _act(

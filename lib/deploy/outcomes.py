@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from lib.drawing import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
 from lib.inputs.jobs import Job
 from lib.operators import Listing
 from lib.stacks import statuses
-from lib.stacks.changesets import Cause, Change
 from lib.stacks.events import Ending, Failure
 from lib.stacks.statuses import Status
 from lib.templates import templates
+from lib.templates.changes import Cause, Change
+
+if TYPE_CHECKING:
+    from lib.access import Access
 
 #: What a cell of the table of changes shows of one value.
 WIDEST_VALUE = 40
@@ -255,3 +258,8 @@ _FORMATS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     "json": _draw_json,
     "env": _draw_variables,
 }
+
+
+def timed(access: Access, started: float, outcome: Outcome) -> Outcome:
+    """Return an outcome with the seconds since `started`, on the clock's own scale."""
+    return replace(outcome, seconds=round(access.clock.monotonic() - started, 2))

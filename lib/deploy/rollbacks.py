@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, deployments
+from lib.deploy import change, outcomes
 from lib.deploy.outcomes import Outcome, conclude
 from lib.errors import Declined, InputError, StateForbids
+from lib.inputs import jobs
 from lib.operators import Level, Listing
-from lib.releases import history, releases
+from lib.releases import history, releases, store
 from lib.releases.history import Record
 from lib.releases.releases import File, Manifest, Published, Release
-from lib.stacks import events, stacks, watching
+from lib.stacks import decisions, events, stacks, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates.templates import STACK_TYPE
 
@@ -41,7 +42,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     is not stuck, and `Declined`.
     """
     started = access.clock.monotonic()
-    stack, decision = deployments.decide(job, access, Operation.ROLLBACK)
+    stack, decision = decisions.decide(job, access, Operation.ROLLBACK)
     if skip and decision.move is not Move.CONTINUE_ROLLBACK:
         status = stack.status if stack else Status.ABSENT
         raise StateForbids(
@@ -56,7 +57,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     with watching.leaving_running(job, access, stop=watching.UNSTOPPABLE):
         act()
     ending = watching.wait(job, access, stack.id, after, stop=watching.UNSTOPPABLE)
-    return deployments.timed(access, started, _conclude(job, stack, ending))
+    return outcomes.timed(access, started, _conclude(job, stack, ending))
 
 
 def _nothing(job: Job, access: Access, stack: Stack | None, decision: Decision) -> Outcome:
@@ -155,7 +156,7 @@ def _skip_name(path: str) -> str:
 def _conclude(job: Job, stack: Stack, ending: events.Ending) -> Outcome:
     """Return the outcome of a rollback, whose good endings are other operations' bad ones."""
     outcome = conclude(job, "rolled-back", stack.id, ending)
-    if ending.status in deployments.ROLLED_BACK:
+    if ending.status in decisions.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
     return outcome
 
@@ -167,9 +168,9 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     release was never published, or never deployed to this stack.
     """
     started = access.clock.monotonic()
-    stack, decision = deployments.decide(job, access, Operation.UPDATE)
+    stack, decision = decisions.decide(job, access, Operation.UPDATE)
     owner = access.aws.identity().account
-    bucket = change.bucket_of(job, owner)
+    bucket = jobs.bucket_of(job, owner)
     s3 = access.aws.client("s3")
     record = _find_record(history.read(s3, bucket, job.stack_name, owner=owner), job, name)
     manifest = releases.find(s3, bucket, record.release, owner=owner)
@@ -181,12 +182,12 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     published = releases.read_templates(s3, bucket, manifest, owner=owner)
     earlier = replace(job, templates=published, values=record.parameters)
     release = _as_release(manifest)
-    url = releases.object_url(bucket, release.master_key, access.aws.region, access.aws.url_suffix)
+    url = store.object_url(bucket, release.master_key, access.aws.region, access.aws.url_suffix)
     details = Published(bucket, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
-    values = change.fill_in(earlier, bucket)
+    values = jobs.fill_in(earlier, bucket)
     run = change.Run(earlier, access, options, release, details, values, action="rolled-back")
-    return deployments.timed(access, started, run.proceed(stack, decision))
+    return outcomes.timed(access, started, run.proceed(stack, decision))
 
 
 def _find_record(records: Sequence[Record], job: Job, name: str) -> Record:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib.deploy import change, outcomes
+from lib.deploy import outcomes
 from lib.drawing import clean, draw_elapsed, draw_table
+from lib.inputs import jobs
 from lib.releases import history, releases
 from lib.releases.history import Record
 from lib.stacks import events, stacks, watching
@@ -178,7 +179,7 @@ def read_history(job: Job, access: Access) -> tuple[Record, ...]:
     """Return what was done to a stack, newest first."""
     owner = access.aws.identity().account
     s3 = access.aws.client("s3")
-    return history.read(s3, change.bucket_of(job, owner), job.stack_name, owner=owner)
+    return history.read(s3, jobs.bucket_of(job, owner), job.stack_name, owner=owner)
 
 
 def draw_history(records: tuple[Record, ...]) -> str:

@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 
 from lib.errors import InputError
 
-__all__ = ["Node", "read"]
-
 #: No price book or usage file comes near this size.
 MAX_CHARACTERS = 20_000_000
 

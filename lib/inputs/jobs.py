@@ -10,13 +10,19 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, parameters
 from lib.inputs.environments import Region
 from lib.inputs.parameters import Problem
-from lib.templates import templates
+from lib.templates import contracts, templates
 from lib.templates.templates import Template
+
+if TYPE_CHECKING:
+    pass
+if TYPE_CHECKING:
+    pass
 
 PROJECT = "plot-palette"
 MANAGED_BY = "plot-palette-deploy"
@@ -130,8 +136,8 @@ def validate(job: Job) -> tuple[Problem, ...]:
     master = job.templates.get(templates.MASTER)
     if master is None:
         return (Problem("", f"there is no {templates.MASTER} in {job.folder}"),)
-    contracts = tuple(Problem("", text) for text in templates.check_contracts(job.templates))
-    return (*job.problems, *parameters.check(job.values, master.parameters), *contracts)
+    broken = tuple(Problem("", text) for text in contracts.check_contracts(job.templates))
+    return (*job.problems, *parameters.check(job.values, master.parameters), *broken)
 
 
 def require_valid(job: Job) -> None:
@@ -171,3 +177,34 @@ def list_secret_values(job: Job) -> frozenset[str]:
 def describe_problem(problem: Problem) -> str:
     """Return a problem as one sentence."""
     return f"{problem.parameter} {problem.message}".strip()
+
+
+def bucket_name(account: str, region: str) -> str:
+    """Return the name of the templates bucket of an account in a region."""
+    return f"plot-palette-cfn-{account}-{region}"
+
+
+def bucket_of(job: Job, owner: str) -> str:
+    """Return the bucket that a job's templates are published to."""
+    return job.values.get("TemplatesBucketName") or bucket_name(owner, job.region)
+
+
+def fill_in(job: Job, bucket: str) -> dict[str, str]:
+    """Return the values a stack is given: the job's, with the default bucket filled in."""
+    values = dict(job.values)
+    if "TemplatesBucketName" in job.templates[templates.MASTER].parameters:
+        values["TemplatesBucketName"] = bucket
+    return values
+
+
+def tags_of(job: Job) -> dict[str, str]:
+    """Return the stack's tags.
+
+    The release is not among them: CloudFormation hands stack tags to every resource, so a
+    tag that changes with each release would make each release change everything.
+    """
+    return {
+        "Project": PROJECT,
+        "Environment": job.environment,
+        "ManagedBy": MANAGED_BY,
+    }

@@ -14,47 +14,41 @@ way.
 
 from __future__ import annotations
 
-import enum
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.access import Access
-from lib.checks import preflight, verification
-from lib.deploy import change, deployments, outcomes
+from lib.checks import preflight, quotas, verification
+from lib.deploy import change, publishing
 from lib.deploy.outcomes import Outcome
 from lib.drawing import draw_elapsed, draw_table
 from lib.errors import (
     AwsUnavailable,
-    DataLossRefused,
     Declined,
     DeploymentError,
-    InputError,
-    Interrupted,
     NotOurs,
-    OperationFailed,
     Refused,
     TemplateError,
 )
-from lib.inputs import parameters
-from lib.operators import Answer, Level, Listing, Note, Operator, Progress, ResourceProgress
+from lib.inputs import jobs, parameters
+from lib.operators import Level, Listing, Note, Operator, Progress, ResourceProgress
 from lib.polling import Clock
 from lib.refusals import explain_error
 from lib.regions.crews import Crew, Ended
+from lib.regions.plan import NotStarted, OnFailure, Plan, Rollout, Site, require_one_release
+from lib.regions.report import combine, describe, list_parameters
 from lib.releases import releases
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Move, Status
 from lib.templates import linting
-from lib.templates import templates as template_room
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.checks.preflight import Look
     from lib.inputs.jobs import Job, Options
     from lib.releases.releases import Published, Release
-    from lib.session import Aws
 
 #: How often the live view moves on when nothing is reported, seconds.
 TICK = 0.5
@@ -70,135 +64,6 @@ _MOVES = {
     Move.CREATE_BY_CHANGE_SET: "create",
     Move.REPLACE: "delete what is left and create again",
 }
-
-#: Which error speaks for several regions: the one that has to be mended first.
-_GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
-
-
-class OnFailure(enum.StrEnum):
-    """What a failed region means for those that have not been started."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True)
-class Site:
-    """One region: what is wanted there, and its AWS."""
-
-    job: Job
-    aws: Aws
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to go about it.
-
-    `consents` holds by region the paths whose data may be lost. `concurrency` is how many
-    regions change at once after the canary, None for all. `home` is an AWS region that is
-    always on and answers for the account; None leaves out what only AWS itself knows (the
-    emulator has neither quotas nor regions that are off). `log_folder` gets a file per region.
-    With `verify` a region succeeds only when the checks after its deployment pass, too.
-    """
-
-    options: Options
-    consents: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    concurrency: int | None = None
-    on_failure: OnFailure = OnFailure.STOP
-    home: Aws | None = None
-    log_folder: Path | None = None
-    verify: bool = False
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """What became of each region, in the order they were named."""
-
-    release: str
-    outcomes: tuple[Outcome, ...]
-    interrupted: bool = False
-    unavailable: bool = False
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Return the regions that AWS was asked to change and did not."""
-        return tuple(outcome.region for outcome in self.outcomes if outcome.failed)
-
-    @property
-    def exit_code(self) -> int:
-        """Return the exit code that speaks for all regions."""
-        if self.interrupted:
-            return Interrupted.exit_code
-        if self.failed:
-            return AwsUnavailable.exit_code if self.unavailable else OperationFailed.exit_code
-        declined = any(outcome.action == "declined" for outcome in self.outcomes)
-        return Refused.exit_code if declined else 0
-
-
-class NotStarted(Refused):
-    """A region's turn never came."""
-
-
-def read_names(text: str | None) -> tuple[str, ...]:
-    """Return the regions that `--regions` names, in its order, or raise `InputError`."""
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if not names:
-        raise InputError(
-            "Name the regions.", next_step="--regions us-east-1,us-west-2; the first is the canary"
-        )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"--regions names {', '.join(twice)} more than once.")
-    return names
-
-
-def read_on_failure(text: str) -> OnFailure:
-    """Return what `--on-failure` asks for, or raise `InputError`."""
-    if text not in tuple(OnFailure):
-        raise InputError(f"--on-failure takes {' or '.join(OnFailure)}, not {text!r}.")
-    return OnFailure(text)
-
-
-def read_concurrency(count: int | None, *, sequential: bool) -> int | None:
-    """Return how many regions may change at once, or raise `InputError` for a contradiction."""
-    if sequential and (count or 1) > 1:
-        raise InputError("--sequential and --max-concurrency exclude each other.")
-    return 1 if sequential else count
-
-
-def read_consents(allowed: frozenset[str], names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return by region the paths whose data may be lost.
-
-    Consent names both, `us-west-2:DatabaseStack/JobsTable`: what may go in one region may be
-    all there is of it in another. Raises `InputError` for anything else.
-    """
-    consents: dict[str, frozenset[str]] = {name: frozenset() for name in names}
-    for one in allowed:
-        region, colon, path = one.partition(":")
-        if not colon or not path or region not in consents:
-            raise InputError(
-                f"--allow-data-loss takes REGION:PATH with one of {', '.join(names)}, not {one!r}.",
-                next_step=f"--allow-data-loss {names[0]}:DatabaseStack/JobsTable",
-            )
-        consents[region] |= {path}
-    return consents
-
-
-def require_one_release(sites: Sequence[Site]) -> Release:
-    """Return the release that every region gets, or raise `TemplateError`.
-
-    The templates are read once per region; somebody may save a file in between.
-    """
-    built = {site.job.region: releases.build(site.job.templates) for site in sites}
-    first = built[sites[0].job.region]
-    differing = [region for region, release in built.items() if release.digest != first.digest]
-    if differing:
-        raise TemplateError(
-            f"The templates changed while they were read: {', '.join(differing)} would get "
-            f"another release than {first.name}.",
-            next_step="run the same command again",
-        )
-    return first
 
 
 def deploy(
@@ -308,7 +173,7 @@ class Desk:
         found += self._measure_roles()
         rows = [row for one in self.looks.values() for row in one.headroom]
         if rows:
-            self.operator.report(preflight.list_headroom(rows))
+            self.operator.report(quotas.list_headroom(rows))
         for finding in found:
             if finding.severity == parameters.ERROR:
                 errors.setdefault(finding.region, Refused(finding.message))
@@ -319,7 +184,7 @@ class Desk:
         if self.plan.options.preview:
             self.operator.report(list_parameters(list(self.sites.values())))
 
-    def _find_disabled(self) -> Sequence[preflight.Finding]:
+    def _find_disabled(self) -> Sequence[quotas.Finding]:
         """Return what the account says of the regions, where it can be asked."""
         if self.plan.home is None:
             self._say("Quotas and enabled regions are not checked on the emulator: it has neither.")
@@ -331,12 +196,12 @@ class Desk:
         job, access = self.sites[region].job, self.access[region]
         return preflight.look(job, access, quotas=self.plan.home is not None)
 
-    def _measure_roles(self) -> Sequence[preflight.Finding]:
+    def _measure_roles(self) -> Sequence[quotas.Finding]:
         """Hold all regions' roles against the account's quota."""
         if self.plan.home is None:
             return ()
         added = {region: look.roles for region, look in self.looks.items()}
-        _, findings = preflight.measure_roles(self.plan.home.client("iam"), added)
+        _, findings = quotas.measure_roles(self.plan.home.client("iam"), added)
         return findings
 
     def _require_one_account(self) -> None:
@@ -371,7 +236,7 @@ class Desk:
         """Return the templates that a region's bucket has never held."""
         site, access = self.sites[region], self.access[region]
         owner = access.aws.identity().account
-        bucket = change.bucket_of(site.job, owner)
+        bucket = jobs.bucket_of(site.job, owner)
         s3 = access.aws.client("s3")
         if releases.find(s3, bucket, self.release.name, owner=owner):
             return []
@@ -394,7 +259,7 @@ class Desk:
     def _publish(self, region: str) -> tuple[Release, Published]:
         """Publish in one region, in its thread."""
         linted = frozenset(file.key for file in self.release.files)
-        return deployments.publish(self.sites[region].job, self.access[region], linted=linted)
+        return publishing.publish(self.sites[region].job, self.access[region], linted=linted)
 
     # --- proposing and asking
 
@@ -432,7 +297,7 @@ class Desk:
         consents = self.plan.consents.get(region, frozenset())
         options = replace(self.plan.options, allow_data_loss=consents)
         published = self.published[region]
-        values = change.fill_in(job, published.bucket)
+        values = jobs.fill_in(job, published.bucket)
         run = change.Run(job, access, options, self.release, published, values)
         # A creation asks nothing by itself, but here it has to wait for its turn.
         turn = f"Create stack {job.stack_name} in {region}?"
@@ -773,49 +638,6 @@ def _too_late(region: str, question: str) -> Refused:
     )
 
 
-def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentError:
-    """Return one error that says what is wrong in each region.
-
-    Its class, and so the exit code, is that of the gravest. Paths at risk are named with
-    their region, in the form that `--allow-data-loss` takes.
-    """
-    kind, gravest = next(
-        (kind, error) for kind in _GRAVITY for error in errors.values() if isinstance(error, kind)
-    )
-    lines = [title, *(f"{region}: {error.message}" for region, error in errors.items())]
-    consents = [
-        f"{region}:{path}"
-        for region, error in errors.items()
-        if isinstance(error, DataLossRefused)
-        for path in _paths_of(error)
-    ]
-    agree = f"`--allow-data-loss {','.join(consents)}`"
-    return kind(
-        "\n".join(lines),
-        next_step=f"to accept exactly this, run the same command with {agree}"
-        if consents
-        else gravest.next_step,
-        details={"refused": list(errors), "at_risk": consents},
-    )
-
-
-def _paths_of(error: DataLossRefused) -> list[str]:
-    """Return the paths that a refusal is about."""
-    paths = error.details.get("at_risk", [])
-    return [str(path) for path in paths] if isinstance(paths, list) else []
-
-
-def list_parameters(sites: Sequence[Site]) -> Listing:
-    """Return the merged parameters of all regions side by side, without secrets."""
-    shown = {}
-    for site in sites:
-        declared = site.job.templates[template_room.MASTER].parameters
-        shown[site.job.region] = parameters.mask_secrets(site.job.values, declared)
-    names = sorted({name for values in shown.values() for name in values})
-    rows = [[name, *(values.get(name, "-") for values in shown.values())] for name in names]
-    return Listing("Parameters, merged with each region's:", ("Parameter", *shown), rows)
-
-
 def draw_event(event: ResourceProgress) -> str:
     """Return a stack event as one line."""
     kind = event.type.removeprefix("AWS::").replace("::", " ")
@@ -831,48 +653,3 @@ def as_text(progress: Progress) -> str:
     if isinstance(progress, ResourceProgress):
         return draw_event(progress)
     return f"{progress.title}\n{draw_table(progress.columns, progress.rows)}"
-
-
-def describe(outcome: Outcome) -> str:
-    """Say what became of one region."""
-    # Only what CloudFormation itself reports has a type; the rest never came that far.
-    if outcome.failure and not outcome.failure.type:
-        return f"{outcome.region}: {outcome.action}: {outcome.failure.reason}"
-    if outcome.failed:
-        return outcomes.describe_failure(outcome)
-    return outcomes.describe_success(outcome)
-
-
-def as_document(rollout: Rollout) -> dict[str, Any]:
-    """Return a rollout as the JSON contract has it."""
-    return {
-        "release": rollout.release,
-        "regions": [outcomes.as_document(outcome) for outcome in rollout.outcomes],
-        "failed": list(rollout.failed),
-        "outputs": {outcome.region: dict(outcome.outputs) for outcome in rollout.outcomes},
-        "interrupted": rollout.interrupted,
-    }
-
-
-def answer(rollout: Rollout, operator: Operator) -> Answer:
-    """Tell what became of every region, and the outputs of all."""
-    for outcome in rollout.outcomes:
-        level = Level.DONE
-        if outcome.failed:
-            level = Level.ERROR
-        elif outcome.action == "declined":
-            level = Level.WARNING
-        operator.report(Note(describe(outcome), level))
-        if outcome.next_step and level is not Level.DONE:
-            operator.report(Note(f"{outcome.region}: next: {outcome.next_step}"))
-    return Answer(as_document(rollout), draw_outputs(rollout.outcomes), rollout.exit_code)
-
-
-def draw_outputs(found: Sequence[Outcome]) -> str:
-    """Return the outputs of all regions as one table."""
-    rows = [
-        (outcome.region, name, value)
-        for outcome in found
-        for name, value in sorted(outcome.outputs.items())
-    ]
-    return draw_table(("Region", "Output", "Value"), rows) if rows else ""

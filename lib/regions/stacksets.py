@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/what-is-cfnstacks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,24 +19,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.data import consent, loss
-from lib.deploy import change
 from lib.deploy.outcomes import Outcome
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
-from lib.inputs import parameters
+from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing, Note, Operator
-from lib.polling import Clock, ask_patiently, pause_after
-from lib.refusals import error_code, error_message, explain
+from lib.polling import Clock
+from lib.refusals import explain
 from lib.regions import rollout
-from lib.regions.rollout import Desk, OnFailure, Plan, Rollout, Site
+from lib.regions.instances import Instance, Result, StackSet, follow, read, require_roles
+from lib.regions.plan import OnFailure, Plan, Rollout, Site
+from lib.regions.rollout import Desk
 from lib.releases import releases
 from lib.stacks import deployed, events, stacks, watching
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status
-from lib.templates import comparison, resolution, templates
+from lib.templates import comparison, contracts, resolution, templates
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.client import CloudFormationClient
-
     from lib.templates.changes import Change
 
 LIMITS = (
@@ -55,43 +54,6 @@ LIMITS = (
     "Stacks are named StackSet-<name>-<id>; the other tasks find one only by --stack-name.",
 )
 
-#: The names that StackSets expects unless it is told others.
-#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-prereqs-self-managed.html
-ROLES = ("AWSCloudFormationStackSetAdministrationRole", "AWSCloudFormationStackSetExecutionRole")
-_ROLES_PAGE = (
-    "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
-    "stacksets-prereqs-self-managed.html"
-)
-
-_RUNNING = frozenset({"QUEUED", "RUNNING", "STOPPING"})
-_NO_SET = "StackSetNotFoundException"
-_NO_ROLE = "NoSuchEntity"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One region's part of a stack set: its stack, its state, what it overrides."""
-
-    region: str
-    stack_id: str
-    status: str
-    overrides: Mapping[str, str]
-
-    @property
-    def is_current(self) -> bool:
-        """Tell whether the region runs what the stack set says."""
-        return self.status == "CURRENT"
-
-
-@dataclass(frozen=True)
-class StackSet:
-    """A stack set as it is: the release it holds, its parameters, its instances by region."""
-
-    name: str
-    release: str
-    parameters: Mapping[str, str]
-    instances: Mapping[str, Instance]
-
 
 @dataclass(frozen=True)
 class Step:
@@ -100,15 +62,6 @@ class Step:
     action: str
     regions: tuple[str, ...]
     overrides: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an operation came to in one region."""
-
-    region: str
-    status: str
-    reason: str
 
 
 def choose_engine(name: str, *, local: bool) -> Callable[..., Rollout]:
@@ -168,69 +121,6 @@ def _require_no_own_stacks(desk: Desk) -> None:
             "second one beside it.",
             next_step="use --engine direct, or import the stacks into a stack set first",
         )
-
-
-def require_roles(iam: Any, operator: Operator) -> None:
-    """Refuse an account without the two roles of self-managed permissions.
-
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html
-    """
-    missing = []
-    for role in ROLES:
-        try:
-            iam.get_role(RoleName=role)
-        except ClientError as exc:
-            if error_code(exc) == _NO_ROLE:
-                missing.append(role)
-            else:
-                text = f"{role} could not be looked up: {error_message(exc)}"
-                operator.report(Note(text, Level.WARNING))
-    if missing:
-        raise Refused(
-            f"StackSets needs roles that this account does not have: {', '.join(missing)}.",
-            next_step=f"create them as {_ROLES_PAGE} says, then run the same command",
-        )
-
-
-def read(cfn: CloudFormationClient, name: str) -> StackSet | None:
-    """Return a stack set with its instances, or None when there is none.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackSet.html
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackInstances.html
-    """
-    try:
-        answer = cfn.describe_stack_set(StackSetName=name)["StackSet"]
-    except ClientError as exc:
-        if error_code(exc) == _NO_SET:
-            return None
-        raise
-    return StackSet(
-        name,
-        releases.name_of(answer.get("TemplateBody", "")),
-        _values_of(answer.get("Parameters", [])),
-        {instance.region: instance for instance in _read_instances(cfn, name)},
-    )
-
-
-def _read_instances(cfn: CloudFormationClient, name: str) -> Iterator[Instance]:
-    """Yield a stack set's instances; the overrides are only known to each one's description."""
-    for page in cfn.get_paginator("list_stack_instances").paginate(StackSetName=name):
-        for entry in page.get("Summaries", []):
-            region, account = entry.get("Region", ""), entry.get("Account", "")
-            full = cfn.describe_stack_instance(
-                StackSetName=name, StackInstanceAccount=account, StackInstanceRegion=region
-            )["StackInstance"]
-            yield Instance(
-                region,
-                entry.get("StackId", ""),
-                str(entry.get("Status", "")),
-                _values_of(full.get("ParameterOverrides", [])),
-            )
-
-
-def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return parameters by name."""
-    return {e["ParameterKey"]: e.get("ParameterValue", "") for e in entries}
 
 
 def split_values(
@@ -320,48 +210,6 @@ def preferences(chosen: Sequence[str], plan: Plan) -> dict[str, Any]:
     }
 
 
-def follow(
-    cfn: CloudFormationClient,
-    name: str,
-    operation: str,
-    *,
-    clock: Clock,
-    report: Callable[[Result], None],
-) -> tuple[str, tuple[Result, ...]]:
-    """Watch an operation to its end; `report` is called when a region's state changes.
-
-    Returns the operation's status and each region's result.
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackSetOperationResults.html
-    """
-    started = clock.monotonic()
-    shown: dict[str, str] = {}
-    while True:
-        status = ask_patiently(
-            lambda: cfn.describe_stack_set_operation(StackSetName=name, OperationId=operation),
-            clock,
-        )["StackSetOperation"].get("Status", "")
-        results = ask_patiently(lambda: _read_results(cfn, name, operation), clock)
-        for result in results:
-            if shown.get(result.region) != result.status:
-                shown[result.region] = result.status
-                report(result)
-        if status not in _RUNNING:
-            return status, results
-        clock.sleep(pause_after(clock.monotonic() - started))
-
-
-def _read_results(cfn: CloudFormationClient, name: str, operation: str) -> tuple[Result, ...]:
-    """Return an operation's results by region."""
-    pages = cfn.get_paginator("list_stack_set_operation_results").paginate(
-        StackSetName=name, OperationId=operation
-    )
-    return tuple(
-        Result(entry.get("Region", ""), str(entry.get("Status", "")), entry.get("StatusReason", ""))
-        for page in pages
-        for entry in page.get("Summaries", [])
-    )
-
-
 class _Handover:
     """One rollout by StackSets, from the first region, which administers the stack set."""
 
@@ -381,7 +229,7 @@ class _Handover:
     def carry_out(self) -> Rollout:
         """Guard, ask, and carry out one operation after the other."""
         wanted = {
-            region: change.fill_in(site.job, self.desk.published[region].bucket)
+            region: jobs.fill_in(site.job, self.desk.published[region].bucket)
             for region, site in self.sites.items()
         }
         declared = self.job.templates[templates.MASTER].parameters
@@ -468,7 +316,7 @@ class _Handover:
         if stack is None or stack.status is Status.DELETE_COMPLETE:
             return ()
         before = deployed.read(site.aws.client("cloudformation"), stack)
-        values = change.fill_in(site.job, self.desk.published[region].bucket)
+        values = jobs.fill_in(site.job, self.desk.published[region].bucket)
         old, new = (
             resolution.resolve(
                 folder, given, region=region, account=self.account, stack_name=stack.name
@@ -514,8 +362,8 @@ class _Handover:
             "StackSetName": self.job.stack_name,
             "TemplateURL": self.desk.published[self.job.region].master_url,
             "Parameters": stacks.as_parameters(base),
-            "Capabilities": list(templates.capabilities(self.job.templates)),
-            "Tags": stacks.as_tags(change.tags_of(self.job)),
+            "Capabilities": list(contracts.capabilities(self.job.templates)),
+            "Tags": stacks.as_tags(jobs.tags_of(self.job)),
             "PermissionModel": "SELF_MANAGED",
             # Lets operations on different regions run side by side instead of failing.
             "ManagedExecution": {"Active": True},

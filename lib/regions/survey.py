@@ -19,7 +19,7 @@ from lib.refusals import explain_error
 if TYPE_CHECKING:
     from lib.deploy.status import View
     from lib.operators import Operator
-    from lib.regions.rollout import Site
+    from lib.regions.plan import Site
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from lib.refusals import error_code
-from lib.releases import releases
+from lib.releases import store
 from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def complete(record: Record, *, status: str, stack_id: str) -> Record:
 
 def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket."""
-    keys = [key for key, _ in releases.list_objects(s3, bucket, folder_of(stack), owner=owner)]
+    keys = [key for key, _ in store.list_objects(s3, bucket, folder_of(stack), owner=owner)]
 
     def read_one(key: str) -> Record | None:
         try:

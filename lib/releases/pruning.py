@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib.deploy import change
 from lib.errors import Declined, OperationFailed
+from lib.inputs import jobs
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
 from lib.refusals import error_code
-from lib.releases import history, releases
+from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
 from lib.stacks import stacks
 
@@ -54,7 +54,7 @@ def prune(job: Job, access: Access, *, keep: int) -> Plan:
     bucket's versioning can still bring them back. Returns what was removed.
     """
     owner = access.aws.identity().account
-    bucket = change.bucket_of(job, owner)
+    bucket = jobs.bucket_of(job, owner)
     s3 = access.aws.client("s3")
     plan = _plan(job, access, s3, bucket, owner, keep)
     where = f"{bucket} in {job.region}"
@@ -82,7 +82,7 @@ def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep:
     old = access.clock.now() - UNDER_WAY
     orphans = [
         key
-        for key, changed in releases.list_objects(s3, bucket, "templates/", owner=owner)
+        for key, changed in store.list_objects(s3, bucket, "templates/", owner=owner)
         if key not in needed and changed < old
     ]
     # The manifest goes first: a release without one is none, so a run that is cut off
@@ -103,7 +103,7 @@ def _read_manifests(s3: S3Client, bucket: str, owner: str) -> list[Manifest]:
     """Return every published release, newest first."""
     names = [
         key.split("/")[1]
-        for key, _ in releases.list_objects(s3, bucket, "releases/", owner=owner)
+        for key, _ in store.list_objects(s3, bucket, "releases/", owner=owner)
         if key.endswith("/manifest.json")
     ]
     with ThreadPoolExecutor(PARALLEL_READS) as pool:

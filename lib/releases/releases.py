@@ -21,13 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from lib.errors import NotOurs, TemplateError
-from lib.refusals import error_code, error_message, is_passing
+from lib.refusals import error_code
+from lib.releases.store import list_objects, strange_bucket
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 
@@ -42,8 +42,6 @@ PARALLEL_UPLOADS = 8
 
 _MANIFEST = "manifest.json"
 
-#: Consoles of the partitions that have their own, by the beginning of a region's name.
-_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 #: How often an upload is sent again when S3 says that another one of the same key is under way.
 _CONFLICTS_AT_MOST = 5
@@ -196,35 +194,6 @@ def _entry(node: yaml.Node | None, name: str) -> yaml.Node | None:
     return next((value for key, value in _entries(node) if key.value == name), None)
 
 
-def bucket_name(account: str, region: str) -> str:
-    """Return the name of the templates bucket of an account in a region."""
-    return f"plot-palette-cfn-{account}-{region}"
-
-
-def object_url(bucket: str, key: str, region: str, url_suffix: str) -> str:
-    """Return the path-style URL of an object, the form that every endpoint understands."""
-    return f"https://s3.{region}.{url_suffix}/{bucket}/{quote(key)}"
-
-
-def quick_create_url(
-    master_url: str, *, region: str, stack_name: str, parameters: Mapping[str, str]
-) -> str:
-    """Return the link that opens the console's create page with everything filled in.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stacks-quick-create-links.html
-    """
-    query = {"templateURL": master_url, "stackName": stack_name}
-    query |= {f"param_{name}": value for name, value in sorted(parameters.items())}
-    domain = next(
-        (domain for start, domain in _CONSOLES.items() if region.startswith(start)),
-        "console.aws.amazon.com",
-    )
-    return (
-        f"https://{region}.{domain}/cloudformation/home?region={region}"
-        f"#/stacks/quickcreate?{urlencode(query, quote_via=quote)}"
-    )
-
-
 def find(s3: S3Client, bucket: str, name: str, *, owner: str) -> Manifest | None:
     """Return a published release's manifest, or None when there is no such release.
 
@@ -237,7 +206,7 @@ def find(s3: S3Client, bucket: str, name: str, *, owner: str) -> Manifest | None
     except ClientError as exc:
         if error_code(exc) in ("NoSuchKey", "NoSuchBucket", "404"):
             return None
-        raise _strange_bucket(exc, bucket, owner) from exc
+        raise strange_bucket(exc, bucket, owner) from exc
     manifest = _read_manifest(answer["Body"].read(), key)
     if not _is_whole(manifest, name):
         raise _strange_manifest(key)
@@ -255,18 +224,6 @@ def _is_whole(manifest: Manifest, name: str) -> bool:
             Path(key).parent.name == digest[:NAME_LENGTH] for key, digest in manifest.files.items()
         )
     )
-
-
-def _strange_bucket(exc: ClientError, bucket: str, owner: str) -> Exception:
-    """Return `NotOurs` for a bucket that AWS refuses although it exists, else the error itself."""
-    if error_code(exc) in ("AccessDenied", "403"):
-        return NotOurs(
-            f"The bucket {bucket} is not account {owner}'s, or this identity may not use it: "
-            f"{error_message(exc)}",
-            next_step="Check that the credentials are the right account's and may use the bucket; "
-            "if another account owns it, set TemplatesBucketName to a bucket of your own.",
-        )
-    return exc
 
 
 def _read_manifest(content: bytes, key: str) -> Manifest:
@@ -296,27 +253,6 @@ def _strange_manifest(key: str) -> NotOurs:
 def list_published(s3: S3Client, bucket: str, *, owner: str) -> frozenset[str]:
     """Return the keys of every template published so far; none when there is no bucket."""
     return frozenset(key for key, _ in list_objects(s3, bucket, "templates/", owner=owner))
-
-
-def list_objects(
-    s3: S3Client, bucket: str, prefix: str, *, owner: str
-) -> list[tuple[str, datetime]]:
-    """Return key and time of every object under a prefix; none when there is no bucket.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-    """
-    found: list[tuple[str, datetime]] = []
-    try:
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=owner
-        )
-        for page in pages:
-            found += [(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
-    except ClientError as exc:
-        if error_code(exc) == "NoSuchBucket":
-            return []
-        raise _strange_bucket(exc, bucket, owner) from exc
-    return found
 
 
 def publish(
@@ -386,7 +322,7 @@ def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool 
                 break
             # Another upload of the same key is under way. It may still fail, so ask again.
             if code != "ConditionalRequestConflict" or attempt == _CONFLICTS_AT_MOST:
-                raise _strange_bucket(exc, bucket, owner) from exc
+                raise strange_bucket(exc, bucket, owner) from exc
     if exact:
         verify(s3, bucket, {file.key: file.sha256}, owner=owner)
     return False
@@ -453,138 +389,3 @@ def read_templates(
 
     with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
         return {template.name: template for template in pool.map(read, manifest.files.items())}
-
-
-def ensure_bucket(
-    s3: S3Client, bucket: str, *, region: str, owner: str, tags: Mapping[str, str]
-) -> bool:
-    """Create the templates bucket if needed and harden it; tell whether it was created.
-
-    A bucket that exists is only completed where a setting is missing, so that an
-    organisation's own choices (its KMS key, its policy) stay, and a run that was cut off
-    after the creation is made good. Raises `NotOurs` when another account has the name.
-    """
-    created = _create_bucket(s3, bucket, region, owner)
-    settings = _settings(bucket, tags, s3.meta.partition)
-    if not created:
-        with ThreadPoolExecutor(len(settings)) as pool:
-            lacks = pool.map(functools.partial(_lacks, s3, bucket, owner), settings)
-            settings = [
-                setting for setting, lacking in zip(settings, lacks, strict=True) if lacking
-            ]
-    # One after the other: S3 refuses two changes to one bucket's settings at once.
-    for setting in settings:
-        getattr(s3, setting.write)(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
-    return created
-
-
-def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
-    """Create the bucket; tell whether it is new."""
-    extra: dict[str, Any] = {}
-    # us-east-1 is the one region that may not be named here.
-    if region != "us-east-1":
-        extra["CreateBucketConfiguration"] = {"LocationConstraint": region}
-    try:
-        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)
-        return False
-    except ClientError as exc:
-        if is_passing(exc):
-            raise
-        if error_code(exc) not in ("404", "NoSuchBucket"):
-            # 403 and 301 both mean that somebody has it; the settings' owner check says who.
-            return False
-    try:
-        s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **extra)
-    except ClientError as exc:
-        # OperationAborted: another machine is creating it at this moment.
-        if error_code(exc) in ("BucketAlreadyOwnedByYou", "OperationAborted"):
-            return False
-        if error_code(exc) == "BucketAlreadyExists":
-            raise NotOurs(
-                f"The bucket name {bucket} is taken by another account.",
-                next_step="Set TemplatesBucketName in the parameter file to a bucket of your own.",
-            ) from None
-        raise
-    return True
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """One piece of hardening: how to read it, what AWS says when it is not set, how to set it."""
-
-    read: str
-    absent: str
-    write: str
-    value: Mapping[str, Any]
-
-
-def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> Sequence[_Setting]:
-    """List what makes a bucket fit to hold templates."""
-    arn = f"arn:{partition}:s3:::{bucket}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [arn, f"{arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
-    encryption = {
-        "Rules": [
-            {
-                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
-                "BucketKeyEnabled": True,
-            }
-        ]
-    }
-    public_access = dict.fromkeys(
-        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-    )
-    return (
-        _Setting(
-            "get_public_access_block",
-            "NoSuchPublicAccessBlockConfiguration",
-            "put_public_access_block",
-            {"PublicAccessBlockConfiguration": public_access},
-        ),
-        _Setting(
-            "get_bucket_versioning",
-            "",
-            "put_bucket_versioning",
-            {"VersioningConfiguration": {"Status": "Enabled"}},
-        ),
-        _Setting(
-            "get_bucket_encryption",
-            "ServerSideEncryptionConfigurationNotFoundError",
-            "put_bucket_encryption",
-            {"ServerSideEncryptionConfiguration": encryption},
-        ),
-        _Setting(
-            "get_bucket_policy",
-            "NoSuchBucketPolicy",
-            "put_bucket_policy",
-            {"Policy": json.dumps(policy)},
-        ),
-        _Setting(
-            "get_bucket_tagging",
-            "NoSuchTagSet",
-            "put_bucket_tagging",
-            {"Tagging": {"TagSet": [{"Key": k, "Value": v} for k, v in sorted(tags.items())]}},
-        ),
-    )
-
-
-def _lacks(s3: S3Client, bucket: str, owner: str, setting: _Setting) -> bool:
-    """Tell whether a bucket lacks a setting."""
-    try:
-        answer = getattr(s3, setting.read)(Bucket=bucket, ExpectedBucketOwner=owner)
-    except ClientError as exc:
-        if error_code(exc) == setting.absent:
-            return True
-        raise _strange_bucket(exc, bucket, owner) from exc
-    return not setting.absent and not answer.get("Status")

@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib.errors import TemplateError
+from lib.operators import Level
 from lib.stacks import stacks
 from lib.stacks.stacks import Stack, StackResource
-from lib.templates import templates
+from lib.templates import resolution, templates
 from lib.templates.templates import STACK_TYPE, Template
+
+if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.inputs.jobs import Job
+    from lib.templates.resolution import Tree
+    from lib.templates.templates import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-__all__ = ["Deployed", "read"]
 
 #: GetTemplate calls under way at once; CloudFormation's reads share one small budget.
 PARALLEL_READS = 4
@@ -132,3 +139,37 @@ def _free_name(folder: Mapping[str, Template], template: Template) -> str:
         if name != templates.MASTER and (known is None or is_same):
             return name
     raise AssertionError("counting never ends")
+
+
+def resolve_for(
+    job: Job, access: Access, folder: Mapping[str, Template], values: Mapping[str, str]
+) -> Tree:
+    """Evaluate templates for a job's stack, as `lib.templates.resolution.resolve` does.
+
+    Raises `TemplateError` for templates that do not fit together.
+    """
+    aws = access.aws
+    return resolution.resolve(
+        folder,
+        values,
+        region=aws.region,
+        account=aws.identity().account,
+        stack_name=job.stack_name,
+        partition=aws.partition,
+        url_suffix=aws.url_suffix,
+    )
+
+
+def resolve_deployed(job: Job, access: Access, before: Deployed) -> Tree | None:
+    """Evaluate what is deployed; None, and a warning, after a failure that left too little.
+
+    Who gets None knows no policy and has to treat all that holds data as at risk.
+    """
+    try:
+        return resolve_for(job, access, before.folder, before.parameters)
+    except TemplateError as exc:
+        access.say(
+            f"The deployed templates of {job.stack_name} cannot be read as a whole: {exc.message}",
+            Level.WARNING,
+        )
+        return None

@@ -9,15 +9,6 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "Cause",
-    "Change",
-    "join",
-    "merge_causes",
-    "pick_worst",
-]
-
-
 #: From harmless to harmful, for the three scales on which two opinions may differ.
 REPLACEMENTS = ("False", "Conditional", "True")
 RECREATIONS = ("", "Never", "Conditionally", "Always")

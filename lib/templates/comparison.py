@@ -17,8 +17,6 @@ from lib.templates.changes import RECREATIONS, REPLACEMENTS, Cause, Change, join
 from lib.templates.resolution import Resource, Tree, Unknown
 from lib.values import MASK, show_value
 
-__all__ = ["compare"]
-
 SOURCE = "templates"
 
 _ABSENT = object()

@@ -23,8 +23,6 @@ from lib.errors import TemplateError
 from lib.templates import templates
 from lib.templates.templates import Template
 
-__all__ = ["Resource", "Tree", "Unknown", "resolve"]
-
 #: Stacks that one account may hold by default; a tree beyond it is a loop in all but name.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 MAX_STACKS = 2_000

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EXCEPTIONS", "Exempted", "conditional_create_only", "create_only", "known", "list_keys"]
-
 #: The region whose list of types is complete, asked where a region's own list has a gap.
 REFERENCE_REGION = "us-east-1"
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lib import session
-from lib.checks import preflight
+from lib.checks import preflight, quotas
 from lib.inputs.parameters import ERROR, WARNING
 from lib.templates.resolution import Resource
 from tests.support import aws_fakes
@@ -63,7 +63,7 @@ class Account:
 
 
 def test_a_quota_is_held_against_what_is_used_and_what_is_added() -> None:
-    rows, findings = preflight.measure(REGION, Account().client, NETWORK, NETWORK)
+    rows, findings = quotas.measure(REGION, Account().client, NETWORK, NETWORK)
     assert [(r.name, r.used, r.needed, r.limit) for r in rows] == [
         ("VPCs", 2, 1, 5),
         ("gateway endpoints", 3, 2, 5),
@@ -72,20 +72,20 @@ def test_a_quota_is_held_against_what_is_used_and_what_is_added() -> None:
 
 
 def test_a_quota_without_room_is_an_error_that_names_the_figures() -> None:
-    _, findings = preflight.measure(REGION, Account(vpc=2.0).client, NETWORK[:1], NETWORK)
+    _, findings = quotas.measure(REGION, Account(vpc=2.0).client, NETWORK[:1], NETWORK)
     assert findings[0].severity == ERROR
     assert "2 VPCs is too small: 2 are in use, 1 more are needed" in findings[0].message
 
 
 def test_the_last_free_place_suffices() -> None:
-    _, findings = preflight.measure(REGION, Account(vpc=3.0).client, NETWORK[:1], NETWORK[:1])
+    _, findings = quotas.measure(REGION, Account(vpc=3.0).client, NETWORK[:1], NETWORK[:1])
     assert findings == []
 
 
 def test_a_stack_that_exists_needs_room_for_its_tasks_only() -> None:
     task = resource("AWS::ECS::TaskDefinition", Cpu="4096")
     account = Account(fargate=2.0)
-    rows, findings = preflight.measure(REGION, account.client, (), (*NETWORK, task))
+    rows, findings = quotas.measure(REGION, account.client, (), (*NETWORK, task))
     assert [row.name for row in rows] == ["Fargate on-demand vCPUs", "Fargate Spot vCPUs"]
     assert all(f.severity == ERROR and "4 more are needed" in f.message for f in findings)
     assert set(account.calls) == {"service-quotas"}
@@ -93,13 +93,13 @@ def test_a_stack_that_exists_needs_room_for_its_tasks_only() -> None:
 
 def test_what_only_aws_can_decide_to_create_is_not_counted() -> None:
     maybe = resource(VPC, condition="IsRich")
-    assert preflight.measure(REGION, Account().client, (maybe,), (maybe,)) == ((), [])
+    assert quotas.measure(REGION, Account().client, (maybe,), (maybe,)) == ((), [])
 
 
 def test_the_default_counts_where_nobody_asked_for_more() -> None:
     account = Account()
     account.answers[QUOTA] = refusal("NoSuchResourceException", "none", QUOTA)
-    rows, _ = preflight.measure(REGION, account.client, NETWORK[:1], NETWORK[:1])
+    rows, _ = quotas.measure(REGION, account.client, NETWORK[:1], NETWORK[:1])
     assert rows[0].limit == 5
     operations = [call.operation for call in account.calls["service-quotas"]]
     assert operations == [QUOTA, "GetAWSDefaultServiceQuota"]
@@ -116,7 +116,7 @@ def test_the_default_counts_where_nobody_asked_for_more() -> None:
 def test_a_quota_that_cannot_be_read_is_one_warning(problem: Exception, words: str) -> None:
     account = Account()
     account.answers[QUOTA] = problem
-    rows, findings = preflight.measure(REGION, account.client, NETWORK, NETWORK)
+    rows, findings = quotas.measure(REGION, account.client, NETWORK, NETWORK)
     assert [(f.severity, f.region) for f in findings] == [(WARNING, REGION)]
     assert "VPCs, gateway endpoints" in findings[0].message
     assert words in findings[0].message
@@ -126,7 +126,7 @@ def test_a_quota_that_cannot_be_read_is_one_warning(problem: Exception, words: s
 def test_a_use_that_cannot_be_counted_is_a_warning_too() -> None:
     account = Account()
     account.answers["DescribeVpcs"] = refusal("UnauthorizedOperation", "hidden")
-    rows, findings = preflight.measure(REGION, account.client, NETWORK[:1], NETWORK[:1])
+    rows, findings = quotas.measure(REGION, account.client, NETWORK[:1], NETWORK[:1])
     assert (rows[0].used, rows[0].limit) == (None, 5)
     assert findings[0].severity == WARNING
 
@@ -145,16 +145,16 @@ def iam(answer: Any) -> Any:
 
 def test_roles_of_all_regions_count_together() -> None:
     client = iam({"Roles": 990, "RolesQuota": 1000})
-    assert preflight.measure_roles(client, {"us-east-1": 5, "us-west-2": 5})[1] == []
-    row, findings = preflight.measure_roles(client, {"us-east-1": 6, "us-west-2": 5})
+    assert quotas.measure_roles(client, {"us-east-1": 5, "us-west-2": 5})[1] == []
+    row, findings = quotas.measure_roles(client, {"us-east-1": 6, "us-west-2": 5})
     assert row is not None
     assert row.needed == 11
     assert findings[0].severity == ERROR
 
 
 def test_no_new_role_asks_nothing_and_an_unread_quota_warns() -> None:
-    assert preflight.measure_roles(None, {"us-east-1": 0}) == (None, [])
-    _, findings = preflight.measure_roles(iam(refusal("AccessDenied", "no")), {"us-east-1": 1})
+    assert quotas.measure_roles(None, {"us-east-1": 0}) == (None, [])
+    _, findings = quotas.measure_roles(iam(refusal("AccessDenied", "no")), {"us-east-1": 1})
     assert findings[0].severity == WARNING
 
 
@@ -197,5 +197,5 @@ def test_each_partition_has_a_region_that_is_always_on(region: str, home: str) -
 
 
 def test_figures_that_nobody_knows_are_shown_as_such() -> None:
-    table = preflight.list_headroom([preflight.Headroom(REGION, "VPCs", 1, None, 5)])
+    table = quotas.list_headroom([quotas.Headroom(REGION, "VPCs", 1, None, 5)])
     assert list(table.rows) == [(REGION, "VPCs", "?", "1", "5")]

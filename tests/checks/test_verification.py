@@ -19,7 +19,7 @@ from moto import mock_aws
 
 from lib import session
 from lib.access import Access
-from lib.checks import verification
+from lib.checks import protection, verification
 from lib.checks.verification import Check
 from lib.errors import StateForbids
 from lib.inputs.jobs import Options
@@ -92,7 +92,7 @@ class World:
         )
         self.s3.put_public_access_block(
             Bucket="data",
-            PublicAccessBlockConfiguration=dict.fromkeys(verification._LOCKS, True),  # type: ignore[arg-type]
+            PublicAccessBlockConfiguration=dict.fromkeys(protection._LOCKS, True),  # type: ignore[arg-type]
         )
         self.set_versioning("Enabled")
         rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -277,7 +277,7 @@ def test_a_bucket_that_lost_a_lock_fails(world: World, remove: str, flaw: str) -
 
 
 def test_a_bucket_that_lets_one_kind_of_public_access_through_fails(world: World) -> None:
-    locks: Any = {**dict.fromkeys(verification._LOCKS, True), "RestrictPublicBuckets": False}
+    locks: Any = {**dict.fromkeys(protection._LOCKS, True), "RestrictPublicBuckets": False}
     world.s3.put_public_access_block(Bucket="data", PublicAccessBlockConfiguration=locks)
     assert world.flaws("Data") == "does not block all public access"
 
@@ -301,7 +301,7 @@ def test_a_bucket_that_lets_one_kind_of_public_access_through_fails(world: World
 def test_only_a_denial_of_everything_to_everybody_counts_as_tls_only(
     text: str, expected: bool
 ) -> None:
-    assert verification.requires_tls(text) is expected
+    assert protection.requires_tls(text) is expected
 
 
 def test_weak_passwords_fail(world: World) -> None:

@@ -16,7 +16,7 @@ import pytest
 from lib.costs import book, pricing, usage
 from lib.data import loss
 from lib.errors import InputError
-from lib.templates import comparison, resolution, templates
+from lib.templates import comparison, contracts, resolution, templates
 from lib.templates import graph as graphs
 from lib.templates.resolution import Tree
 from lib.templates.templates import Template
@@ -63,8 +63,8 @@ def evaluate(folder: dict[str, Template], master: str) -> Tree:
     graph = graphs.read(folder, master)
     graphs.draw_mermaid(graph)
     graphs.draw_svg(graph)
-    templates.check_contracts(folder)
-    templates.capabilities(folder)
+    contracts.check_contracts(folder)
+    contracts.capabilities(folder)
     return resolution.resolve(
         folder, {}, region=REGION, account="123456789012", stack_name="s", master=master
     )

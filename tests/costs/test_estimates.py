@@ -16,7 +16,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lib.costs import book as prices
-from lib.costs import estimates
+from lib.costs import estimates, report
 from lib.costs.book import Status
 from lib.costs.estimates import Estimated, Question
 from lib.errors import InputError
@@ -50,12 +50,12 @@ def made(book: prices.Book) -> Estimated:
 def answer(items: Iterable[Estimated], **options: Any) -> tuple[Answer, list[Note]]:
     notes: list[Note] = []
 
-    def report(progress: Progress) -> None:
+    def say(progress: Progress) -> None:
         assert isinstance(progress, Note)
         notes.append(progress)
 
     given = {"limit": None, "before": None, **options}
-    return estimates.answer(list(items), QUESTION, report=report, **given), notes
+    return report.answer(list(items), QUESTION, report=say, **given), notes
 
 
 def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimated) -> None:
@@ -172,7 +172,7 @@ def test_values_that_could_not_be_deployed_are_not_priced(book: prices.Book) -> 
 
 
 def test_the_chart_shows_the_services_of_every_environment(made: Estimated) -> None:
-    text = estimates.draw_chart([made])
+    text = report.draw_chart([made])
     assert "production, us-east-1" in text
     assert ">DynamoDB</text>" in text
 
@@ -288,4 +288,4 @@ def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:
     run = "\n".join(line.rstrip() for line in answer(made)[0].text.splitlines())
     assert run in shown, "renew docs/costs.md with the output of: inv estimate --all"
     chart = (ROOT / "docs" / "costs.svg").read_text()
-    assert chart == estimates.draw_chart(made), "run: inv estimate --all --svg docs/costs.svg"
+    assert chart == report.draw_chart(made), "run: inv estimate --all --svg docs/costs.svg"

@@ -21,7 +21,7 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib.costs import offers
+from lib.costs import offers, renewal
 from lib.costs.book import Book, Dimension, Listing, Price, Status, Tier
 from lib.errors import OperationFailed
 from lib.polling import Clock
@@ -357,9 +357,9 @@ def serving(pages: dict[str, str], cut: str = "") -> Iterator[str]:
         thread.join()
 
 
-def refresh(book: Book, pages: dict[str, str], cut: str = "") -> offers.Refreshed:
+def refresh(book: Book, pages: dict[str, str], cut: str = "") -> renewal.Refreshed:
     with serving(pages, cut) as url:
-        return offers.refresh(
+        return renewal.refresh(
             book, lambda address: urlopen(address, timeout=60), TODAY, base_url=url
         )
 
@@ -378,7 +378,7 @@ def test_a_row_is_rewritten_from_its_own_regions_file_and_the_difference_is_told
     assert row.tiers == (Tier(Decimal(0), Decimal("0.0450000000")),)
     assert (row.as_of, row.status) == ("2026-11-22", Status.BOOK)
     assert row.source == "AWS offer file of AmazonEC2 for us-east-1"
-    assert refreshed.changes == (offers.Change("nat.hour", "us-east-1", "$0.50", "$0.045"),)
+    assert refreshed.changes == (renewal.Change("nat.hour", "us-east-1", "$0.50", "$0.045"),)
     assert refreshed.kept == ()
     assert refreshed.read_again == 1
     assert refreshed.book.find("spot", "us-east-1") == make_book(SPOT).find("spot", "us-east-1")

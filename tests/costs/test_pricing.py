@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.costs import book as prices
-from lib.costs import metering, pricing, usage
+from lib.costs import differences, metering, pricing, usage
 from lib.costs.book import Book, Dimension, FreeTier, Price, Tier
-from lib.costs.metering import BASELINE, CEILING, FREE, USAGE
+from lib.costs.charges import BASELINE, CEILING, USAGE
+from lib.costs.metering import FREE
 from lib.costs.pricing import Estimate, Line, dollars
 from lib.costs.usage import Range, Usage
 from lib.errors import TemplateError
@@ -520,12 +521,10 @@ def test_switching_a_parameter_moves_the_total_by_exactly_its_lines(
 ) -> None:
     before = price_application(shipped_book, "production")
     after = price_application(shipped_book, "production", **values)
-    differences = pricing.compare(before, after)
-    assert {difference.dimension for difference in differences} >= dimensions - {"sns.request"}
-    assert {difference.dimension for difference in differences} <= dimensions | {
-        "amplify.build_minute"
-    }
-    moved = sum((difference.monthly for difference in differences), usage.ZERO)
+    found = differences.compare(before, after)
+    assert {difference.dimension for difference in found} >= dimensions - {"sns.request"}
+    assert {difference.dimension for difference in found} <= dimensions | {"amplify.build_minute"}
+    moved = sum((difference.monthly for difference in found), usage.ZERO)
     assert moved == after.exact() - before.exact()
     assert moved != usage.ZERO
 
@@ -558,7 +557,7 @@ def test_removing_a_resource_moves_the_total_by_exactly_its_lines(shipped_book: 
     before, after = price_alone(table), price_alone(database)
     assert len(own) > 4
     assert before.exact() - after.exact() == sum(own, usage.ZERO)
-    assert {difference.reason for difference in pricing.compare(before, after)} == {
+    assert {difference.reason for difference in differences.compare(before, after)} == {
         "the resource is gone"
     }
 
@@ -568,7 +567,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
     after = price_application(
         shipped_book, "production", free_tier=True, LogRetentionDays="90", DeployBudget="false"
     )
-    moved = sum((d.monthly for d in pricing.compare(before, after)), usage.ZERO)
+    moved = sum((d.monthly for d in differences.compare(before, after)), usage.ZERO)
     assert moved == after.exact() - before.exact()
 
 
@@ -576,7 +575,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
 
 
 def reasons(before: Estimate, after: Estimate) -> dict[str, str]:
-    return {d.dimension: d.reason for d in pricing.compare(before, after)}
+    return {d.dimension: d.reason for d in differences.compare(before, after)}
 
 
 def test_a_difference_names_the_property_the_usage_or_the_price_behind_it() -> None:

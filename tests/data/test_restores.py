@@ -12,8 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lib.data import backups, new_tables
-from lib.data.new_tables import Restored, Source, TableSettings
+from lib.data import backups, new_tables, settings, sources, switching
+from lib.data.settings import TableSettings
+from lib.data.sources import Source
+from lib.data.switching import Restored
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Note, Progress
 from lib.polling import Clock
@@ -120,7 +122,7 @@ def choose(
     point_in_time: str | None = None,
     said: list[Progress] | None = None,
 ) -> Source:
-    return new_tables.choose_source(
+    return sources.choose_source(
         dynamodb,
         RESOURCES,
         backup=backup,
@@ -145,7 +147,7 @@ def restore(
         dynamodb,
         source,
         target_table=target,
-        original=new_tables.read_settings(dynamodb, source.table, passing.clock),
+        original=settings.read_settings(dynamodb, source.table, passing.clock),
         clock=clock or passing.clock,
         report=(said if said is not None else []).append,
     )
@@ -165,12 +167,12 @@ def restore(
     ],
 )
 def test_a_table_is_found_by_logical_id_path_or_physical_name(asked: str, found: str) -> None:
-    assert new_tables.find_table(RESOURCES, asked) == found
+    assert sources.find_table(RESOURCES, asked) == found
 
 
 def test_a_logical_id_of_several_tables_lists_their_paths() -> None:
     with pytest.raises(InputError) as error:
-        new_tables.find_table(RESOURCES, "QueueTable")
+        sources.find_table(RESOURCES, "QueueTable")
     assert error.value.problems == (
         "DatabaseStack/QueueTable (queue)",
         "OtherStack/QueueTable (other-queue)",
@@ -179,7 +181,7 @@ def test_a_logical_id_of_several_tables_lists_their_paths() -> None:
 
 def test_a_name_that_no_table_can_have_lists_the_tables() -> None:
     with pytest.raises(InputError) as error:
-        new_tables.find_table(RESOURCES, "NoStack/JobsTable")
+        sources.find_table(RESOURCES, "NoStack/JobsTable")
     assert "DatabaseStack/JobsTable (jobs)" in error.value.problems
 
 
@@ -301,12 +303,12 @@ def test_a_replaced_table_offers_the_backups_of_its_predecessor(
     "text", ["2026-11-22T10:30:00+01:00", "2026-11-22T09:30:00Z", " 2026-11-22T09:30:00.75Z "]
 )
 def test_a_time_with_a_zone_is_read_as_it_stands(text: str, said: list[Progress]) -> None:
-    assert new_tables.read_moment(text, said.append) == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    assert sources.read_moment(text, said.append) == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
     assert said == []
 
 
 def test_a_time_without_a_zone_is_utc_and_that_is_said(said: list[Progress]) -> None:
-    moment = new_tables.read_moment("2026-11-22T09:30:00", said.append)
+    moment = sources.read_moment("2026-11-22T09:30:00", said.append)
     assert moment == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
     assert "taken as UTC" in texts(said)
 
@@ -314,7 +316,7 @@ def test_a_time_without_a_zone_is_utc_and_that_is_said(said: list[Progress]) -> 
 @pytest.mark.parametrize("text", ["yesterday", "", "22.11.2026", "2026-13-01T00:00:00Z"])
 def test_anything_else_is_no_time(text: str, said: list[Progress]) -> None:
     with pytest.raises(InputError, match="ISO 8601"):
-        new_tables.read_moment(text, said.append)
+        sources.read_moment(text, said.append)
 
 
 def set_window(wire: Wire, earliest: datetime, latest: datetime) -> None:
@@ -398,7 +400,7 @@ def test_all_items_come_back_into_a_new_table(dynamodb: Any, passing: FakeTime) 
     assert (restored.table, restored.status, restored.items) == ("copy", "ACTIVE", 5)
     assert restored.expected_items == 4
     assert dynamodb.scan(TableName="copy")["Count"] == 5
-    assert new_tables.explain_counts(restored, source) == "copy holds 5 items; jobs holds 4 now."
+    assert switching.explain_counts(restored, source) == "copy holds 5 items; jobs holds 4 now."
 
 
 def test_a_point_in_time_comes_back_into_a_new_table(
@@ -425,8 +427,8 @@ def test_what_dynamodb_leaves_out_is_applied_again(
     turn_on_everything(dynamodb)
     source = Source("jobs", point_in_time=NOW) if by_time else Source("jobs", back_up(dynamodb))
     restored = restore(dynamodb, passing, source)
-    before = new_tables.read_settings(dynamodb, "jobs", passing.clock)
-    after = new_tables.read_settings(dynamodb, "copy", passing.clock)
+    before = settings.read_settings(dynamodb, "jobs", passing.clock)
+    after = settings.read_settings(dynamodb, "copy", passing.clock)
     assert before
     assert after
     # moto restores no billing mode.
@@ -472,7 +474,7 @@ def test_a_backup_whose_table_is_gone_is_restored_with_what_it_remembers(
     assert (restored.items, restored.expected_items) == (2, None)
     assert restored.reapplied == ("TTL on expires_at",)
     assert "the original is gone" in restored.missing[0]
-    assert "recorded with about 2" in new_tables.explain_counts(restored, source)
+    assert "recorded with about 2" in switching.explain_counts(restored, source)
 
 
 def test_streams_keys_and_scaling_are_named_as_missing(dynamodb: Any, passing: FakeTime) -> None:
@@ -481,9 +483,9 @@ def test_streams_keys_and_scaling_are_named_as_missing(dynamodb: Any, passing: F
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
         SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY},
     )
-    settings = new_tables.read_settings(dynamodb, "jobs", passing.clock)
-    assert settings
-    assert (settings.stream, settings.encryption) == ("NEW_IMAGE", KEY)
+    read = settings.read_settings(dynamodb, "jobs", passing.clock)
+    assert read
+    assert (read.stream, read.encryption) == ("NEW_IMAGE", KEY)
     missing = "\n".join(restore(dynamodb, passing, Source("jobs", back_up(dynamodb))).missing)
     assert "StreamEnabled=true,StreamViewType=NEW_IMAGE" in missing
     assert f"KMSMasterKeyId={KEY}" in missing
@@ -792,7 +794,7 @@ def test_a_table_too_large_to_count_says_so(
     restored = restore(dynamodb, passing, source, said=said)
     assert restored.items is None
     assert "copy holds more than 6 items" in texts(said)
-    assert new_tables.explain_counts(restored, source) == "The items of copy were not counted."
+    assert switching.explain_counts(restored, source) == "The items of copy were not counted."
 
 
 def test_a_provisioned_original_is_not_read(
@@ -824,7 +826,7 @@ def test_an_original_that_cannot_be_read_is_no_failure(
 
 def explain(restored: Restored, current: TableSettings | None) -> str:
     return "\n".join(
-        new_tables.explain_switch_over(restored, current, stack="plot-palette-test", region=REGION)
+        switching.explain_switch_over(restored, current, stack="plot-palette-test", region=REGION)
     )
 
 
@@ -833,7 +835,7 @@ def test_the_steps_name_both_tables_the_stack_and_the_import(
 ) -> None:
     create_table(dynamodb)
     restored = restore(dynamodb, passing, Source("jobs", back_up(dynamodb)))
-    steps = explain(restored, new_tables.read_settings(dynamodb, "jobs", passing.clock))
+    steps = explain(restored, settings.read_settings(dynamodb, "jobs", passing.clock))
     assert "copy the items into jobs" in steps
     assert "Every item needs id;" in steps
     assert "--import-existing-resources" in steps
@@ -847,7 +849,7 @@ def test_a_table_restored_under_its_old_name_gets_what_its_template_declares(
     create_table(dynamodb)
     arn = back_up(dynamodb)
     dynamodb.delete_table(TableName="jobs")
-    declared = new_tables.read_declared(
+    declared = settings.read_declared(
         "jobs",
         {
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -867,7 +869,7 @@ def test_a_table_restored_under_its_old_name_gets_what_its_template_declares(
         clock=passing.clock,
         report=lambda _progress: None,
     )
-    now = new_tables.read_settings(dynamodb, "jobs", passing.clock)
+    now = settings.read_settings(dynamodb, "jobs", passing.clock)
     assert now is not None
     assert now.is_pitr_on
     assert now.is_protected
@@ -875,13 +877,13 @@ def test_a_table_restored_under_its_old_name_gets_what_its_template_declares(
     assert now.tags == {"Project": "plot-palette", "Component": "Database"}
     assert (restored.items, restored.expected_items) == (3, None)
     steps = "\n".join(
-        new_tables.explain_switch_over(restored, declared, stack="plot-palette-test", region=REGION)
+        switching.explain_switch_over(restored, declared, stack="plot-palette-test", region=REGION)
     )
     assert "nothing is to switch" in steps
 
 
 def test_the_printed_commands_reach_the_same_aws(dynamodb: Any) -> None:
-    lines = new_tables.explain_switch_over(
+    lines = switching.explain_switch_over(
         Restored("arn", "copy", "ACTIVE", 1, None),
         None,
         stack="plot-palette-test",
@@ -902,7 +904,7 @@ def test_the_printed_command_copies_every_item(
 ) -> None:
     create_table(dynamodb, "copy", items=60)
     create_table(dynamodb, "jobs", items=0)
-    command = new_tables.copy_command("copy", "jobs", REGION)
+    command = switching.copy_command("copy", "jobs", REGION)
     program = command.split("'", 1)[1].rstrip("'")
     assert "'" not in program
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", SESSION)

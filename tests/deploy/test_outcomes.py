@@ -10,9 +10,9 @@ import pytest
 
 from lib.deploy import outcomes
 from lib.errors import InputError
-from lib.stacks.changesets import Cause, Change
 from lib.stacks.events import Ending, Failure
 from lib.stacks.statuses import Status
+from lib.templates.changes import Cause, Change
 from tests.support import factories
 
 FAILURE = Failure(

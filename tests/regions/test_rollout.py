@@ -28,9 +28,11 @@ from lib.errors import (
 from lib.inputs.jobs import Options
 from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress
 from lib.polling import Clock
+from lib.regions import plan, report
 from lib.regions import rollout as regions
 from lib.regions.crews import Crew
-from lib.regions.rollout import Desk, NotStarted, OnFailure, Plan, Rollout, Site
+from lib.regions.plan import NotStarted, OnFailure, Plan, Rollout, Site
+from lib.regions.rollout import Desk
 from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
 from lib.templates.resolution import Tree
@@ -168,17 +170,17 @@ def actions(rollout: Rollout) -> list[str]:
 
 
 def test_regions_keep_the_order_in_which_they_are_named() -> None:
-    assert regions.read_names(" us-west-2, us-east-1,") == ("us-west-2", "us-east-1")
+    assert plan.read_names(" us-west-2, us-east-1,") == ("us-west-2", "us-east-1")
 
 
 @pytest.mark.parametrize("text", [None, "", " , ", "us-east-1,us-west-2,us-east-1"])
 def test_no_region_and_a_region_twice_are_bad_input(text: str | None) -> None:
     with pytest.raises(InputError):
-        regions.read_names(text)
+        plan.read_names(text)
 
 
 def test_consent_counts_only_for_the_region_it_names() -> None:
-    consents = regions.read_consents(frozenset({"us-west-2:A/B", "us-west-2:C"}), THREE)
+    consents = plan.read_consents(frozenset({"us-west-2:A/B", "us-west-2:C"}), THREE)
     assert consents["us-west-2"] == {"A/B", "C"}
     assert consents["us-east-1"] == frozenset()
 
@@ -186,21 +188,21 @@ def test_consent_counts_only_for_the_region_it_names() -> None:
 @pytest.mark.parametrize("one", ["A/B", "eu-north-1:A/B", "us-east-1:", ":A/B"])
 def test_consent_without_a_region_of_the_rollout_is_bad_input(one: str) -> None:
     with pytest.raises(InputError, match="REGION:PATH"):
-        regions.read_consents(frozenset({one}), THREE)
+        plan.read_consents(frozenset({one}), THREE)
 
 
 def test_on_failure_takes_two_words() -> None:
-    assert regions.read_on_failure("continue") is OnFailure.CONTINUE
+    assert plan.read_on_failure("continue") is OnFailure.CONTINUE
     with pytest.raises(InputError, match="stop or continue"):
-        regions.read_on_failure("retry")
+        plan.read_on_failure("retry")
 
 
 def test_sequential_is_a_concurrency_of_one_and_excludes_another() -> None:
-    assert regions.read_concurrency(None, sequential=True) == 1
-    assert regions.read_concurrency(1, sequential=True) == 1
-    assert regions.read_concurrency(3, sequential=False) == 3
+    assert plan.read_concurrency(None, sequential=True) == 1
+    assert plan.read_concurrency(1, sequential=True) == 1
+    assert plan.read_concurrency(3, sequential=False) == 3
     with pytest.raises(InputError):
-        regions.read_concurrency(2, sequential=True)
+        plan.read_concurrency(2, sequential=True)
 
 
 def test_templates_that_change_while_they_are_read_are_noticed() -> None:
@@ -208,7 +210,7 @@ def test_templates_that_change_while_they_are_read_are_noticed() -> None:
     other = factories.template(factories.MASTER + "  Queue: {Type: 'AWS::SQS::Queue'}\n")
     second = replace(second, job=replace(second.job, templates={"master-stack.yaml": other}))
     with pytest.raises(TemplateError, match="us-west-2 would get another release"):
-        regions.require_one_release([first, second])
+        plan.require_one_release([first, second])
 
 
 # --- the order of things
@@ -578,7 +580,7 @@ def test_merged_parameters_stand_side_by_side_without_secrets() -> None:
     one, two = sites(THREE[:2])
     one = replace(one, job=replace(one.job, values={"Budget": "5", "Password": "hush-hush"}))
     two = replace(two, job=replace(two.job, values={"Budget": "7"}))
-    table = regions.list_parameters([one, two])
+    table = report.list_parameters([one, two])
     assert list(table.columns) == ["Parameter", "us-east-1", "us-west-2"]
     assert ["Budget", "5", "7"] in [list(row) for row in table.rows]
     assert "hush-hush" not in str(table.rows)
@@ -588,7 +590,7 @@ def test_the_answer_names_failed_regions_and_gathers_all_outputs() -> None:
     acts = {"us-east-1": create, "us-west-2": fail}
     person = Person()
     rollout = Rehearsal(person, acts).run()
-    told = regions.answer(rollout, person.operator())
+    told = report.answer(rollout, person.operator())
     assert told.exit_code == 1
     assert told.document["failed"] == ["us-west-2"]
     assert told.document["outputs"]["us-east-1"] == {"Url": "https://us-east-1"}

@@ -16,10 +16,12 @@ from lib.checks.preflight import Look
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import OnInterrupt, Operator, Progress
+from lib.regions import instances, stacksets
 from lib.regions import rollout as regions
-from lib.regions import stacksets
-from lib.regions.rollout import Desk, OnFailure, Plan, Rollout, Site
-from lib.regions.stacksets import Instance, StackSet, Step
+from lib.regions.instances import Instance, StackSet
+from lib.regions.plan import OnFailure, Plan, Rollout, Site, require_one_release
+from lib.regions.rollout import Desk
+from lib.regions.stacksets import Step
 from lib.releases.releases import Published
 from lib.stacks.statuses import Decision, Move
 from lib.templates.resolution import Tree
@@ -140,7 +142,7 @@ def test_missing_roles_are_named_with_the_page_that_says_how_to_make_them() -> N
     aws_fakes.intercept(iam, answer)
     person = Person()
     with pytest.raises(Refused, match="AWSCloudFormationStackSetExecutionRole") as caught:
-        stacksets.require_roles(iam, person.operator())
+        instances.require_roles(iam, person.operator())
     assert "stacksets-prereqs-self-managed" in caught.value.next_step
     assert any("could not be looked up" in text for text in person.seen)
 
@@ -317,7 +319,7 @@ class OneRegion:
 def hand_over(cloud: Cloud, person: Person, plan: Plan | None = None, **job: Any) -> Rollout:
     """Carry out what comes after checking and publishing."""
     jobs = [factories.job(region=region, **job) for region in THREE]
-    release = regions.require_one_release([Site(one, None) for one in jobs])  # type: ignore[arg-type]  # nothing is called
+    release = require_one_release([Site(one, None) for one in jobs])  # type: ignore[arg-type]  # nothing is called
     sums = {file.key: file.sha256 for file in release.files}
     sites = [Site(one, OneRegion(cloud, one.region, sums)) for one in jobs]  # type: ignore[arg-type]  # what is used of it
     clock = FakeTime().clock

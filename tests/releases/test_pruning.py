@@ -13,6 +13,7 @@ from moto import mock_aws
 from lib import session
 from lib.access import Access
 from lib.errors import Declined, OperationFailed
+from lib.inputs import jobs
 from lib.operators import Listing, OnInterrupt, Operator, Progress
 from lib.polling import Clock
 from lib.releases import pruning, releases
@@ -22,7 +23,7 @@ from tests.support.factories import job, template
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-BUCKET = releases.bucket_name(ACCOUNT, REGION)
+BUCKET = jobs.bucket_name(ACCOUNT, REGION)
 
 
 def release(size: int) -> Release:

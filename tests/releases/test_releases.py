@@ -18,13 +18,14 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lib.errors import NotOurs, TemplateError
-from lib.releases import releases
+from lib.inputs import jobs
+from lib.releases import releases, store
 from lib.templates import templates
 from lib.templates.templates import Template
 from tests.support.aws_fakes import ACCOUNT, START, Call, client, intercept, operations, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
-BUCKET = releases.bucket_name(ACCOUNT, "us-east-1")
+BUCKET = jobs.bucket_name(ACCOUNT, "us-east-1")
 TAGS = {"Project": "plot-palette"}
 HARDENING = [
     "PutPublicAccessBlock",
@@ -257,7 +258,7 @@ def test_templates_that_nest_in_a_circle_are_refused() -> None:
 
 
 def test_an_objects_url_has_the_bucket_in_its_path() -> None:
-    url = releases.object_url("b", "templates/ab/a b.yaml", "cn-north-1", "amazonaws.com.cn")
+    url = store.object_url("b", "templates/ab/a b.yaml", "cn-north-1", "amazonaws.com.cn")
     assert url == "https://s3.cn-north-1.amazonaws.com.cn/b/templates/ab/a%20b.yaml"
 
 
@@ -271,7 +272,7 @@ def test_an_objects_url_has_the_bucket_in_its_path() -> None:
 )
 def test_the_quick_create_link_fills_in_url_name_and_parameters(region: str, host: str) -> None:
     link = urlsplit(
-        releases.quick_create_url(
+        store.quick_create_url(
             "https://s3/b/m.yaml",
             region=region,
             stack_name="app",
@@ -594,7 +595,7 @@ def test_a_strangers_bucket_is_refused_before_anything_is_read_or_written(code: 
     attempts = (
         lambda: releases.find(s3, BUCKET, WHOLE.name, owner=ACCOUNT),
         lambda: releases.list_published(s3, BUCKET, owner=ACCOUNT),
-        lambda: releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS),
+        lambda: store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS),
         lambda: publish(s3, WHOLE),
     )
     for attempt in attempts:
@@ -614,7 +615,7 @@ def test_credentials_and_throttling_are_not_taken_for_a_strangers_bucket(code: s
     with pytest.raises(ClientError, match=code):
         releases.list_published(s3, BUCKET, owner=ACCOUNT)
     with pytest.raises(ClientError, match=code):
-        releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
 
 
 def test_a_name_that_a_stranger_took_meanwhile_is_refused() -> None:
@@ -626,7 +627,7 @@ def test_a_name_that_a_stranger_took_meanwhile_is_refused() -> None:
 
     calls = intercept(s3, answer)
     with pytest.raises(NotOurs, match="taken by another account"):
-        releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
     assert operations(calls) == ["HeadBucket", "CreateBucket"]
 
 
@@ -639,7 +640,7 @@ def test_a_refused_creation_is_told_as_it_is() -> None:
 
     intercept(s3, answer)
     with pytest.raises(ClientError, match="TooManyBuckets"):
-        releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
 
 
 def test_a_passing_fault_is_not_taken_for_a_bucket_that_is_there() -> None:
@@ -650,7 +651,7 @@ def test_a_passing_fault_is_not_taken_for_a_bucket_that_is_there() -> None:
 
     calls = intercept(s3, answer)
     with pytest.raises(ClientError, match="503"):
-        releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
     assert operations(calls) == ["HeadBucket"]
 
 
@@ -692,7 +693,7 @@ def test_a_new_bucket_is_hardened_in_every_way(
     with mock_aws():
         s3 = client("s3", region)
         calls = intercept(s3)
-        assert releases.ensure_bucket(s3, BUCKET, region=region, owner=ACCOUNT, tags=TAGS)
+        assert store.ensure_bucket(s3, BUCKET, region=region, owner=ACCOUNT, tags=TAGS)
         assert operations(calls) == ["HeadBucket", "CreateBucket", *HARDENING]
         given = calls[1].arguments.get("CreateBucketConfiguration")
         assert given == ({"LocationConstraint": place} if place else None)
@@ -710,9 +711,9 @@ def owners(calls: list[Call]) -> set[str]:
 def test_a_bucket_that_is_hardened_is_only_looked_at() -> None:
     with mock_aws():
         s3 = client("s3")
-        releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
         calls = intercept(s3)
-        assert not releases.ensure_bucket(
+        assert not store.ensure_bucket(
             s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags={"Other": "tag"}
         )
         assert not set(operations(calls)) & set(HARDENING)
@@ -726,10 +727,10 @@ def test_a_run_cut_off_between_creation_and_hardening_is_made_good() -> None:
             s3 = client("s3")
             stop_before(s3, HARDENING[position])
             with pytest.raises(ClientError, match="InternalError"):
-                releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+                store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
             other = client("s3")
             calls = intercept(other)
-            assert not releases.ensure_bucket(
+            assert not store.ensure_bucket(
                 other, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS
             )
             assert [c for c in operations(calls) if c in HARDENING] == HARDENING[position:]
@@ -756,7 +757,7 @@ def test_an_organisations_own_settings_stay(s3: Any) -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
-    releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+    store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
     rules = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == chosen
     assert s3.get_bucket_policy(Bucket=BUCKET)["Policy"] == policy
@@ -776,5 +777,5 @@ def test_two_runs_that_create_the_bucket_at_once_both_go_on(s3: Any) -> None:
             raise answers.pop(0)
 
     intercept(s3, answer)
-    assert not releases.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+    assert not store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"

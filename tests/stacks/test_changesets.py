@@ -18,8 +18,8 @@ from botocore.stub import Stubber
 
 from lib.errors import OperationFailed, Refused
 from lib.polling import Clock
-from lib.stacks import changesets, watching
-from lib.stacks.changesets import ChangeSet, ChangeSetStale
+from lib.stacks import changesets, previews, watching
+from lib.stacks.previews import ChangeSet, ChangeSetStale
 from tests.support.answers import Aws, Json, error
 
 ARN = "arn:aws:cloudformation:us-west-2:123456789012"
@@ -144,7 +144,7 @@ def failed(change_set_id: str, reason: str, *changes: Json) -> Json:
 
 
 def waited(aws: Aws, clock: Clock, kind: str = "UPDATE") -> ChangeSet:
-    return changesets.wait(aws.client, ROOT, kind=kind, clock=clock)
+    return previews.wait(aws.client, ROOT, kind=kind, clock=clock)
 
 
 # Creating
@@ -257,7 +257,7 @@ def test_the_documented_example_of_a_nested_change_set_is_read_by_its_change_set
                 described(arn, change),
                 {"ChangeSetName": arn, "IncludePropertyValues": True},
             )
-        found = changesets.wait(client, ROOT, kind="UPDATE", clock=clock)
+        found = previews.wait(client, ROOT, kind="UPDATE", clock=clock)
         stubber.assert_no_pending_responses()
     (change,) = found.changes
     assert change.path == "ChildStack/function"
@@ -357,7 +357,7 @@ def test_an_empty_change_set_costs_one_call(aws: Aws, clock: Clock, pauses: list
 
 @pytest.mark.parametrize("reason", [NO_CHANGES, "No updates are to be performed."])
 def test_both_of_awss_ways_to_say_no_changes_are_understood(reason: str) -> None:
-    assert changesets.says_no_changes(reason)
+    assert previews.says_no_changes(reason)
 
 
 def test_a_change_set_that_failed_otherwise_is_not_empty(aws: Aws, clock: Clock) -> None:

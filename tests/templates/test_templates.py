@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lib import values
 from lib.errors import TemplateError
-from lib.templates import templates
+from lib.templates import contracts, templates
 from lib.templates.templates import Template
 from tests.support import factories
 from tests.support.shapes import attempt, tried
@@ -65,7 +65,7 @@ Outputs:
 def test_a_good_template_is_read(path: Path) -> None:
     template = templates.parse(path.name, path.read_text())
     assert template.resources
-    assert templates.check_contracts({path.name: template}) == ()
+    assert contracts.check_contracts({path.name: template}) == ()
     assert values.canonical(template.body)
 
 
@@ -154,8 +154,8 @@ def test_any_text_is_a_template_or_refused_with_a_message(text: str) -> None:
         assert "any.yaml" in read.message
     else:
         assert isinstance(read, Template)
-        templates.check_contracts({"any.yaml": read})
-        templates.capabilities({"any.yaml": read})
+        contracts.check_contracts({"any.yaml": read})
+        contracts.capabilities({"any.yaml": read})
 
 
 def test_a_templates_digest_is_that_of_its_bytes() -> None:
@@ -235,7 +235,7 @@ def test_the_file_at_the_end_of_a_url_is_found(url: object, file: str) -> None:
 
 def test_a_parent_that_keeps_the_contract_is_accepted() -> None:
     reads = "Topic: {Type: 'AWS::SNS::Topic', Properties: {TopicName: !GetAtt Child.Outputs.Arn}}"
-    assert templates.check_contracts(folder_of(master=parent(more=reads), child=CHILD)) == ()
+    assert contracts.check_contracts(folder_of(master=parent(more=reads), child=CHILD)) == ()
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_parent_that_keeps_the_contract_is_accepted() -> None:
     ],
 )
 def test_what_a_parent_passes_has_to_fit(master: str, told: str) -> None:
-    (problem,) = templates.check_contracts(folder_of(master=master, child=CHILD))
+    (problem,) = contracts.check_contracts(folder_of(master=master, child=CHILD))
     assert problem == f"master-stack.yaml: Child {told}" or problem.endswith(told)
     assert problem.startswith("master-stack.yaml: Child ")
 
@@ -265,7 +265,7 @@ def test_what_a_parent_passes_has_to_fit(master: str, told: str) -> None:
 )
 def test_an_output_that_is_read_has_to_be_declared(reads: str) -> None:
     topic = f'Topic: {{Type: "AWS::SNS::Topic", Properties: {{TopicName: {reads}}}}}'
-    (problem,) = templates.check_contracts(folder_of(master=parent(more=topic), child=CHILD))
+    (problem,) = contracts.check_contracts(folder_of(master=parent(more=topic), child=CHILD))
     assert problem == (
         "master-stack.yaml reads Child.Outputs.Url, which child-stack.yaml does not declare."
     )
@@ -290,13 +290,13 @@ def test_an_output_that_is_read_has_to_be_declared(reads: str) -> None:
 def test_only_the_capabilities_that_a_template_needs_are_asked_for(
     resource: str, needed: tuple[str, ...]
 ) -> None:
-    assert templates.capabilities(folder_of(a=f"Resources: {{A: {resource}}}")) == needed
+    assert contracts.capabilities(folder_of(a=f"Resources: {{A: {resource}}}")) == needed
 
 
 def test_a_macro_of_the_whole_template_needs_its_capability() -> None:
     text = "Transform: AWS::LanguageExtensions\nResources: {A: {Type: 'AWS::IAM::User'}}"
     needed = ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM")
-    assert templates.capabilities(folder_of(a=text)) == needed
+    assert contracts.capabilities(folder_of(a=text)) == needed
 
 
 def test_equal_values_have_equal_canonical_text() -> None:

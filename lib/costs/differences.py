@@ -1,0 +1,95 @@
+"""Say what makes one estimate differ from another, line by line."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lib.costs import book as prices
+from lib.costs.pricing import PRECISION, Estimate, Line
+from lib.costs.usage import ZERO, Range
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line that two estimates do not share, with the reason and what it changes."""
+
+    resource: str
+    dimension: str
+    kind: str
+    monthly: Range
+    reason: str
+
+
+def compare(before: Estimate, after: Estimate) -> tuple[Difference, ...]:
+    """List every line that changes a month's cost from one estimate to another, and why.
+
+    Lines are matched by resource, dimension, kind and part. The differences add up to the
+    difference of the exact totals, except for lines without a price, which are listed with
+    an amount of zero and say so.
+    """
+    old, new = _by_key(before), _by_key(after)
+    found: list[Difference] = []
+    with decimal.localcontext(prec=PRECISION):
+        for key in dict.fromkeys((*old, *new)):
+            previous, line = old.get(key), new.get(key)
+            reason = _why(previous, line, before, after)
+            amount = _money(line) - _money(previous)
+            if reason and (amount != ZERO or _is_open(line) or _is_open(previous)):
+                resource, dimension, kind, _ = key
+                found.append(Difference(resource, dimension, kind, amount, reason))
+    return tuple(found)
+
+
+def _by_key(estimate: Estimate) -> dict[tuple[str, str, str, str], Line]:
+    return {
+        (line.resource, line.dimension, line.kind, line.part): line
+        for line in estimate.lines
+        if line.counts
+    }
+
+
+def _money(line: Line | None) -> Range:
+    return line.monthly if line and line.monthly else ZERO
+
+
+def _is_open(line: Line | None) -> bool:
+    return line is not None and line.monthly is None
+
+
+def _why(old: Line | None, new: Line | None, before: Estimate, after: Estimate) -> str:
+    """Say why a line differs, "" when it does not."""
+    if old is None or new is None:
+        line, other, word = (new, before, "new") if new else (old, after, "gone")
+        if line is None:
+            return ""
+        shared = line.resource in {known.resource for known in other.lines}
+        return f"{'this charge' if shared else 'the resource'} is {word}{_without_price(line)}"
+    reasons = [*_basis_changes(old, new), *_price_changes(old, new)]
+    if not reasons and old.quantity != new.quantity:
+        reasons = ["what it is counted from changed elsewhere"]
+    return "; ".join(reasons)
+
+
+def _without_price(line: Line) -> str:
+    return f", but it is not priced: {line.problem}" if line.monthly is None else ""
+
+
+def _basis_changes(old: Line, new: Line) -> Iterator[str]:
+    was, now = dict(old.basis), dict(new.basis)
+    for name in dict.fromkeys((*was, *now)):
+        if was.get(name) != now.get(name):
+            yield f"{name}: {was.get(name, 'not stated')} → {now.get(name, 'not stated')}"
+
+
+def _price_changes(old: Line, new: Line) -> Iterator[str]:
+    was, now = (line.price.tiers if line.price else () for line in (old, new))
+    if was != now:
+        yield f"price: {_first(was)} → {_first(now)}"
+    elif old.monthly != new.monthly and old.quantity == new.quantity:
+        yield "another tier of the price applies"
+
+
+def _first(tiers: Sequence[prices.Tier]) -> str:
+    return prices.amount(tiers[0].price) if tiers else "none"

@@ -1,0 +1,211 @@
+"""Renew the price book from AWS's offer files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from decimal import InvalidOperation
+from http.client import HTTPException
+from typing import IO
+
+from lib.costs.book import EVERYWHERE, Book, Dimension, Price, Status, amount
+from lib.costs.offers import CURRENCY, Product, as_price, choose_one, plain_name, read_tiers
+from lib.errors import OperationFailed
+
+#: Where the offer files are; they need no credentials.
+OFFERS = "https://pricing.us-east-1.amazonaws.com"
+
+
+Open = Callable[[str], AbstractContextManager[IO[bytes]]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row that a refresh changed, as prices for people to read."""
+
+    dimension: str
+    region: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One row that a refresh could not renew, and why."""
+
+    dimension: str
+    region: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """A rewritten book, what changed in it, why rows were kept, and how many are fresh."""
+
+    book: Book
+    changes: tuple[Change, ...]
+    kept: tuple[Kept, ...]
+    read_again: int
+
+
+def refresh(book: Book, open_url: Open, today: date, *, base_url: str = OFFERS) -> Refreshed:
+    """Rewrite a book from the public offer files.
+
+    `open_url` opens a URL as a stream of bytes, like `urllib.request.urlopen`. Every row of
+    a listed dimension is looked for in its own region's file. A row whose source fails
+    keeps its price and is marked stale; a missing row stays missing. Rows for everywhere
+    and dimensions that the price list does not carry are left alone.
+    """
+    rows: list[Price] = []
+    kept: list[Kept] = []
+    by_service: dict[str, list[Dimension]] = {}
+    for dimension in book.dimensions.values():
+        if dimension.listing:
+            by_service.setdefault(dimension.listing.service_code, []).append(dimension)
+    for service, dimensions in by_service.items():
+        asked = [d for d in dimensions if (d.name, EVERYWHERE) not in book.prices]
+        files = (
+            _Failure("no row to look for")
+            if not asked
+            else _list_files(service, open_url, base_url)
+        )
+        for region in book.regions() if asked else ():
+            outcome = _read_region(files, asked, region, open_url, base_url)
+            for dimension in asked:
+                row, reason = _settle(book, dimension, region, service, outcome, today)
+                rows += [row] if row else []
+                kept += [Kept(dimension.name, region, reason)] if reason else []
+    fresh = book.replacing(rows)
+    stale = [row for row in rows if row.status is Status.STALE]
+    return Refreshed(fresh, tuple(_changes(book, fresh)), tuple(kept), len(rows) - len(stale))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a source could not be read."""
+
+    reason: str
+
+
+def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str] | _Failure:
+    """Return the path of each region's file of one service."""
+    url = f"{base_url}/offers/v1.0/aws/{service}/current/region_index.json"
+    try:
+        with open_url(url) as stream:
+            index = json.loads(stream.read())
+        files = {
+            str(region): str(entry["currentVersionUrl"])
+            for region, entry in index["regions"].items()
+        }
+    except (
+        OSError,
+        HTTPException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as exc:
+        return _Failure(f"{url}: {exc!r}")
+    return {region: path for region, path in files.items() if path.startswith("/")}
+
+
+def _read_region(
+    files: Mapping[str, str] | _Failure,
+    dimensions: Sequence[Dimension],
+    region: str,
+    open_url: Open,
+    base_url: str,
+) -> list[Product] | _Failure:
+    """Return the products of one region that any of the dimensions may mean."""
+    if isinstance(files, _Failure):
+        return files
+    if region not in files:
+        return _Failure(f"the service has no offer file for {region}")
+    # EC2's file has hundreds of megabytes: read line by line, keeping a handful.
+    url = base_url + files[region].removesuffix(".json").removesuffix(".csv") + ".csv"
+    endings = tuple(d.listing.usagetype for d in dimensions if d.listing)
+    try:
+        with open_url(url) as stream, io.TextIOWrapper(stream, "utf-8", newline="") as text:
+            products = list(_read_offer(text, endings))
+            # http.client ends a body that was cut off as if it were whole, when it is read
+            # through a text wrapper; what is left of its length gives it away.
+            if getattr(stream, "length", None):
+                raise ValueError("the file was cut off")
+            return products
+    except (OSError, HTTPException, ValueError, csv.Error, InvalidOperation) as exc:
+        return _Failure(f"{url}: {exc!r}")
+
+
+def _read_offer(text: Iterable[str], endings: tuple[str, ...]) -> Iterator[Product]:
+    """Yield the products of an offer file whose usage type has one of the endings.
+
+    A file begins with five lines about itself; a product has one line for each tier.
+    """
+    lines = csv.reader(text)
+    header = next((line for line in lines if line[:1] == ["SKU"]), None)
+    if header is None:
+        raise ValueError("the file has no header line")
+    names = [plain_name(name) for name in header]
+    attributes: dict[str, dict[str, str]] = {}
+    tiers: dict[str, list[tuple[str, str]]] = {}
+    for line in lines:
+        row = dict(zip(names, line, strict=False))
+        listed = row.get("termtype") == "OnDemand" and row.get("currency", CURRENCY) == CURRENCY
+        if listed and row.get("usagetype", "").endswith(endings):
+            sku = row.get("sku", "")
+            attributes[sku] = row
+            tiers.setdefault(sku, []).append(
+                (row.get("startingrange") or "0", row.get("priceperunit", ""))
+            )
+    for sku, entries in tiers.items():
+        yield Product(sku, attributes[sku], read_tiers(entries))
+
+
+def _settle(
+    book: Book,
+    dimension: Dimension,
+    region: str,
+    service: str,
+    outcome: list[Product] | _Failure,
+    today: date,
+) -> tuple[Price | None, str]:
+    """Return the new row of a dimension in a region, if it changes, and what went wrong."""
+    old = book.prices.get((dimension.name, region))
+    reason = outcome.reason if isinstance(outcome, _Failure) else ""
+    if not isinstance(outcome, _Failure) and dimension.listing:
+        source = f"AWS offer file of {service} for {region}"
+        try:
+            product = choose_one(outcome, dimension.listing, region)
+            price = as_price(
+                product, dimension, dimension.listing, region, source, today, Status.BOOK
+            )
+        except OperationFailed as exc:
+            reason = exc.message
+        else:
+            return price, ""
+    if old is None or not old.tiers:
+        return None, reason
+    return dataclasses.replace(old, status=Status.STALE), reason
+
+
+def _changes(before: Book, after: Book) -> Iterator[Change]:
+    """Yield the rows whose price or standing differs."""
+    for key, row in after.prices.items():
+        old = before.prices.get(key)
+        was, now = _draw(old), _draw(row)
+        if was != now:
+            yield Change(row.dimension, row.region, was, now)
+
+
+def _draw(row: Price | None) -> str:
+    if row is None or not row.tiers:
+        return "missing"
+    drawn = " / ".join(amount(tier.price) for tier in row.tiers)
+    return f"{drawn} (stale)" if row.status is Status.STALE else drawn

@@ -1,0 +1,92 @@
+"""Publish a job's templates as a release, once they are clean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lib.errors import TemplateError
+from lib.inputs import jobs, parameters
+from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, require_valid
+from lib.operators import Level
+from lib.releases import releases, store
+from lib.releases.releases import Published, Release
+from lib.templates import linting, templates
+
+if TYPE_CHECKING:
+    from lib.access import Access
+
+
+def publish(
+    job: Job, access: Access, *, linted: frozenset[str] = frozenset()
+) -> tuple[Release, Published]:
+    """Publish a job's templates as a release, unless they are published already.
+
+    Everything is validated before the first byte is written: parameters, the contracts
+    between templates, and with cfn-lint each template whose content is new. `linted` holds
+    the keys of content that the caller has linted already. Two calls suffice when nothing
+    is new.
+    """
+    require_valid(job)
+    release = releases.build(job.templates)
+    owner = access.aws.identity().account
+    bucket = jobs.bucket_of(job, owner)
+    s3 = access.aws.client("s3")
+    uploaded = 0
+    if releases.find(s3, bucket, release.name, owner=owner) is None:
+        published = releases.list_published(s3, bucket, owner=owner)
+        _require_clean(job, release, published | linted, access)
+        if not job.values.get("TemplatesBucketName"):
+            _ensure_bucket(job, bucket, owner, access)
+        uploaded = releases.publish(
+            s3,
+            bucket,
+            release,
+            owner=owner,
+            published=published,
+            commit=job.commit,
+            now=access.clock.now(),
+            by=access.aws.identity().arn,
+        )
+        access.say(f"Release {release.name}: {uploaded} new templates in {bucket}.", Level.DONE)
+    aws = access.aws
+    url = store.object_url(bucket, release.master_key, aws.region, aws.url_suffix)
+    unchanged = len(release.files) - uploaded
+    return release, Published(bucket, aws.region, release.name, uploaded, unchanged, url)
+
+
+def _ensure_bucket(job: Job, bucket: str, owner: str, access: Access) -> None:
+    """Create or complete the templates bucket of this account and region."""
+    s3 = access.aws.client("s3")
+    tags = {"Project": PROJECT, "ManagedBy": MANAGED_BY}
+    if store.ensure_bucket(s3, bucket, region=job.region, owner=owner, tags=tags):
+        access.say(f"Created the templates bucket {bucket}.", Level.DONE)
+
+
+def _require_clean(job: Job, release: Release, known: frozenset[str], access: Access) -> None:
+    """Raise `TemplateError` with what cfn-lint says of the templates that are new."""
+    new = [file.name for file in release.files if file.key not in known]
+    if not new:
+        return
+    findings = linting.lint_once(
+        [job.folder / name for name in new],
+        regions=[job.region],
+        folder=job.folder,
+        memory=job.lint_memory,
+        say=access.say,
+    )
+    if findings:
+        raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
+
+
+def console_link(job: Job, published: Published) -> str:
+    """Return the link that creates a job's stack in the console with one click.
+
+    Links are printed and passed on, so values of NoEcho parameters are left to be typed.
+    """
+    declared = job.templates[templates.MASTER].parameters
+    return store.quick_create_url(
+        published.master_url,
+        region=job.region,
+        stack_name=job.stack_name,
+        parameters=parameters.without_secrets(jobs.fill_in(job, published.bucket), declared),
+    )

@@ -1,0 +1,118 @@
+"""Tell what became of every region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lib.deploy import outcomes
+from lib.deploy.outcomes import Outcome
+from lib.drawing import draw_table
+from lib.errors import (
+    AwsUnavailable,
+    DataLossRefused,
+    DeploymentError,
+    InputError,
+    Interrupted,
+    OperationFailed,
+    Refused,
+)
+from lib.inputs import parameters
+from lib.operators import Answer, Level, Listing, Note, Operator
+from lib.regions.plan import Rollout, Site
+from lib.templates import templates as template_room
+
+if TYPE_CHECKING:
+    pass
+
+
+#: Which error speaks for several regions: the one that has to be mended first.
+_GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
+
+
+def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentError:
+    """Return one error that says what is wrong in each region.
+
+    Its class, and so the exit code, is that of the gravest. Paths at risk are named with
+    their region, in the form that `--allow-data-loss` takes.
+    """
+    kind, gravest = next(
+        (kind, error) for kind in _GRAVITY for error in errors.values() if isinstance(error, kind)
+    )
+    lines = [title, *(f"{region}: {error.message}" for region, error in errors.items())]
+    consents = [
+        f"{region}:{path}"
+        for region, error in errors.items()
+        if isinstance(error, DataLossRefused)
+        for path in _paths_of(error)
+    ]
+    agree = f"`--allow-data-loss {','.join(consents)}`"
+    return kind(
+        "\n".join(lines),
+        next_step=f"to accept exactly this, run the same command with {agree}"
+        if consents
+        else gravest.next_step,
+        details={"refused": list(errors), "at_risk": consents},
+    )
+
+
+def _paths_of(error: DataLossRefused) -> list[str]:
+    """Return the paths that a refusal is about."""
+    paths = error.details.get("at_risk", [])
+    return [str(path) for path in paths] if isinstance(paths, list) else []
+
+
+def list_parameters(sites: Sequence[Site]) -> Listing:
+    """Return the merged parameters of all regions side by side, without secrets."""
+    shown = {}
+    for site in sites:
+        declared = site.job.templates[template_room.MASTER].parameters
+        shown[site.job.region] = parameters.mask_secrets(site.job.values, declared)
+    names = sorted({name for values in shown.values() for name in values})
+    rows = [[name, *(values.get(name, "-") for values in shown.values())] for name in names]
+    return Listing("Parameters, merged with each region's:", ("Parameter", *shown), rows)
+
+
+def describe(outcome: Outcome) -> str:
+    """Say what became of one region."""
+    # Only what CloudFormation itself reports has a type; the rest never came that far.
+    if outcome.failure and not outcome.failure.type:
+        return f"{outcome.region}: {outcome.action}: {outcome.failure.reason}"
+    if outcome.failed:
+        return outcomes.describe_failure(outcome)
+    return outcomes.describe_success(outcome)
+
+
+def as_document(rollout: Rollout) -> dict[str, Any]:
+    """Return a rollout as the JSON contract has it."""
+    return {
+        "release": rollout.release,
+        "regions": [outcomes.as_document(outcome) for outcome in rollout.outcomes],
+        "failed": list(rollout.failed),
+        "outputs": {outcome.region: dict(outcome.outputs) for outcome in rollout.outcomes},
+        "interrupted": rollout.interrupted,
+    }
+
+
+def answer(rollout: Rollout, operator: Operator) -> Answer:
+    """Tell what became of every region, and the outputs of all."""
+    for outcome in rollout.outcomes:
+        level = Level.DONE
+        if outcome.failed:
+            level = Level.ERROR
+        elif outcome.action == "declined":
+            level = Level.WARNING
+        operator.report(Note(describe(outcome), level))
+        if outcome.next_step and level is not Level.DONE:
+            operator.report(Note(f"{outcome.region}: next: {outcome.next_step}"))
+    return Answer(as_document(rollout), draw_outputs(rollout.outcomes), rollout.exit_code)
+
+
+def draw_outputs(found: Sequence[Outcome]) -> str:
+    """Return the outputs of all regions as one table."""
+    rows = [
+        (outcome.region, name, value)
+        for outcome in found
+        for name, value in sorted(outcome.outputs.items())
+    ]
+    return draw_table(("Region", "Output", "Value"), rows) if rows else ""

@@ -1,0 +1,406 @@
+"""Read what a change set says it would do, nested stacks included."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lib import polling
+from lib.errors import OperationFailed, Refused
+from lib.refusals import error_code
+from lib.stacks import early_validation
+from lib.templates.changes import REPLACEMENTS, Cause, Change, join, merge_causes, pick_worst
+from lib.templates.templates import STACK_TYPE
+from lib.values import show_value
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
+    from lib.polling import Clock
+
+
+#: Nested change sets read at once. DescribeChangeSet throttles at a few calls per second.
+PARALLEL_READS = 4
+
+
+#: Seconds after which a change set that AWS still computes is given up.
+LONGEST_WAIT = 1800.0
+
+
+_PENDING = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
+
+
+GONE_CODES = frozenset({"ChangeSetNotFound", "ChangeSetNotFoundException"})
+
+
+_RECREATION_TO_REPLACEMENT = {"Always": "True", "Conditionally": "Conditional", "Never": "False"}
+
+
+_NESTED_FAILURE = re.compile(r"Nested change set (arn:[^\s]+) was not successfully created")
+
+
+#: What a change set shows where it cannot show a value, with what that means.
+_NOT_KNOWN_YET = ("{{changeSet:KNOWN_AFTER_APPLY}}", "(known after the update)")
+
+
+_TOO_LONG = ("(Truncated-Signature):", "(too long to show)")
+
+
+class ChangeSetStale(Refused):
+    """The change set no longer fits the stack: somebody changed or removed one of them."""
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change set with everything in its tree.
+
+    `id` is its ARN. `kind` is CREATE or UPDATE. `changes` holds the resources of all stacks;
+    a nested stack is a row only when it comes or goes. `complete` is False when some nested
+    stack may change without a change set to show for it: then `changes` is not all. `problems`
+    says why AWS could not make or may not execute it, `warnings` what its validation dislikes
+    but lets pass. `reverts_drift` is AWS's confirmation that drift is taken back.
+    """
+
+    id: str
+    name: str
+    stack_id: str
+    stack_name: str
+    status: str
+    reason: str
+    execution_status: str
+    kind: str
+    changes: tuple[Change, ...]
+    complete: bool
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reverts_drift: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether AWS found nothing to change at all.
+
+        Only AWS's own word counts: a change set without rows may still change outputs.
+        """
+        failed_empty = self.status == "FAILED" and not self.changes and not self.problems
+        return failed_empty and (says_no_changes(self.reason) or bool(_nested_culprit(self.reason)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One change set of the tree as AWS describes it, all pages together."""
+
+    path: str
+    answer: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def status(self) -> str:
+        return str(self.answer.get("Status", ""))
+
+    @property
+    def reason(self) -> str:
+        return str(self.answer.get("StatusReason") or "")
+
+    @property
+    def change_set_id(self) -> str:
+        """Return the change set's ARN."""
+        return str(self.answer.get("ChangeSetId", ""))
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether AWS failed to make it for any reason but that nothing changes."""
+        return self.status == "FAILED" and not says_no_changes(self.reason)
+
+
+def says_no_changes(reason: str) -> bool:
+    """Recognise AWS's ways to say that nothing would change; there is no code for it.
+
+    CreateChangeSet ends in FAILED with either text, UpdateStack raises the second.
+    """
+    return "didn't contain changes" in reason or "No updates are to be performed" in reason
+
+
+def _nested_culprit(reason: str) -> str:
+    """Return the ARN of the nested change set that a root names as its reason, or "".
+
+    The root only says "Nested change set … was not successfully created: Currently in
+    FAILED."; the cause is in the nested one, and there is no field for it.
+    """
+    match = _NESTED_FAILURE.search(reason)
+    return match[1] if match else ""
+
+
+def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clock) -> ChangeSet:
+    """Wait until a change set and all nested ones are made, and return them as one.
+
+    `kind` is what it was created as; AWS does not tell. Looks at once, then ever less often.
+    Nested change sets that failed because nothing changes in them add nothing; others that
+    failed end up in `problems`, with the property path where AWS's validation gives one.
+    Raises `ChangeSetStale` when it is gone, and `OperationFailed` when AWS takes longer than
+    `LONGEST_WAIT` seconds.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+    """
+    root = _read_when_made(cfn, change_set_id, "", clock)
+    if root is None:
+        raise stale(change_set_id, "it does not exist any more")
+    nested, unread = _read_nested(cfn, root, clock)
+    parts = [root, *nested]
+    changes = tuple(_in_tree_order(parts))
+    broken = [part for part in parts if part.is_broken]
+    answer = root.answer
+    return ChangeSet(
+        id=answer.get("ChangeSetId", change_set_id),
+        name=answer.get("ChangeSetName", ""),
+        stack_id=answer.get("StackId", ""),
+        stack_name=answer.get("StackName", ""),
+        status=root.status,
+        reason=root.reason,
+        execution_status=answer.get("ExecutionStatus", ""),
+        kind=kind,
+        changes=changes,
+        complete=not unread and not broken,
+        problems=tuple(_explain_failures(cfn, broken, bool(changes))),
+        warnings=_read_warnings(cfn, root, changes),
+        reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
+    )
+
+
+def _read_when_made(
+    cfn: CloudFormationClient, change_set_id: str, path: str, clock: Clock
+) -> _Part | None:
+    """Read one change set once AWS is done with it; None when it is gone."""
+    started = clock.monotonic()
+    while True:
+        try:
+            answer = _describe(cfn, change_set_id, clock)
+        except ClientError as exc:
+            if error_code(exc) in GONE_CODES:
+                return None
+            raise
+        if answer.get("Status") not in _PENDING:
+            return _Part(path, answer, tuple(_all_rows(cfn, change_set_id, answer, clock)))
+        waited = clock.monotonic() - started
+        if waited > LONGEST_WAIT:
+            raise OperationFailed(
+                f"AWS has not made the change set {change_set_id} in {waited / 60:.0f} minutes.",
+                next_step="run the same command again; CloudFormation may be slow today.",
+            )
+        clock.sleep(polling.pause_after(waited))
+
+
+def _describe(
+    cfn: CloudFormationClient, change_set_id: str, clock: Clock, page: str = ""
+) -> Mapping[str, Any]:
+    """Read one page of a change set with its property values, patiently."""
+    token: dict[str, Any] = {"NextToken": page} if page else {}
+    return polling.ask_patiently(
+        lambda: cfn.describe_change_set(
+            ChangeSetName=change_set_id, IncludePropertyValues=True, **token
+        ),
+        clock,
+    )
+
+
+def _all_rows(
+    cfn: CloudFormationClient, change_set_id: str, answer: Mapping[str, Any], clock: Clock
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the resource changes of every page."""
+    while True:
+        for entry in answer.get("Changes") or ():
+            if entry.get("ResourceChange"):
+                yield entry["ResourceChange"]
+        if not answer.get("NextToken"):
+            return
+        answer = _describe(cfn, change_set_id, clock, answer["NextToken"])
+
+
+def _read_nested(cfn: CloudFormationClient, root: _Part, clock: Clock) -> tuple[list[_Part], bool]:
+    """Read all nested change sets, level by level.
+
+    Returns them and whether anything is missing. The root fails as soon as one nested change
+    set does, while others are still being made; each is waited for on its own.
+    """
+    found: list[_Part] = []
+    missing = False
+    level = [root]
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        while level:
+            wanted: list[tuple[str, str]] = []
+            for part in level:
+                for row in part.rows:
+                    path = join(part.path, row.get("LogicalResourceId", ""))
+                    if row.get("ResourceType") != STACK_TYPE:
+                        continue
+                    if row.get("ChangeSetId"):
+                        wanted.append((row["ChangeSetId"], path))
+                    elif row.get("Action") != "Remove":
+                        missing = True
+            culprit = _nested_culprit(root.reason) if level == [root] else ""
+            if culprit and culprit not in {arn for arn, _ in wanted}:
+                # AWS may fail the root before it has listed the nested stack in it.
+                wanted.append((culprit, ""))
+            read = pool.map(lambda item: _read_when_made(cfn, item[0], item[1], clock), wanted)
+            parts = list(read)
+            missing = missing or None in parts
+            level = [part for part in parts if part is not None]
+            found += level
+    return found, missing
+
+
+def _in_tree_order(parts: Sequence[_Part]) -> Iterator[Change]:
+    """Yield the changes of all parts, each nested stack's at the place of its row."""
+    by_path = {part.path: part for part in parts[1:] if part.path}
+
+    def walk(part: _Part) -> Iterator[Change]:
+        for row in part.rows:
+            path = join(part.path, row.get("LogicalResourceId", ""))
+            if row.get("ResourceType") != STACK_TYPE:
+                yield _read_change(row, path)
+                continue
+            if row.get("Action") in ("Add", "Import", "Remove"):
+                yield _read_change(row, path)
+            if path in by_path:
+                yield from walk(by_path[path])
+
+    yield from walk(parts[0])
+
+
+def _read_change(row: Mapping[str, Any], path: str) -> Change:
+    """Turn one ResourceChange into a `Change`."""
+    contexts = {
+        "BeforeValue": _read_context(row.get("BeforeContext")),
+        "AfterValue": _read_context(row.get("AfterContext")),
+    }
+    details = row.get("Details") or ()
+    # The nested stack itself is never replaced; AWS's Replacement on it means nothing.
+    is_stack = row.get("ResourceType") == STACK_TYPE
+    return Change(
+        path=path,
+        type=row.get("ResourceType", ""),
+        action=row.get("Action", ""),
+        replacement="False" if is_stack else _read_replacement(row),
+        physical_id=row.get("PhysicalResourceId") or "",
+        causes=merge_causes([_read_cause(detail, contexts) for detail in details]),
+        policy_action=row.get("PolicyAction") or "",
+        drift=row.get("ResourceDriftStatus") or "",
+    )
+
+
+def _read_context(text: str | None) -> object:
+    """Return the properties of a resource as a change set encodes them, {} when it does not."""
+    try:
+        context = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return context.get("Properties", {}) if isinstance(context, dict) else {}
+
+
+def _read_replacement(row: Mapping[str, Any]) -> str:
+    """Return whether a resource is replaced; worked out where an endpoint does not say.
+
+    AWS's rule: Always is True when the value is known and Conditional when it is not. No
+    detail at all means that nobody knows.
+    """
+    if row.get("Replacement"):
+        return str(row["Replacement"])
+    if row.get("Action") not in ("Modify", "Dynamic"):
+        return "False"
+    details = row.get("Details") or ()
+    if not details:
+        harmless = set(row.get("Scope") or ("Properties",)) - {"Properties"}
+        return "False" if harmless == set(row.get("Scope") or ()) and harmless else "Conditional"
+    return pick_worst(REPLACEMENTS, *map(_detail_replacement, details))
+
+
+def _detail_replacement(detail: Mapping[str, Any]) -> str:
+    """Return what one detail of a change means for the resource."""
+    target = detail.get("Target") or {}
+    if target.get("Attribute", "Properties") != "Properties":
+        return "False"
+    verdict = _RECREATION_TO_REPLACEMENT.get(target.get("RequiresRecreation", ""), "Conditional")
+    return "Conditional" if verdict == "True" and detail.get("Evaluation") == "Dynamic" else verdict
+
+
+def _read_cause(detail: Mapping[str, Any], contexts: Mapping[str, object]) -> Cause:
+    """Turn one detail of a change into a `Cause`."""
+    target = detail.get("Target") or {}
+    path = str(target.get("Path") or "").strip("/").removeprefix("Properties/")
+    name = str(target.get("Name") or target.get("Attribute") or "")
+    before, after = (
+        _read_value(target.get(key), path or name, contexts[key])
+        for key in ("BeforeValue", "AfterValue")
+    )
+    return Cause(
+        property=_stop_at_list(path) or name,
+        before=before,
+        after=after,
+        requires_recreation=target.get("RequiresRecreation") or "",
+        source=" ".join(
+            part for part in (detail.get("ChangeSource"), detail.get("CausingEntity")) if part
+        ),
+    )
+
+
+def _stop_at_list(path: str) -> str:
+    """Return a property path up to its first list index: KeySchema for `KeySchema/0/KeyType`."""
+    parts = path.split("/")
+    for position, part in enumerate(parts):
+        if part.isdecimal() and position:
+            return "/".join(parts[:position])
+    return path
+
+
+def _read_value(value: str | None, path: str, context: object) -> str:
+    """Return a value of a change set as it may be shown."""
+    if value and value.startswith(_TOO_LONG[0]):
+        return _TOO_LONG[1]
+    return show_value(path, (value or "").replace(*_NOT_KNOWN_YET), contexts=[context])
+
+
+def _explain_failures(
+    cfn: CloudFormationClient, broken: Sequence[_Part], has_changes: bool
+) -> Iterator[str]:
+    """Yield why change sets failed, each with its stack's path, the root's echo left out."""
+    explained = False
+    echo = ""
+    for part in sorted(broken, key=lambda part: part.path == ""):
+        if _nested_culprit(part.reason):
+            echo = part.reason
+            continue
+        explained = True
+        found = early_validation.read(cfn, part.path, change_set=part.change_set_id)
+        yield from (
+            map(str, found)
+            if found
+            else [f"{part.path}: {part.reason}" if part.path else part.reason]
+        )
+    # A root that only fails because nothing changes in a nested stack has nothing to explain.
+    if echo and not explained and has_changes:
+        yield echo
+
+
+def _read_warnings(
+    cfn: CloudFormationClient, root: _Part, changes: Iterable[Change]
+) -> tuple[str, ...]:
+    """Return the warnings of a change set that was made: full buckets, quotas and the like.
+
+    Only what comes or goes is validated that way, so nothing else costs the extra call.
+    """
+    if root.status == "FAILED" or not any(c.action in ("Add", "Remove") for c in changes):
+        return ()
+    found = early_validation.read(cfn, root.path, change_set=root.change_set_id, failing=False)
+    return tuple(map(str, found))
+
+
+def stale(change_set_id: str, reason: str) -> ChangeSetStale:
+    """Build the error for a change set that can no longer be used."""
+    return ChangeSetStale(
+        f"The change set {change_set_id} cannot be used any more: {reason} Nothing was changed.",
+        next_step="run the same command again to see what would change now.",
+    )

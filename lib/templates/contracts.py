@@ -1,0 +1,120 @@
+"""Hold a master and its children to each other, and say which capabilities they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from lib.templates.templates import Child, Template, children
+
+if TYPE_CHECKING:
+    pass
+
+
+def check_contracts(folder: Mapping[str, Template]) -> tuple[str, ...]:
+    """Check every parent against the children in the same folder.
+
+    Returns one sentence for each child file that is missing, each child parameter that is
+    neither supplied nor defaulted, each supplied parameter that the child does not declare,
+    and each `GetAtt Child.Outputs.X` that the child does not output. cfn-lint's E3043 does
+    this for local paths only, and nested stacks load from URLs.
+    """
+    problems: list[str] = []
+    for parent in folder.values():
+        nested = {child.logical_id: child for child in children(parent)}
+        for child in nested.values():
+            problems += _check_parameters(parent, child, folder)
+        for logical_id, output in sorted(set(_output_references(parent.body))):
+            target = folder.get(nested[logical_id].file) if logical_id in nested else None
+            if target and output not in target.outputs:
+                problems.append(
+                    f"{parent.name} reads {logical_id}.Outputs.{output}, "
+                    f"which {target.name} does not declare."
+                )
+    return tuple(problems)
+
+
+def _check_parameters(
+    parent: Template, child: Child, folder: Mapping[str, Template]
+) -> Iterator[str]:
+    """Yield what is wrong with the parameters that a parent passes to one child."""
+    where = f"{parent.name}: {child.logical_id}"
+    if not child.file:
+        yield f"{where} has a TemplateURL that does not end in a template's file name."
+        return
+    target = folder.get(child.file)
+    if target is None:
+        yield f"{where} loads {child.file}, which does not exist."
+        return
+    for name, declaration in target.parameters.items():
+        if name not in child.parameters and "Default" not in declaration:
+            yield f"{where} does not pass {name}, which {target.name} requires."
+    for name in child.parameters:
+        if name not in target.parameters:
+            yield f"{where} passes {name}, which {target.name} does not declare."
+
+
+def _output_references(node: object) -> Iterator[tuple[str, str]]:
+    """Yield (logical ID, output) of every reference to a nested stack's output."""
+    if isinstance(node, Mapping):
+        target = node.get("Fn::GetAtt")
+        if isinstance(target, str):
+            target = target.split(".", 1)
+        if (
+            isinstance(target, list)
+            and len(target) == 2
+            and all(isinstance(t, str) for t in target)
+        ):
+            attribute = target[1]
+            if attribute.startswith("Outputs."):
+                yield target[0], attribute.removeprefix("Outputs.")
+        substitution = node.get("Fn::Sub")
+        text = substitution[0] if isinstance(substitution, list) and substitution else substitution
+        if isinstance(text, str):
+            yield from re.findall(r"\$\{([A-Za-z0-9]+)\.Outputs\.([A-Za-z0-9]+)\}", text)
+        for value in node.values():
+            yield from _output_references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _output_references(value)
+
+
+def capabilities(folder: Mapping[str, Template]) -> tuple[str, ...]:
+    """Return the capabilities that the root operation needs, and no others.
+
+    Named IAM resources need CAPABILITY_NAMED_IAM (which covers unnamed ones); macros and
+    nested stacks that use them need CAPABILITY_AUTO_EXPAND.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    """
+    needed: set[str] = set()
+    for template in folder.values():
+        if template.body.get("Transform") or _uses_transform(template.body):
+            needed.add("CAPABILITY_AUTO_EXPAND")
+        for resource in template.resources.values():
+            name_property = _NAMED_IAM.get(resource["Type"])
+            if name_property is None:
+                continue
+            named = name_property and name_property in (resource.get("Properties") or {})
+            needed.add("CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM")
+    return tuple(sorted(needed))
+
+
+#: IAM types that need an acknowledgement, with the property that makes them named.
+_NAMED_IAM: Mapping[str, str] = {
+    "AWS::IAM::AccessKey": "",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Policy": "",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+    "AWS::IAM::UserToGroupAddition": "",
+}
+
+
+def _uses_transform(node: object) -> bool:
+    """Tell whether a macro is called anywhere in a template."""
+    if isinstance(node, Mapping):
+        return "Fn::Transform" in node or any(_uses_transform(value) for value in node.values())
+    return isinstance(node, list) and any(_uses_transform(value) for value in node)
