@@ -32,6 +32,9 @@ TASKS = "docs/tasks.md"
 ARCHITECTURE = "docs/architecture.md"
 GRAPH = "docs/images/stacks.svg"
 
+#: Where errors are raised that an operator may see.
+CODE = ("commands", "emulator", "lib", "manual")
+
 _NOTICE = "<!-- Written by `inv docs`; changes here are lost. -->"
 
 
@@ -109,7 +112,7 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
     """Read what pages are made of from the repository at `root`."""
     infrastructure = root / "infrastructure"
     folder = infrastructure / "parameters"
-    modules = [*sorted((root / "lib").rglob("*.py")), root / "tasks.py"]
+    modules = [path for wing in CODE for path in sorted((root / wing).rglob("*.py"))]
     paths = (PARAMETERS, STATES, TROUBLESHOOTING, TASKS, ARCHITECTURE, GRAPH)
     return Sources(
         folder=templates.read_folder(infrastructure / "cloudformation"),

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-import tasks
+from commands import target as targets
 from lib.access import Access
 from lib.deploy import deployments, publishing, rollbacks
 from lib.errors import InputError, NotOurs
@@ -236,12 +236,12 @@ def test_any_json_is_accounts_or_refused_with_a_message(tmp_path: Path, document
     assert found.message if isinstance(found, InputError) else set(found) <= {"staging"}
 
 
-def target(root: Path, monkeypatch: pytest.MonkeyPatch, account: str) -> tasks.Target:
+def target(root: Path, monkeypatch: pytest.MonkeyPatch, account: str) -> targets.Target:
     """Return a target whose environment belongs in an account."""
     accounts_file(root / "infrastructure", {"staging": account})
-    monkeypatch.setattr(tasks, "ROOT", root)
+    monkeypatch.setattr(targets, "ROOT", root)
     console, _, _ = factories.console()
-    return tasks.Target("staging", REGION, None, None, False, console)
+    return targets.Target("staging", REGION, None, None, False, console)
 
 
 @mock_aws

@@ -37,6 +37,7 @@ time.sleep = _hasten
 from invoke.program import Program  # noqa: E402 (lib's clock is made of time.sleep on import)
 
 import tasks  # noqa: E402
+from commands import target  # noqa: E402
 from lib import session  # noqa: E402
 
 #: What a task imports when it first needs it.
@@ -83,7 +84,7 @@ def live(request: dict[str, Any]) -> None:
         )
         os.environ.update(request["environment"])
         os.chdir(request["root"])
-        tasks.ROOT = Path(request["root"])
+        target.ROOT = Path(request["root"])
         sys.argv = ["inv", *request["arguments"]]
         Program(namespace=tasks.ns).run(sys.argv)
         code = 0

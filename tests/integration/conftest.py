@@ -1,7 +1,7 @@
 """Run the real tasks as an operator would: in a clone, in processes of their own, from outside.
 
-A clone holds its own tasks.py and infrastructure, so that a test may edit them, and a link to
-lib. What the tasks did is read back with plain boto3, not with lib.
+A clone holds its own tasks.py and infrastructure, so that a test may edit them, and links to
+the code. What the tasks did is read back with plain boto3, not with lib.
 
 Deploying the whole application takes a while, so it is done once, before the first test:
 `seed` is the emulator's state on disk with the development stack and 1,000 items in each of
@@ -90,7 +90,8 @@ class Clone:
         folder.mkdir(parents=True)
         shutil.copy(REPOSITORY / "tasks.py", folder)
         shutil.copytree(REPOSITORY / "infrastructure", folder / "infrastructure")
-        (folder / "lib").symlink_to(REPOSITORY / "lib")
+        for code in ("commands", "emulator", "lib", "manual"):
+            (folder / code).symlink_to(REPOSITORY / code)
         # Clones of one run share what cfn-lint found clean: it takes seconds each time.
         (folder / ".cache").symlink_to(shared_cache())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from commands.docs import describe_tasks
 from lib import errors
 from lib.deploy import outcomes
 from lib.deploy import status as overview
@@ -21,7 +22,7 @@ from manual import error_index, pages
 from manual.pages import Flag, Sources, TaskEntry
 from tests.support import factories
 
-ENTRIES = tasks.describe_tasks()
+ENTRIES = describe_tasks(tasks.ns)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_a_page_without_its_comments_is_an_error(page: str) -> None:
 
 def copy_of_the_repository(root: Path) -> Path:
     """Copy what the pages are made of."""
-    for path in ("lib", "infrastructure", "docs"):
+    for path in (*pages.CODE, "infrastructure", "docs"):
         for file in (factories.REPOSITORY / path).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 target = root / file.relative_to(factories.REPOSITORY)

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def inv(*arguments: str, folder: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +47,8 @@ def copy(tmp_path: Path) -> Path:
     clone.mkdir()
     shutil.copy(ROOT / "tasks.py", clone)
     shutil.copytree(ROOT / "infrastructure", clone / "infrastructure")
-    (clone / "lib").symlink_to(ROOT / "lib")
+    for code in ("commands", "emulator", "lib", "manual"):
+        (clone / code).symlink_to(ROOT / code)
     return clone
 
 

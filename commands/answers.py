@@ -1,0 +1,77 @@
+"""Turn what became of an operation into what a task says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commands.target import (
+    Target,
+)
+from lib import errors
+from lib.errors import DeploymentError, InputError
+from lib.operators import Answer, Level, Note
+
+if TYPE_CHECKING:
+    from lib.deploy.outcomes import Outcome
+    from lib.inputs.jobs import Options
+
+
+def stack_error(target: Target, error: DeploymentError) -> dict[str, Any]:
+    """Return the contract's document for a stack operation that an error ended."""
+    region, stack = target.place
+    return {
+        "action": "declined" if isinstance(error, errors.Refused) else "failed",
+        "stack": stack,
+        "stack_id": "",
+        "region": region,
+        "environment": target.env,
+        "status": "",
+        "release": "",
+        "outputs": {},
+        "changes": [],
+        "backups": [],
+        "retained": [],
+        "failure": {"logical_id": "", "reason": error.message},
+        "seconds": 0,
+    }
+
+
+def answer_outcome(target: Target, outcome: Outcome) -> Answer:
+    """Tell what became of an operation on a stack."""
+    from lib.deploy import outcomes
+
+    console = target.console
+    document = outcomes.as_document(outcome)
+    summary = outcomes.draw_summary(outcome)
+    if outcome.failed:
+        console.report(Note(outcomes.describe_failure(outcome), Level.ERROR))
+        console.line(f"  Next: {outcome.next_step}")
+        return Answer(document, exit_code=1, summary=summary)
+    console.report(Note(outcomes.describe_success(outcome), Level.DONE))
+    for name in outcome.retained:
+        console.report(Note(f"Retained: {name}"))
+    return Answer(document, outcomes.draw_outputs(outcome.outputs), summary=summary)
+
+
+def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:
+    """Tell what became of a deployment, then check what it left."""
+    told = answer_outcome(target, outcome)
+    if not wanted:
+        return told
+    from lib.checks import verification
+
+    found = verification.follow_up(target.job, target.access, outcome, options)
+    return verification.add(told, found, target.access)
+
+
+def parameter_error(target: Target, error: DeploymentError) -> dict[str, Any]:
+    """Return the contract's document for parameters that could not even be read."""
+    found = error.problems if isinstance(error, InputError) and error.problems else (error.message,)
+    problems = [{"parameter": "", "message": text, "severity": "error"} for text in found]
+    return {"valid": False, "environment": target.env, "problems": problems}
+
+
+def settle_harmless_questions(target: Target) -> None:
+    """Ask no ordinary question on the emulator; a loss of data is still asked about."""
+    if target.local and not target.console.interactive:
+        target.console.yes = True

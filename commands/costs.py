@@ -1,0 +1,102 @@
+"""Say what it will cost, and what it has cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.operation import operation
+from commands.target import (
+    Target,
+    connect_in,
+    today,
+)
+from lib.operators import Answer, Level, Note
+
+if TYPE_CHECKING:
+    pass
+
+
+@operation(
+    help={
+        "all": "Every environment, side by side.",
+        "usage": "A usage file (default: infrastructure/usage/<environment>.json).",
+        "live": "Ask the AWS Price List API; rows that it does not give come from the book.",
+        "max-monthly": "Exit 1 when the usual amount is above this many USD.",
+        "compare": "A release, or `deployed`: what differs from it, line by line.",
+        "free-tier": "Take off what AWS never bills an account.",
+        "svg": "Draw the cost by service as a bar chart into this file.",
+    }
+)
+def estimate(
+    target: Target,
+    all: bool = False,
+    usage: str | None = None,
+    live: bool = False,
+    max_monthly: str | None = None,
+    compare: str | None = None,
+    free_tier: bool = True,
+    svg: str | None = None,
+) -> Answer:
+    """Cost: price the templates before they are deployed.
+
+    inv estimate --all
+    inv estimate --env production --compare deployed --max-monthly 200
+    """
+    from lib.costs import estimates, offers, report
+
+    question = estimates.Question(target.root, today(), usage, free_tier)
+    limit = estimates.read_limit(max_monthly)
+    made = estimates.estimate_all(question, target.job, every=all, compare=compare)
+    if live:
+        pricing = connect_in(target, offers.API_REGION).client("pricing")
+        made = estimates.with_live_prices(made, question, pricing, target.console.report)
+    before = estimates.compare(made[0], question, compare, target.access) if compare else None
+    if svg:
+        estimates.write(Path(svg), report.draw_chart(made))
+    told = report.answer(made, question, limit=limit, before=before, report=target.console.report)
+    return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
+
+
+@operation(help={"source": "Where the offer files are."}, common=("json",))
+def refresh_prices(target: Target, source: str | None = None) -> Answer:
+    """Cost: renew the price book from AWS's offer files.
+
+    inv refresh-prices
+    inv refresh-prices --json
+    """
+    from urllib.request import urlopen
+
+    from lib.costs import estimates, renewal
+
+    question = estimates.Question(target.root, today())
+    return estimates.refresh_book(
+        question,
+        lambda url: urlopen(url, timeout=60),  # noqa: S310 (lib takes http and https only)
+        source or renewal.OFFERS,
+        target.console.report,
+    )
+
+
+@operation()
+def costs(target: Target) -> Answer:
+    """Cost: hold the month so far against the budget.
+
+    inv costs --env production
+    inv costs --env production --json
+    """
+    from lib.costs import bill
+
+    aws = connect_in(target, bill.API_REGION)
+    found = bill.read(
+        aws.client("ce"),
+        aws.client("budgets"),
+        account=aws.identity().account,
+        environment=target.job.environment,
+        tags=bill.allocation_tags(target.job.environment),
+        today=today(),
+    )
+    for problem in found.problems:
+        target.console.report(Note(problem, Level.WARNING))
+    return Answer(bill.as_json(found), bill.draw(found))

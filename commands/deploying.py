@@ -1,0 +1,254 @@
+"""Change a stack: publish, deploy, update, roll back, many regions, prune."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.answers import (
+    answer_outcome,
+    answer_verified,
+    settle_harmless_questions,
+    stack_error,
+)
+from commands.flags import (
+    CHANGE_HELP,
+    VERIFY_HELP,
+    as_count,
+    as_names,
+    read_options,
+)
+from commands.operation import COMMON, operation
+from commands.target import (
+    Target,
+    open_home,
+    open_sites,
+)
+from lib.errors import InputError
+from lib.operators import Answer
+
+if TYPE_CHECKING:
+    pass
+
+
+@operation(changes=True)
+def upload(target: Target) -> Answer:
+    """Deploy: publish the templates as an immutable release.
+
+    inv upload --env staging
+    inv upload --region us-west-2 --json
+    """
+    from lib.deploy import publishing
+
+    _release, published = publishing.publish(target.job, target.access)
+    link = publishing.console_link(target.job, published)
+    document = {
+        "bucket": published.bucket,
+        "region": published.region,
+        "release": published.release,
+        "uploaded": published.uploaded,
+        "unchanged": published.unchanged,
+        "master_url": published.master_url,
+        "quick_create_url": link,
+    }
+    text = (
+        f"Release      {published.release} ({published.uploaded} uploaded, "
+        f"{published.unchanged} unchanged)\nBucket       {published.bucket}\n"
+        f"Master       {published.master_url}\nQuick create {link}"
+    )
+    return Answer(document, text)
+
+
+@operation(
+    help={
+        "create": "Only create; refuse when the stack exists.",
+        "update": "Only update; refuse when the stack does not exist.",
+        "delete": "Delete the stack; what holds data is retained and listed.",
+        "express": "CloudFormation express mode: do not wait for resources to be stable.",
+        **CHANGE_HELP,
+        **VERIFY_HELP,
+    },
+    describe_error=stack_error,
+    changes=True,
+)
+def deploy(
+    target: Target,
+    create: bool = False,
+    update: bool = False,
+    delete: bool = False,
+    preview: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    express: bool = False,
+    disable_rollback: bool = False,
+    no_verify: bool = False,
+) -> Answer:
+    """Deploy: create or update the stack, or delete it.
+
+    inv deploy --env staging --region us-west-2 --preview
+    inv deploy --local
+    """
+    from lib.deploy import deployments
+
+    mode = deployments.choose_mode(create=create, update=update, delete=delete)
+    options = read_options(
+        preview=preview,
+        allow_data_loss=allow_data_loss,
+        no_backup=no_backup,
+        express=express,
+        disable_rollback=disable_rollback,
+    )
+    if mode is deployments.Mode.DELETE:
+        return answer_outcome(target, deployments.delete(target.job, target.access, options))
+    settle_harmless_questions(target)
+    outcome = deployments.deploy(target.job, target.access, options, mode)
+    return answer_verified(target, outcome, options, wanted=not no_verify)
+
+
+@operation(
+    help={
+        "revert-drift": "Bring drifted resources back to the template.",
+        **CHANGE_HELP,
+        **VERIFY_HELP,
+    },
+    describe_error=stack_error,
+    changes=True,
+)
+def update(
+    target: Target,
+    preview: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    disable_rollback: bool = False,
+    revert_drift: bool = False,
+    no_verify: bool = False,
+) -> Answer:
+    """Deploy: update the stack; what changes is shown first.
+
+    inv update --env staging --preview
+    inv update --env production --allow-data-loss DatabaseStack/JobsTable
+    """
+    from lib.deploy import deployments
+
+    options = read_options(
+        preview=preview,
+        allow_data_loss=allow_data_loss,
+        no_backup=no_backup,
+        disable_rollback=disable_rollback,
+        revert_drift=revert_drift,
+    )
+    settle_harmless_questions(target)
+    outcome = deployments.deploy(target.job, target.access, options, deployments.Mode.UPDATE)
+    return answer_verified(target, outcome, options, wanted=not no_verify)
+
+
+@operation(
+    help={
+        "regions": "Regions in order, comma-separated; the first goes alone, as the canary.",
+        "max-concurrency": "Regions changed at once after the canary (default: all).",
+        "sequential": "One region after the other.",
+        "on-failure": "stop (default): start no further region when one fails; or continue.",
+        "engine": "direct (default), or stacksets: CloudFormation StackSets does the rollout.",
+        "log-folder": "Write a log for each region into this folder.",
+        "preview": CHANGE_HELP["preview"],
+        "allow-data-loss": "REGION:PATH whose data may be lost, comma-separated "
+        "(us-west-2:DatabaseStack/JobsTable).",
+        "no-backup": CHANGE_HELP["no-backup"],
+        **VERIFY_HELP,
+    },
+    common=tuple(name for name in COMMON if name != "region"),
+    describe_error=lambda _target, _error: {"regions": [], "failed": []},
+    changes=True,
+)
+def deploy_multi_region(
+    target: Target,
+    regions: str | None = None,
+    max_concurrency: str | None = None,
+    sequential: bool = False,
+    on_failure: str = "stop",
+    preview: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    engine: str = "direct",
+    log_folder: str | None = None,
+    no_verify: bool = False,
+) -> Answer:
+    """Deploy: bring the stack to many regions, canary first.
+
+    inv deploy-multi-region --env production --regions us-east-1,us-west-2
+    inv deploy-multi-region --regions us-east-1,eu-west-1 --sequential --preview
+    """
+    from lib.regions import plan, report, stacksets
+
+    names = plan.read_names(regions)
+    count = as_count(max_concurrency, "--max-concurrency")
+    wanted = plan.Plan(
+        read_options(preview=preview, no_backup=no_backup),
+        plan.read_consents(as_names(allow_data_loss), names),
+        plan.read_concurrency(count, sequential=sequential),
+        plan.read_on_failure(on_failure),
+        log_folder=Path(log_folder) if log_folder else None,
+        verify=not no_verify,
+    )
+    roll_out = stacksets.choose_engine(engine, local=target.local)
+    settle_harmless_questions(target)
+    sites, home = open_sites(target, names), open_home(target, names)
+    console = target.console
+    draw = console.draw_board if console.redraw else None
+    operator = console.operator()
+    return report.answer(roll_out(sites, operator, replace(wanted, home=home), draw=draw), operator)
+
+
+@operation(
+    help={
+        "to": "Redeploy this earlier release, with the parameters it had.",
+        "skip": "Resources a stuck rollback gives up on: NestedStack.LogicalId, comma-separated.",
+        **{name: CHANGE_HELP[name] for name in ("preview", "allow-data-loss", "no-backup")},
+        **VERIFY_HELP,
+    },
+    describe_error=stack_error,
+    changes=True,
+)
+def rollback(
+    target: Target,
+    to: str | None = None,
+    skip: str | None = None,
+    preview: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    no_verify: bool = False,
+) -> Answer:
+    """Undo: return to the last stable state, or a release.
+
+    inv rollback --env staging
+    inv rollback --env production --to 20f8960ff7bb --preview
+    """
+    from lib.deploy import rollbacks
+
+    settle_harmless_questions(target)
+    if not to:
+        names = as_names(skip)
+        return answer_outcome(target, rollbacks.roll_back(target.job, target.access, skip=names))
+    if skip:
+        raise InputError("--to and --skip exclude each other.")
+    options = read_options(preview=preview, allow_data_loss=allow_data_loss, no_backup=no_backup)
+    outcome = rollbacks.return_to(target.job, target.access, options, to)
+    return answer_verified(target, outcome, options, wanted=not no_verify)
+
+
+@operation(
+    help={"keep": "How many of the newest releases stay in any case (default 5)."}, changes=True
+)
+def prune(target: Target, keep: str = "5") -> Answer:
+    """Undo: remove releases that nothing needs any more.
+
+    inv prune --env staging
+    inv prune --env staging --keep 10 --yes
+    """
+    from lib.releases import pruning
+
+    count = as_count(keep, "--keep")
+    settle_harmless_questions(target)
+    plan = pruning.prune(target.job, target.access, keep=count or 1)
+    return Answer(pruning.as_document(plan), f"{len(plan.keys)} objects removed.")

@@ -1,0 +1,93 @@
+"""Read what flags say, in the words that tasks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lib.errors import InputError
+
+if TYPE_CHECKING:
+    from lib.inputs.jobs import Options
+
+DEFAULT_ENVIRONMENT = "development"
+
+COMMON_HELP = {
+    "env": f"Environment: a name under infrastructure/parameters or a file's path "
+    f"(default {DEFAULT_ENVIRONMENT}).",
+    "region": "AWS region (default: AWS_REGION, AWS_DEFAULT_REGION, the profile, us-east-1).",
+    "stack-name": "Stack (default: plot-palette-<environment>).",
+    "profile": "AWS profile.",
+    "yes": "Ask nothing; never agrees to a loss of data.",
+    "json": "Print one JSON document on stdout, everything else on stderr.",
+    "local": "Run against the embedded emulator, starting it when needed.",
+    "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
+}
+CHANGE_HELP = {
+    "preview": "Show what would change; execute nothing, leave nothing behind.",
+    "allow-data-loss": "Paths whose data may be lost, comma-separated (DatabaseStack/JobsTable).",
+    "no-backup": "Do not back up the tables at risk first.",
+    "disable-rollback": "Keep what was done when something fails, to look at it.",
+}
+VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv verify`."}
+
+
+@dataclass(frozen=True)
+class Common:
+    """The flags that every task takes, unless it says otherwise, with their defaults."""
+
+    env: str = DEFAULT_ENVIRONMENT
+    region: str | None = None
+    stack_name: str | None = None
+    profile: str | None = None
+    yes: bool = False
+    json: bool = False
+    local: bool = False
+    debug: bool = False
+
+
+def read_options(
+    *,
+    preview: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    express: bool = False,
+    disable_rollback: bool = False,
+    revert_drift: bool = False,
+) -> Options:
+    """Return a workflow's options from a task's flags."""
+    from lib.inputs.jobs import Options
+
+    return Options(
+        preview=preview,
+        allow_data_loss=as_names(allow_data_loss),
+        backup=not no_backup,
+        express=express,
+        disable_rollback=disable_rollback,
+        revert_drift=revert_drift,
+    )
+
+
+def as_count(text: str | None, flag: str) -> int | None:
+    """Return a whole number of at least 1, None for None, or raise `InputError`."""
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"{flag} takes a whole number of at least 1, not {text!r}.")
+    return int(text)
+
+
+def as_seconds(text: str | None, flag: str) -> float:
+    """Return a number of seconds, 0 for None, or raise `InputError`."""
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 60:
+        raise InputError(f"{flag} takes 0 to 60 seconds, not {text!r}.")
+    return seconds
+
+
+def as_names(text: str | None) -> frozenset[str]:
+    """Return the names of a comma-separated list."""
+    return frozenset(name.strip() for name in (text or "").split(",") if name.strip())

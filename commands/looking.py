@@ -1,0 +1,139 @@
+"""Look at files and stacks; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commands.answers import (
+    answer_outcome,
+    parameter_error,
+)
+from commands.operation import operation
+from commands.target import (
+    Target,
+    open_sites,
+)
+from lib.operators import Answer
+
+if TYPE_CHECKING:
+    pass
+
+
+@operation(
+    help={
+        "offline": "Make no AWS call.",
+        "all": "Check every parameter file.",
+    },
+    describe_error=parameter_error,
+)
+def validate_params(target: Target, offline: bool = False, all: bool = False) -> Answer:
+    """Check: report every problem in the files at once.
+
+    inv validate-params --all --offline
+    inv validate-params --env staging --region us-west-2
+    """
+    from lib.checks import validation
+
+    given = (target.region, target.stack_name)
+    if all:
+        reports = validation.check_all(target.root, *given, flags=target.flags)
+    else:
+        reports = [validation.check(target.root, target.env, *given, flags=target.flags)]
+    if not offline:
+        reports = validation.add_online(reports, target.access)
+    return validation.answer(reports)
+
+
+@operation(help={"drift": "Detect drift too, in the whole tree of stacks."})
+def verify(target: Target, drift: bool = False) -> Answer:
+    """Look: check that the stack answers and is protected.
+
+    inv verify --env production
+    inv verify --env staging --drift --json
+    """
+    from lib.checks import verification
+
+    found = verification.verify(target.job, target.access, detect_drift=drift)
+    return verification.answer(found, target.access)
+
+
+@operation(help={"format": "table, json or env."})
+def outputs(target: Target, format: str = "table") -> Answer:
+    """Look: print the stack's outputs.
+
+    inv outputs --env staging
+    inv outputs --env staging --format env > .env
+    """
+    from lib.deploy import outcomes
+    from lib.stacks import stacks
+
+    draw = outcomes.choose_format(format)
+    stack = stacks.require(target.aws.client("cloudformation"), target.job)
+    return Answer(dict(stack.outputs), draw(stack.outputs))
+
+
+@operation(
+    help={
+        "drift": "Detect drift now, in the whole tree of stacks.",
+        "regions": "Regions to show side by side, comma-separated.",
+    }
+)
+def status(target: Target, drift: bool = False, regions: str | None = None) -> Answer:
+    """Look: show the stack's state, release, age and drift.
+
+    inv status --env production
+    inv status --env production --drift
+    """
+    if regions:
+        from lib.regions import plan, survey
+
+        sites = open_sites(target, plan.read_names(regions))
+        return survey.answer(survey.survey(sites, target.console.operator(), detect=drift))
+    from lib.deploy import status as overview
+
+    seen = overview.look(target.job, target.access, detect=drift)
+    return Answer(overview.as_document(seen), overview.draw(seen))
+
+
+@operation(help={"follow": "Keep watching until the operation ends."})
+def events(target: Target, follow: bool = False) -> Answer:
+    """Look: list the latest operation's events.
+
+    inv events --env staging
+    inv events --env staging --follow
+    """
+    from lib.deploy import status as overview
+
+    if follow:
+        return answer_outcome(target, overview.follow(target.job, target.access))
+    found = overview.list_events(target.job, target.access)
+    return Answer([overview.event_document(event) for event in found], overview.draw_events(found))
+
+
+@operation()
+def history(target: Target) -> Answer:
+    """Look: list the stack's releases, newest first.
+
+    inv history --env production
+    inv history --env production --json
+    """
+    from lib.deploy import status as overview
+    from lib.releases import history as records
+
+    found = overview.read_history(target.job, target.access)
+    return Answer([records.as_document(record) for record in found], overview.draw_history(found))
+
+
+@operation(help={"format": "mermaid or svg."}, common=("json",))
+def graph(target: Target, format: str = "mermaid") -> Answer:
+    """Look: draw the nested stacks and who reads from whom.
+
+    inv graph
+    inv graph --format svg
+    """
+    from lib.templates import graph as graphs
+    from lib.templates import templates
+
+    draw = graphs.choose_format(format)
+    found = graphs.read(templates.read_folder(target.root / "infrastructure" / "cloudformation"))
+    return Answer(graphs.as_document(found), draw(found))
