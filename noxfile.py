@@ -35,6 +35,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("lint-imports")
+    session.run("vulture")
     session.run("cfn-lint")
 
 

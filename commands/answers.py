@@ -56,11 +56,11 @@ def answer_outcome(target: Target, outcome: Outcome) -> Answer:
 def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:
     """Tell what became of a deployment, then check what it left."""
     told = answer_outcome(target, outcome)
-    if not wanted:
+    if not wanted or not outcome.is_deployed:
         return told
     from lib.checks import verification
 
-    found = verification.follow_up(target.job, target.access, outcome, options)
+    found = verification.follow_up(target.job, target.access, options)
     return verification.add(told, found, target.access)
 
 

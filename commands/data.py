@@ -31,7 +31,7 @@ def backup(target: Target, keep: str | None = None) -> Answer:
 
     count = as_count(keep, "--keep")
     run = restores.back_up(target.job, target.access, keep=count)
-    return restores.answer_backups(run, target.console)
+    return restores.answer_backups(run, target.console.report)
 
 
 @operation(

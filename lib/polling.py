@@ -7,6 +7,7 @@ the end, and long operations are asked about rarely.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,12 +50,39 @@ def backoff_after(failures: int) -> float:
     return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LONGEST_BACKOFF)
 
 
-def ask_patiently(call: Callable[[], Answer], clock: Clock, patience: float = PATIENCE) -> Answer:
+def until(
+    look: Callable[[float], Answer | None], clock: Clock, *, longest: float = math.inf
+) -> Answer | None:
+    """Look again and again, with growing pauses, until a look returns something.
+
+    `look` is given the seconds waited so far and returns None while the end has not come.
+    Returns None when it has not come after `longest` seconds; what that means is for the
+    caller to say.
+    """
+    started = clock.monotonic()
+    while True:
+        waited = clock.monotonic() - started
+        found = look(waited)
+        if found is not None:
+            return found
+        if waited > longest:
+            return None
+        clock.sleep(pause_after(waited))
+
+
+def ask_patiently(
+    call: Callable[[], Answer],
+    clock: Clock,
+    patience: float = PATIENCE,
+    *,
+    passes: Callable[[Exception], bool] = is_passing,
+) -> Answer:
     """Repeat a read until AWS answers it.
 
-    Only for reads, and for changes that come out the same when made twice: passing faults
-    (throttling, AWS's own errors, a cut connection) are tried again with growing pauses for
-    `patience` seconds, then raised as they are. Any other error is raised at once.
+    Only for reads, and for changes that come out the same when made twice: errors that
+    `passes` calls passing (by default throttling, AWS's own errors, a cut connection) are
+    tried again with growing pauses for `patience` seconds, then raised as they are. Any
+    other error is raised at once.
     """
     started = clock.monotonic()
     failures = 0
@@ -63,6 +91,6 @@ def ask_patiently(call: Callable[[], Answer], clock: Clock, patience: float = PA
             return call()
         except Exception as exc:  # botocore's errors have no common base; see is_passing
             failures += 1
-            if not is_passing(exc) or clock.monotonic() - started > patience:
+            if not passes(exc) or clock.monotonic() - started > patience:
                 raise
             clock.sleep(backoff_after(failures))

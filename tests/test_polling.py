@@ -108,3 +108,21 @@ def test_the_real_clock_gives_an_aware_date_in_utc() -> None:
     now = polling.Clock().now()
     assert now.utcoffset() is not None
     assert now.tzname() == "UTC"
+
+
+def test_waiting_ends_with_what_a_look_finds() -> None:
+    time = FakeTime()
+    looks = iter([None, None, "found"])
+    assert polling.until(lambda _waited: next(looks), time.clock) == "found"
+
+
+def test_waiting_gives_up_after_the_longest_time_and_returns_nothing() -> None:
+    time = FakeTime()
+    waits: list[float] = []
+
+    def look(waited: float) -> str | None:
+        waits.append(waited)
+        return None
+
+    assert polling.until(look, time.clock, longest=60) is None
+    assert 60 < waits[-1] < 66

@@ -29,7 +29,6 @@ from lib.templates import resolution, templates
 
 if TYPE_CHECKING:
     from lib.access import Access
-    from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
     from lib.polling import Clock
     from lib.stacks.stacks import Stack, StackResource
@@ -102,13 +101,12 @@ def verify(
         return Verification(stack.name, job.region, tuple(made))
 
 
-def follow_up(job: Job, access: Access, outcome: Outcome, options: Options) -> Verification | None:
-    """Verify a stack that has just been created or updated, None where nothing was.
+def follow_up(job: Job, access: Access, options: Options) -> Verification | None:
+    """Verify a stack that has just been deployed, None where it is too early to.
 
-    The outcome stands whatever is found, so that an error on the way is a failed check too.
+    The deployment's outcome stands whatever is found, so that an error on the way is a failed
+    check too.
     """
-    if outcome.preview or outcome.action not in ("created", "updated", "rolled-back"):
-        return None
     if options.express:
         access.say(
             "Not verified: express mode ends before resources are stable. "

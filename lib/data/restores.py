@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lib.data import backups, new_tables, settings, sources, switching
 from lib.data.backups import BackupRun
 from lib.drawing import draw_table
-from lib.operators import Answer, Level, Note
+from lib.operators import Answer, Level, Note, Progress
 from lib.stacks import deployed, stacks
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
     from lib.stacks.stacks import Stack
-    from lib.terminal.console import Console
 
 
 def back_up(job: Job, access: Access, *, keep: int | None) -> BackupRun:
@@ -37,10 +37,10 @@ def back_up(job: Job, access: Access, *, keep: int | None) -> BackupRun:
     )
 
 
-def answer_backups(run: BackupRun, console: Console) -> Answer:
+def answer_backups(run: BackupRun, report: Callable[[Progress], None]) -> Answer:
     """Tell which tables are backed up, and which are not."""
     for failed in run.failed:
-        console.report(Note(f"{failed.table} was not backed up: {failed.reason}", Level.ERROR))
+        report(Note(f"{failed.table} was not backed up: {failed.reason}", Level.ERROR))
     document = {
         "backups": [backups.as_document(backup) for backup in run.backups],
         "failed": [{"table": failed.table, "reason": failed.reason} for failed in run.failed],

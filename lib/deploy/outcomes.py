@@ -50,6 +50,11 @@ class Outcome:
         """Tell whether AWS was asked and did not do it."""
         return self.action == "failed"
 
+    @property
+    def is_deployed(self) -> bool:
+        """Tell whether the stack was changed and stands, so that it can be verified."""
+        return not self.preview and self.action in ("created", "updated", "rolled-back")
+
 
 _GONE = frozenset({Status.ABSENT, Status.DELETE_COMPLETE})
 

@@ -73,7 +73,6 @@ class ChangeSet:
     stack_name: str
     status: str
     reason: str
-    execution_status: str
     kind: str
     changes: tuple[Change, ...]
     complete: bool
@@ -161,7 +160,6 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         stack_name=answer.get("StackName", ""),
         status=root.status,
         reason=root.reason,
-        execution_status=answer.get("ExecutionStatus", ""),
         kind=kind,
         changes=changes,
         complete=not unread and not broken,

@@ -45,7 +45,6 @@ class Stack:
     updated: datetime | None
     protected: bool
     parent_id: str
-    root_id: str
     drift: str
 
 
@@ -147,7 +146,6 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         updated=answer.get("LastUpdatedTime"),
         protected=answer.get("EnableTerminationProtection", False),
         parent_id=answer.get("ParentId", ""),
-        root_id=answer.get("RootId", ""),
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
     )
 

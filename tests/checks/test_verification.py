@@ -25,7 +25,7 @@ from lib.errors import StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Answer, Level, Note, OnInterrupt, Operator
 from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
-from tests.support.factories import REGION, STACK, job, outcome
+from tests.support.factories import REGION, STACK, job
 
 HEALTH = "https://api.example/health"
 BODY = json.dumps({"status": "ok", "tables": {"JobsTable": "ACTIVE"}}).encode()
@@ -407,17 +407,9 @@ def test_a_bucket_of_another_account_fails(world: World) -> None:
 # After a deployment
 
 
-def test_a_deployment_is_verified_after_it_created_or_updated_something(world: World) -> None:
-    unchanged = outcome("unchanged")
-    previewed = outcome("created", preview=True)
-    for nothing in (unchanged, previewed, outcome("failed"), outcome("declined")):
-        assert verification.follow_up(job(), world.access, nothing, Options()) is None
-    assert world.said == []
-
-
 def test_express_mode_is_not_verified_and_says_how_to_do_it_later(world: World) -> None:
     options = Options(express=True)
-    assert verification.follow_up(job(), world.access, outcome("created"), options) is None
+    assert verification.follow_up(job(), world.access, options) is None
     [note] = world.said
     assert note.level is Level.WARNING
     assert f"inv verify {job().flags}" in note.text
@@ -427,12 +419,12 @@ def test_a_stack_that_cannot_be_read_any_more_fails_the_verification_not_the_dep
     world: World,
 ) -> None:
     world.refuse["DescribeStacks"] = refusal("ExpiredToken", "expired", "DescribeStacks")
-    found = verification.follow_up(job(), world.access, outcome("updated"), Options())
+    found = verification.follow_up(job(), world.access, Options())
     assert found is not None
     assert found.failed == ("stack",)
     world.refuse.clear()
     world.exists = False
-    found = verification.follow_up(job(), world.access, outcome("updated"), Options())
+    found = verification.follow_up(job(), world.access, Options())
     assert found is not None
     assert "There is no stack" in found.checks[0].detail
 

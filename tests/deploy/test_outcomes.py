@@ -208,3 +208,11 @@ def test_paths_in_a_job_do_not_reach_the_outcome() -> None:
     ending = factories.ending(Status.UPDATE_COMPLETE)
     outcome = outcomes.conclude(job, "updated", factories.STACK_ID, ending)
     assert "/somewhere" not in json.dumps(outcomes.as_document(outcome))
+
+
+def test_only_a_stack_that_was_changed_and_stands_is_deployed() -> None:
+    previewed = factories.outcome("created", preview=True)
+    for nothing in (factories.outcome("unchanged"), previewed, factories.outcome("failed")):
+        assert not nothing.is_deployed
+    assert factories.outcome("created").is_deployed
+    assert factories.outcome("rolled-back").is_deployed

@@ -48,7 +48,7 @@ def stack(parameters: dict[str, str] | None = None) -> Stack:
             "protected": False,
             "outputs": {},
             "tags": {},
-            **dict.fromkeys(("reason", "parent_id", "root_id", "drift"), ""),
+            **dict.fromkeys(("reason", "parent_id", "drift"), ""),
         }
     )
 

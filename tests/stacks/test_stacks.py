@@ -114,7 +114,6 @@ def test_a_stack_is_read_with_all_that_it_says() -> None:
         updated=START + timedelta(hours=1),
         protected=True,
         parent_id=stack_id("parent"),
-        root_id=stack_id("root"),
         drift="IN_SYNC",
     )
 

@@ -99,7 +99,6 @@ def stack(status: Status = Status.CREATE_COMPLETE, **given: Any) -> Stack:
         "updated": None,
         "protected": False,
         "parent_id": "",
-        "root_id": "",
         "drift": "NOT_CHECKED",
     }
     return Stack(**{**said, **given})

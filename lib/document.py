@@ -1,0 +1,50 @@
+"""Turn a result into the JSON document that the command line promises.
+
+One function for all of them, and the manual lists the keys from the same place: a result's
+keys are its fields, or what its class names in `KEYS`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+
+def keys_of(kind: type) -> Mapping[str, str]:
+    """Return a result class's keys in order, each with the attribute that it shows.
+
+    A class whose keys are not simply its fields says so in a class variable `KEYS`, a
+    mapping of the same form.
+    """
+    declared: Mapping[str, str] | None = getattr(kind, "KEYS", None)
+    return declared if declared is not None else {field.name: field.name for field in fields(kind)}
+
+
+def as_document(value: Any) -> Any:
+    """Return a result as plain JSON values: dicts, lists, text, numbers, booleans and None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        keys = keys_of(type(value))
+        return {key: as_document(getattr(value, attribute)) for key, attribute in keys.items()}
+    if isinstance(value, Mapping):
+        return {str(key): as_document(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_document(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(as_document(item) for item in value)
+    return _as_scalar(value)
+
+
+def _as_scalar(value: Any) -> Any:
+    """Return one value as JSON has it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, date):  # a datetime, too
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    return str(value) if isinstance(value, Path) else value

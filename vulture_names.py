@@ -1,0 +1,44 @@
+"""Name what nothing here calls by name and is needed all the same, with who does.
+
+Read by vulture in `nox -s lint`, never run.
+"""
+
+# ruff: noqa: B018, F821, SLF001 (names as vulture wants them)
+
+# inspect reads it, and so Invoke the flags of a task.
+_.__signature__
+# ministack calls what is put in place of its own functions.
+_._provision_keeping_seed
+_._ddb_create
+_._ddb_delete
+_._apigw_v2_api_create
+old_props
+# Python's warning about a child that nobody waited for reads it.
+_.returncode
+# hypercorn's settings.
+_.loglevel
+_.graceful_timeout
+# nox finds its options and sessions in noxfile.py.
+_.needs_version
+_.default_venv_backend
+_.error_on_missing_interpreters
+_.reuse_existing_virtualenvs
+_.sessions
+lint
+policy
+tests
+integration
+docs
+gameday
+faults
+corpus
+audit
+coverage
+bench
+lock
+# Python writes no bytecode where it is set.
+_.dont_write_bytecode
+# Only tests ask: every error is explained in the troubleshooting guide.
+find_unexplained
+# The benchmark and the tests call the emulator by it.
+LOCAL_ACCOUNT
