@@ -847,6 +847,15 @@ def test_the_models_of_a_region_are_ids_that_the_roles_accept(region: str) -> No
 
 
 @pytest.mark.parametrize("region", REGIONS)
+def test_claude_is_called_where_it_is_cheapest_but_stays_in_europe_there(region: str) -> None:
+    # docs/multi-region.md says why.
+    expected = "eu" if region.startswith("eu-") else "global"
+    claude = [m for m in REGIONS[region]["BedrockModels"] if ".anthropic." in m]
+    assert claude
+    assert {model.partition(".")[0] for model in claude} == {expected}
+
+
+@pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_is_accepted_by_the_master_in_every_region(
     environment: str, region: str
