@@ -139,6 +139,10 @@ ADDITIONS = {
         "https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html",
     ),
     **dict.fromkeys(
+        [f"cloudformation:{verb}ChangeSet" for verb in ("Create", "Delete", "Describe", "Execute")],
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-nested-stacks.html",
+    ),
+    **dict.fromkeys(
         ("s3:GetObject", "s3:GetObjectVersion"),
         "https://docs.aws.amazon.com/lambda/latest/dg/lambda-permissions.html (the code)",
     ),
