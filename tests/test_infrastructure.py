@@ -211,7 +211,7 @@ def test_the_master_gives_the_outputs_that_were_promised(name: str) -> None:
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
 NOT_EXPORTED = {
     "TaskDefinitionArn": "its revision, with each change of the task",
-    "FrontendConfiguration": "whatever of API, pool and client is replaced",
+    "FrontendConfig": "whatever of API, pool and client is replaced",
 }
 
 
@@ -772,7 +772,7 @@ def test_model_calls_can_be_billed_to_an_environment() -> None:
 def test_the_web_application_s_configuration_is_one_json_object_for_the_uploaded_build() -> None:
     value = FOLDER["frontend-stack.yaml"].outputs["Configuration"]["Value"]["Fn::Sub"]
     assert set(json.loads(value)) == {"apiEndpoint", "region", "userPoolId", "userPoolClientId"}
-    assert MASTER.outputs["FrontendConfiguration"]["Value"] == {
+    assert MASTER.outputs["FrontendConfig"]["Value"] == {
         "Fn::GetAtt": ["FrontendStack", "Outputs.Configuration"]
     }
     app = properties(FOLDER["frontend-stack.yaml"], "AmplifyApp")
