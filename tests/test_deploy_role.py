@@ -494,7 +494,8 @@ def test_roles_are_only_passed_to_the_services_that_the_templates_name() -> None
         for statement in one["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     }
     [passing] = [one for one in statements("IdentityPolicy") if one["Action"] == "iam:PassRole"]
-    assert set(passing["Condition"]["StringEquals"]["iam:PassedToService"]) == services
+    condition = passing["Condition"]["StringEqualsIfExists"]
+    assert set(condition["iam:PassedToService"]) == services
 
 
 def test_role_names_start_with_the_stack_s_because_no_template_names_a_role() -> None:
