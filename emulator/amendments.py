@@ -174,7 +174,8 @@ def missing_types_exist() -> None:
 
     Upstream refuses the template: "Unrecognized resource types". AWS: the types' pages in the
     template reference give Ref and GetAtt. A Cognito user is a real user of the emulated pool;
-    an Amplify app or branch, a budget, an address and a NAT gateway are only recorded.
+    an Amplify app or branch, a budget, an address, a NAT gateway, a flow log and a model profile
+    are only recorded.
     Canary: test_canary_missing_types_exist.
     """
     provisioners._RESOURCE_HANDLERS.update(resource_types.MISSING)

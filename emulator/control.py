@@ -38,7 +38,7 @@ LOG_LINES = 15
 LIMITS = (
     "IAM policies, service quotas, throttling and capabilities are not enforced.",
     "Property values are hardly checked: a template that deploys here may still be refused by AWS.",
-    "Amplify apps, budgets and NAT gateways are only recorded: nothing is built, no alert sent.",
+    "Amplify apps, budgets, NAT gateways, flow logs are only recorded: nothing is built or sent.",
     "E-mail is not sent: no invitation reaches the admin user, no budget alert a mailbox.",
     "ECS tasks do not run and container images are not built or scanned.",
     "Bedrock lists models but its answers are canned; model access is not checked.",

@@ -48,6 +48,22 @@ def _amplify_branch(_logical_id: str, props: Json, _stack: str) -> Resolved:
     return arn, {"Arn": arn, "BranchName": props["BranchName"]}
 
 
+def _model_profile(logical_id: str, props: Json, _stack: str) -> Resolved:
+    """Record an application inference profile; Ref is its ARN.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-bedrock-applicationinferenceprofile.html
+    """
+    profile_id = uuid.uuid4().hex[:12]
+    arn = _arn("bedrock", f"application-inference-profile/{profile_id}")
+    return arn, {
+        "InferenceProfileArn": arn,
+        "InferenceProfileId": profile_id,
+        "InferenceProfileIdentifier": arn,
+        "Status": "ACTIVE",
+        "Type": "APPLICATION",
+    }
+
+
 def _budget(logical_id: str, props: Json, stack_name: str) -> Resolved:
     generated = provisioners._physical_name(stack_name, logical_id, max_len=100)
     return props["Budget"].get("BudgetName") or generated, {}
@@ -85,6 +101,15 @@ def _nat_gateway(_logical_id: str, _props: Json, _stack: str) -> Resolved:
     return gateway_id, {"NatGatewayId": gateway_id}
 
 
+def _flow_log(_logical_id: str, _props: Json, _stack: str) -> Resolved:
+    """Record a flow log; Ref and its one attribute are its id.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-flowlog.html
+    """
+    flow_log_id = f"fl-{uuid.uuid4().hex[:17]}"
+    return flow_log_id, {"Id": flow_log_id}
+
+
 def _keep(_physical_id: str, _props: Json) -> None:
     """Do nothing for a resource that exists only in its stack's record."""
 
@@ -101,10 +126,12 @@ def _handler(create: Create, delete: Delete = _keep) -> Json:
 MISSING: dict[str, Json] = {
     "AWS::Amplify::App": _handler(_amplify_app),
     "AWS::Amplify::Branch": _handler(_amplify_branch),
+    "AWS::Bedrock::ApplicationInferenceProfile": _handler(_model_profile),
     "AWS::Budgets::Budget": _handler(_budget),
     "AWS::Cognito::UserPoolUser": _handler(_user, _delete_user),
     "AWS::Cognito::UserPoolUserToGroupAttachment": _handler(_group_membership, _leave_group),
     "AWS::EC2::EIP": _handler(_address),
+    "AWS::EC2::FlowLog": _handler(_flow_log),
     "AWS::EC2::NatGateway": _handler(_nat_gateway),
 }
 
@@ -112,6 +139,11 @@ MISSING: dict[str, Json] = {
 MISSING_CREATE_ONLY: dict[str, tuple[str, ...]] = {
     "AWS::Amplify::App": (),
     "AWS::Amplify::Branch": ("AppId", "BranchName"),
+    "AWS::Bedrock::ApplicationInferenceProfile": (
+        "Description",
+        "InferenceProfileName",
+        "ModelSource",
+    ),
     "AWS::Budgets::Budget": ("NotificationsWithSubscribers",),
     "AWS::Cognito::UserPoolUser": (
         "ClientMetadata",
@@ -125,6 +157,20 @@ MISSING_CREATE_ONLY: dict[str, tuple[str, ...]] = {
     ),
     "AWS::Cognito::UserPoolUserToGroupAttachment": MEMBERSHIP,
     "AWS::EC2::EIP": ("Address", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"),
+    "AWS::EC2::FlowLog": (
+        "DeliverCrossAccountRole",
+        "DeliverLogsPermissionArn",
+        "DestinationOptions",
+        "LogDestination",
+        "LogDestinationType",
+        "LogFormat",
+        "LogGroupName",
+        "MaxAggregationInterval",
+        "ResourceId",
+        "ResourceType",
+        "TagFieldSpecifications",
+        "TrafficType",
+    ),
     "AWS::EC2::NatGateway": (
         "AllocationId",
         "ConnectivityType",
@@ -170,6 +216,7 @@ CREATE_ONLY: dict[str, tuple[str, ...]] = {
         "TaskRoleArn",
         "Volumes",
     ),
+    "AWS::Events::Rule": ("Name",),
     "AWS::IAM::Policy": (),
     "AWS::Lambda::Permission": (
         "Action",

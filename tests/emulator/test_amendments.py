@@ -818,6 +818,17 @@ def test_the_types_upstream_lacks_can_be_created_updated_and_deleted(cloud: Clou
                     "SubnetId": "subnet-1",
                 },
             },
+            "Log": {
+                "Type": "AWS::EC2::FlowLog",
+                "Properties": {"ResourceId": "vpc-1", "ResourceType": "VPC"},
+            },
+            "Profile": {
+                "Type": "AWS::Bedrock::ApplicationInferenceProfile",
+                "Properties": {
+                    "InferenceProfileName": "tagged",
+                    "ModelSource": {"CopyFrom": "arn:aws:bedrock:::foundation-model/m"},
+                },
+            },
             "Budget": {
                 "Type": "AWS::Budgets::Budget",
                 "Properties": {"Budget": {"BudgetType": "COST", "TimeUnit": "MONTHLY"}},
@@ -827,6 +838,7 @@ def test_the_types_upstream_lacks_can_be_created_updated_and_deleted(cloud: Clou
             "Domain": {"Value": {"Fn::GetAtt": ["App", "DefaultDomain"]}},
             "Branch": {"Value": {"Ref": "Main"}},
             "Pool": {"Value": {"Ref": "Pool"}},
+            "Profile": {"Value": {"Fn::GetAtt": ["Profile", "InferenceProfileArn"]}},
         },
     }
     assert cloud.create("app", template) == "CREATE_COMPLETE"
@@ -1101,10 +1113,12 @@ def test_canary_tables_keep_their_data(upstream: Cloud) -> None:
     [
         "AWS::Amplify::App",
         "AWS::Amplify::Branch",
+        "AWS::Bedrock::ApplicationInferenceProfile",
         "AWS::Budgets::Budget",
         "AWS::Cognito::UserPoolUser",
         "AWS::Cognito::UserPoolUserToGroupAttachment",
         "AWS::EC2::EIP",
+        "AWS::EC2::FlowLog",
         "AWS::EC2::NatGateway",
     ],
 )

@@ -41,9 +41,7 @@ def _by_resource(answer: Json) -> dict[str, Json]:
     return {f"{row['LogicalResourceId']} {row['Action']}": row for row in rows}
 
 
-def _judge_reading(
-    case: ChangeSetCase, number: int, plain: Json, valued: Json
-) -> Iterator[Row]:
+def _judge_reading(case: ChangeSetCase, number: int, plain: Json, valued: Json) -> Iterator[Row]:
     """Hold what the reader makes of both answers against the plain one, which is complete."""
     read = {f"{change.path} {change.action}": change for change in _read(plain, valued)}
     for subject, row in _by_resource(plain).items():
@@ -97,9 +95,7 @@ def _judge_comparison(case: ChangeSetCase, told: Mapping[str, Json]) -> Iterator
 
 def _resolve(body: str, values: Mapping[str, str]) -> resolution.Tree:
     folder = {templates.MASTER: templates.parse(templates.MASTER, _place(body))}
-    return resolution.resolve(
-        folder, values, region=REGION, account=ACCOUNT, stack_name="recorded"
-    )
+    return resolution.resolve(folder, values, region=REGION, account=ACCOUNT, stack_name="recorded")
 
 
 def _row(room: str, case: str, subject: str, told: Json, ours: Change | None) -> Row:

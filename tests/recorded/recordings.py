@@ -86,7 +86,8 @@ def read_snapshots(folder: Path) -> Iterator[tuple[str, Any]]:
         for name, snapshot in json.loads(path.read_text()).items():
             content = snapshot.get("recorded-content") if isinstance(snapshot, dict) else None
             if content is not None:
-                yield f"{path.name.removesuffix('.snapshot.json')}:{name.rpartition('::')[2]}", content
+                room = path.name.removesuffix(".snapshot.json")
+                yield f"{room}:{name.rpartition('::')[2]}", content
 
 
 def read_singles(folder: Path) -> Iterator[Single]:
@@ -137,6 +138,10 @@ def _fit(shape: Any, value: Any) -> Any:
         return [_fit(shape.member, item) for item in value]
     if shape.type_name == "map":
         return {key: _fit(shape.value, item) for key, item in value.items()}
+    return _fit_scalar(shape, value)
+
+
+def _fit_scalar(shape: Any, value: Any) -> Any:
     if shape.type_name == "timestamp":
         return _as_time(value)
     if shape.type_name == "string":

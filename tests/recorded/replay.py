@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ CASES = Path(__file__).with_name("cases")
 def main(folders: Sequence[Path]) -> int:
     """Replay each folder, or the repository's own cases; print what came of it."""
     rows = [row for folder in folders or [CASES] for row in judge(folder)]
-    print(verdicts.draw(rows, EXPLANATIONS))
+    sys.stdout.write(f"{verdicts.draw(rows, EXPLANATIONS)}\n")
     return 0 if verdicts.is_acceptable(rows, EXPLANATIONS) else 1
 
 
