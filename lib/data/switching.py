@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from lib.data.settings import (
-    TableSettings,
-)
+from lib.data.new_tables import Restored
+from lib.data.settings import TableSettings
 from lib.data.sources import Source
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A restored table.
-
-    `items` were counted in it and `expected_items` in the original now; None where not
-    counted. They differ by whatever was written to the original since. `reapplied` and
-    `missing` name settings, the latter with what to do.
-    """
-
-    source: str
-    table: str
-    status: str
-    items: int | None
-    expected_items: int | None
-    reapplied: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
 
 
 def explain_counts(restored: Restored, source: Source) -> str:
