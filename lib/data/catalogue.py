@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import BackupSummaryTypeDef, ListBackupsInputPaginateTypeDef
+    from mypy_boto3_dynamodb.type_defs import ListBackupsInputPaginateTypeDef
 
 #: How a moment is written in the names of backups and of restored tables.
 STAMP = "%Y%m%d-%H%M%S"
@@ -91,13 +91,17 @@ def list_backups(
     if since:
         filters["TimeRangeLowerBound"] = since
     pages = dynamodb.get_paginator("list_backups").paginate(**filters)
-    return [_read_summary(entry) for page in pages for entry in page.get("BackupSummaries", [])]
+    return [
+        read_backup(entry, entry.get("TableName", ""))
+        for page in pages
+        for entry in page.get("BackupSummaries", [])
+    ]
 
 
-def _read_summary(entry: BackupSummaryTypeDef) -> Backup:
-    """Turn one entry of ListBackups into a `Backup`."""
+def read_backup(entry: Mapping[str, Any], table: str) -> Backup:
+    """Turn what ListBackups or DescribeBackup says of one backup into a `Backup`."""
     return Backup(
-        table=entry.get("TableName", ""),
+        table=table,
         arn=entry.get("BackupArn", ""),
         name=entry.get("BackupName", ""),
         bytes=entry.get("BackupSizeBytes", 0),

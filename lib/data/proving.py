@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.data.catalogue import Backup, list_backups, name_for
+from lib.data.catalogue import Backup, list_backups, name_for, read_backup
 from lib.data.tables import SETTLING, is_busy
 from lib.document import as_document
 from lib.errors import AwsUnavailable, BackupFailed, Interrupted
@@ -80,7 +80,7 @@ class BackupRun:
 
 
 @dataclass
-class _Job:
+class _Entry:
     """One table on its way to a backup."""
 
     table: str
@@ -111,7 +111,7 @@ class _Run:
     """All tables of a run, and what was learnt on the way."""
 
     access: Access
-    jobs: Sequence[_Job]
+    entries: Sequence[_Entry]
     since: datetime
     duplicates: set[str] = field(default_factory=set)
     broken: Exception | None = None
@@ -127,9 +127,9 @@ class _Run:
         """Return the seconds that the clock shows."""
         return self.access.clock.monotonic()
 
-    def select(self, wanted: Callable[[_Job], bool]) -> list[_Job]:
-        """Return the jobs that are wanted, in the order of the tables."""
-        return [job for job in self.jobs if wanted(job)]
+    def select(self, wanted: Callable[[_Entry], bool]) -> list[_Entry]:
+        """Return the entries that are wanted, in the order of the tables."""
+        return [entry for entry in self.entries if wanted(entry)]
 
 
 def take_backups(job: Job, access: Access, tables: Iterable[str]) -> BackupRun:
@@ -146,8 +146,8 @@ def take_backups(job: Job, access: Access, tables: Iterable[str]) -> BackupRun:
     now = access.clock.now()
     run = _Run(
         access,
-        jobs=[
-            _Job(table, name_for(job.environment, table, now)) for table in dict.fromkeys(tables)
+        entries=[
+            _Entry(table, name_for(job.environment, table, now)) for table in dict.fromkeys(tables)
         ],
         since=now - _CLOCK_SKEW,
         reported=access.clock.monotonic(),
@@ -172,97 +172,95 @@ def require_complete(run: BackupRun) -> None:
             ]
         ),
         next_step="Mend the cause and run the same command again; the finished backups stay.",
-        details={
-            "backups": as_document(run.backups),
-            "failed": as_document(run.failed),
-        },
+        details={"backups": as_document(run.backups), "failed": as_document(run.failed)},
     )
 
 
 def _drive(run: _Run) -> None:
     """Start, look and verify until every table is over or AWS cannot be used any more."""
     progressed = run.now
-    while not run.broken and (open_jobs := run.select(lambda job: not job.is_over)):
+    while not run.broken and (open_entries := run.select(lambda entry: not entry.is_over)):
         _start_due(run)
         _verify_finished(run)
         _report_progress(run)
-        still_open = run.select(lambda job: not job.is_over)
+        still_open = run.select(lambda entry: not entry.is_over)
         now = run.now
-        if len(still_open) < len(open_jobs):
+        if len(still_open) < len(open_entries):
             progressed = now
-        if any(job.is_in_flight for job in still_open):
+        if any(entry.is_in_flight for entry in still_open):
             run.access.clock.sleep(pause_after(now - progressed))
         elif still_open:
-            run.access.clock.sleep(max(0.0, min(job.not_before for job in still_open) - now))
+            run.access.clock.sleep(max(0.0, min(entry.not_before for entry in still_open) - now))
 
 
 def _start_due(run: _Run) -> None:
     """Ask for the backups whose turn it is."""
     now = run.now
-    room = BACKUPS_IN_FLIGHT - len(run.select(lambda job: job.is_in_flight))
-    due = run.select(lambda job: not job.arn and not job.is_over and job.not_before <= now)[:room]
-    for job in due:
-        job.asked = now if job.asked is None else job.asked
-    side_by_side(lambda job: _start(run.dynamodb, job), due, at_once=PARALLEL_CALLS)
-    for job in due:
-        _judge_start(run, job)
+    room = BACKUPS_IN_FLIGHT - len(run.select(lambda entry: entry.is_in_flight))
+    waiting = run.select(lambda entry: not entry.arn and not entry.is_over)
+    due = [entry for entry in waiting if entry.not_before <= now][:room]
+    for entry in due:
+        entry.asked = now if entry.asked is None else entry.asked
+    side_by_side(lambda entry: _start(run.dynamodb, entry), due, at_once=PARALLEL_CALLS)
+    for entry in due:
+        _judge_start(run, entry)
 
 
-def _start(dynamodb: DynamoDBClient, job: _Job) -> None:
+def _start(dynamodb: DynamoDBClient, entry: _Entry) -> None:
     """Make one attempt to start a backup, unless an earlier attempt is found to have done so."""
     try:
-        if job.answer_lost:
+        if entry.answer_lost:
             # CreateBackup has no client token: only its name tells whether the request
             # whose answer was lost had reached DynamoDB.
-            job.arn = _find_by_name(dynamodb, job)
-        if not job.arn:
-            answer = dynamodb.create_backup(TableName=job.table, BackupName=job.name)
-            job.arn = answer["BackupDetails"]["BackupArn"]
+            entry.arn = _find_by_name(dynamodb, entry)
+        if not entry.arn:
+            answer = dynamodb.create_backup(TableName=entry.table, BackupName=entry.name)
+            entry.arn = answer["BackupDetails"]["BackupArn"]
     except (ClientError, BotoCoreError) as exc:
-        job.error = exc
+        entry.error = exc
 
 
-def _find_by_name(dynamodb: DynamoDBClient, job: _Job) -> str:
-    """Return the ARN of a job's backup if DynamoDB has one of its name, else ""."""
+def _find_by_name(dynamodb: DynamoDBClient, entry: _Entry) -> str:
+    """Return the ARN of an entry's backup if DynamoDB has one of its name, else ""."""
     return next(
         (
             backup.arn
-            for backup in list_backups(dynamodb, table=job.table)
-            if backup.name == job.name and backup.status != "DELETED"
+            for backup in list_backups(dynamodb, table=entry.table)
+            if backup.name == entry.name and backup.status != "DELETED"
         ),
         "",
     )
 
 
-def _judge_start(run: _Run, job: _Job) -> None:
+def _judge_start(run: _Run, entry: _Entry) -> None:
     """Decide after a refused attempt between later, never, and the end of the whole run."""
-    exc, job.error = job.error, None
+    exc, entry.error = entry.error, None
     now = run.now
     if exc is None:
-        job.started = now
+        entry.started = now
         return
-    if is_busy(exc) and job.asked is not None and now - job.asked < PATIENCE:
-        job.failures += 1
-        job.not_before = now + backoff_after(job.failures)
-        job.answer_lost = job.answer_lost or not is_throttled(exc)
+    if is_busy(exc) and entry.asked is not None and now - entry.asked < PATIENCE:
+        entry.failures += 1
+        entry.not_before = now + backoff_after(entry.failures)
+        entry.answer_lost = entry.answer_lost or not is_throttled(exc)
     else:
-        _give_up(run, job, exc)
+        _give_up(run, entry, exc)
 
 
-def _give_up(run: _Run, job: _Job, exc: Exception) -> None:
+def _give_up(run: _Run, entry: _Entry, exc: Exception) -> None:
     """Record why a table has no backup; end the run when no other call would fare better."""
     if _ends_the_run(exc):
         run.broken = exc
         return
-    _fail(job, exc)
-    run.access.say(f"{job.table} could not be backed up: {job.reason}", Level.WARNING)
+    _fail(entry, exc)
+    run.access.say(f"{entry.table} could not be backed up: {entry.reason}", Level.WARNING)
 
 
-def _fail(job: _Job, exc: Exception) -> None:
+def _fail(entry: _Entry, exc: Exception) -> None:
     """Record AWS's reason for a table without a proven backup."""
-    started = f"backup {job.arn} was started, but is not proven: " if job.arn else ""
-    job.error = exc
-    job.reason = f"{started}{_in_aws_words(exc)}"
+    started = f"backup {entry.arn} was started, but is not proven: " if entry.arn else ""
+    entry.error = exc
+    entry.reason = f"{started}{_in_aws_words(exc)}"
 
 
 def _in_aws_words(exc: Exception) -> str:
@@ -290,7 +288,7 @@ def _verify_finished(run: _Run) -> None:
     One ListBackups page tells the state of 100; describing each at every look would pass
     the ten DescribeBackup calls a second that AWS allows.
     """
-    in_flight = run.select(lambda job: job.is_in_flight)
+    in_flight = run.select(lambda entry: entry.is_in_flight)
     if not in_flight:
         return
     try:
@@ -302,90 +300,85 @@ def _verify_finished(run: _Run) -> None:
         return
     _note_duplicates(run, listed)
     creating = {backup.arn for backup in listed if backup.status == "CREATING"}
-    ready = [job for job in in_flight if job.arn not in creating]
-    side_by_side(lambda job: _verify(run.dynamodb, job), ready, at_once=PARALLEL_CALLS)
-    for job in in_flight:
-        _judge_proof(run, job)
+    ready = [entry for entry in in_flight if entry.arn not in creating]
+    side_by_side(lambda entry: _verify(run.dynamodb, entry), ready, at_once=PARALLEL_CALLS)
+    for entry in in_flight:
+        _judge_proof(run, entry)
 
 
 def _note_duplicates(run: _Run, listed: Iterable[Backup]) -> None:
-    """Remember backups that carry a job's name but are not the one it was told of."""
-    known = {(job.table, job.name): job.arn for job in run.jobs if job.arn}
+    """Remember backups that carry an entry's name but are not the one it was told of."""
+    known = {(entry.table, entry.name): entry.arn for entry in run.entries if entry.arn}
     for backup in listed:
         arn = known.get((backup.table, backup.name), backup.arn)
         if arn != backup.arn and backup.status != "DELETED":
             run.duplicates.add(backup.arn)
 
 
-def _verify(dynamodb: DynamoDBClient, job: _Job) -> None:
+def _verify(dynamodb: DynamoDBClient, entry: _Entry) -> None:
     """Ask once for the proof of one backup.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeBackup.html
     """
     try:
-        answer = dynamodb.describe_backup(BackupArn=job.arn)
+        answer = dynamodb.describe_backup(BackupArn=entry.arn)
     except (ClientError, BotoCoreError) as exc:
-        job.error = exc
+        entry.error = exc
         return
-    details = answer["BackupDescription"].get("BackupDetails")
-    status = details["BackupStatus"] if details else ""
-    if details and status == "AVAILABLE":
-        job.backup = Backup(
-            table=job.table,
-            arn=details["BackupArn"],
-            name=details["BackupName"],
-            bytes=details.get("BackupSizeBytes", 0),
-            status=status,
-            created=details["BackupCreationDateTime"],
-        )
+    details: Mapping[str, Any] = answer["BackupDescription"].get("BackupDetails") or {}
+    status = details.get("BackupStatus")
+    if status == "AVAILABLE":
+        entry.backup = read_backup(details, entry.table)
     elif status == "DELETED":
-        job.reason = f"backup {job.arn} was deleted by somebody before it was complete"
+        entry.reason = f"backup {entry.arn} was deleted by somebody before it was complete"
 
 
-def _judge_proof(run: _Run, job: _Job) -> None:
+def _judge_proof(run: _Run, entry: _Entry) -> None:
     """Decide whether a backup that is not proven yet is waited for any longer."""
-    exc, job.error = job.error, None
-    waited = run.now - job.started
+    exc, entry.error = entry.error, None
+    waited = run.now - entry.started
     if exc is not None and not is_passing(exc):
         # DynamoDB may not know a backup yet that it has just begun.
         if error_code(exc) != "BackupNotFoundException" or waited > SETTLING:
-            _give_up(run, job, exc)
-    elif not job.is_over and waited > WAIT_AT_MOST:
-        job.reason = (
-            f"backup {job.arn} is still not AVAILABLE after {WAIT_AT_MOST / 60:.0f} minutes"
+            _give_up(run, entry, exc)
+    elif not entry.is_over and waited > WAIT_AT_MOST:
+        entry.reason = (
+            f"backup {entry.arn} is still not AVAILABLE after {WAIT_AT_MOST / 60:.0f} minutes"
         )
 
 
 def _report_progress(run: _Run) -> None:
     """Say how far the run is: not more often than is worth reading, and always at its end."""
     now = run.now
-    done = len(run.select(lambda job: job.backup is not None))
-    over = all(job.is_over for job in run.jobs)
+    done = len(run.select(lambda entry: entry.backup is not None))
+    over = all(entry.is_over for entry in run.entries)
     if over or now - run.reported >= PROGRESS_EVERY:
         run.reported = now
-        level = Level.DONE if done == len(run.jobs) else Level.INFO
-        run.access.say(f"{done} of {len(run.jobs)} tables are backed up.", level)
+        level = Level.DONE if done == len(run.entries) else Level.INFO
+        run.access.say(f"{done} of {len(run.entries)} tables are backed up.", level)
 
 
 def _conclude(run: _Run) -> BackupRun:
     """Turn what was learnt into a result, or raise when AWS let nothing begin."""
-    begun = any(job.arn for job in run.jobs)
+    begun = any(entry.arn for entry in run.entries)
     if run.broken and not begun:
         raise run.broken
     if run.broken:
         text = f"The run ended early: {_in_aws_words(run.broken)}"
         run.access.say(text, Level.ERROR)
-        for job in run.select(lambda job: not job.is_over):
-            _fail(job, run.broken)
-    denied = [job.error for job in run.jobs if job.error and _is_denied(job.error)]
-    if denied and not begun and len(denied) == len(run.jobs):
+        for entry in run.select(lambda entry: not entry.is_over):
+            _fail(entry, run.broken)
+    denied = [entry.error for entry in run.entries if entry.error and _is_denied(entry.error)]
+    if denied and not begun and len(denied) == len(run.entries):
         # Every table denied is one missing permission, not a failure of each table.
         raise denied[0]
     for arn in sorted(run.duplicates):
         run.access.say(f"A lost answer left a second backup of the same name: {arn}", Level.WARNING)
     return BackupRun(
-        backups=tuple(job.backup for job in run.jobs if job.backup),
-        failed=tuple(Failed(job.table, job.reason) for job in run.jobs if not job.backup),
+        backups=tuple(entry.backup for entry in run.entries if entry.backup),
+        failed=tuple(
+            Failed(entry.table, entry.reason) for entry in run.entries if not entry.backup
+        ),
         duplicates=tuple(sorted(run.duplicates)),
     )
 
@@ -393,13 +386,15 @@ def _conclude(run: _Run) -> BackupRun:
 def _describe_interruption(run: _Run) -> Interrupted:
     """Say what DynamoDB holds and goes on with after Ctrl-C."""
     region = run.dynamodb.meta.region_name
-    done = [job.backup.arn for job in run.jobs if job.backup]
-    running = [job.arn for job in run.jobs if job.is_in_flight]
+    done = [entry.backup.arn for entry in run.entries if entry.backup]
+    running = [entry.arn for entry in run.entries if entry.is_in_flight]
     unknown = [
-        job.table for job in run.jobs if job.asked is not None and not job.arn and not job.reason
+        entry.table
+        for entry in run.entries
+        if entry.asked is not None and not entry.arn and not entry.reason
     ]
-    untouched = sum(1 for job in run.jobs if job.asked is None)
-    lines = [f"Interrupted: {len(done)} of {len(run.jobs)} tables are backed up ({region})."]
+    untouched = sum(1 for entry in run.entries if entry.asked is None)
+    lines = [f"Interrupted: {len(done)} of {len(run.entries)} tables are backed up ({region})."]
     lines += [f"  complete: {arn}" for arn in done]
     lines += [f"  DynamoDB goes on with: {arn}" for arn in running]
     lines += [f"  asked for, answer not awaited: {table}" for table in unknown]

@@ -88,7 +88,7 @@ def choose_source(
             "--point-in-time ISO8601.",
         )
     dynamodb, clock = access.aws.client("dynamodb"), access.clock
-    physical = find_table(resources, table) if table else ""
+    physical = physical_name(resources, table) if table else ""
     if backup:
         return _choose_backup(dynamodb, backup, physical, clock)
     if point_in_time:
@@ -97,7 +97,7 @@ def choose_source(
     return _choose_newest(dynamodb, physical, table or "", job.environment, clock)
 
 
-def find_table(resources: Iterable[StackResource], asked: str) -> str:
+def physical_name(resources: Iterable[StackResource], asked: str) -> str:
     """Return the physical name of a table by logical ID, path or physical name.
 
     A name that the stack does not know is taken as a physical one: a table that was

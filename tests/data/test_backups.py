@@ -16,8 +16,8 @@ from lib.data.proving import BackupRun, Failed
 from lib.errors import BackupFailed, StateForbids
 from lib.operators import OnInterrupt, Operator, Progress
 from tests.support import factories
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, STAMP, Wire, refusal
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, STAMP, Wire
 from tests.support.tables import make_backup, texts
 
 

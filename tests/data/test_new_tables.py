@@ -13,8 +13,8 @@ from lib.data import new_tables, switching, tables
 from lib.data.sources import Source
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
 from lib.operators import Progress
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, SESSION, Wire, cut, refusal, reply
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, SESSION, Wire, cut, reply
 from tests.support.tables import (
     ARN,
     access_to,

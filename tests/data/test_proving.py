@@ -21,8 +21,8 @@ from lib.data.tables import SETTLING
 from lib.errors import BackupFailed, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, SESSION, STAMP, Wire, cut, refusal, reply
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, SESSION, STAMP, Wire, cut, reply
 from tests.support.tables import back_up, create_table, held_arns, texts
 
 

@@ -13,8 +13,8 @@ from lib.data import catalogue, pruning
 from lib.data.proving import BackupRun, Failed
 from lib.errors import InputError
 from tests.support import factories
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, STAMP, Wire, refusal
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, STAMP, Wire
 from tests.support.tables import access_to, back_up, create_table, held_arns
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from lib.data import settings
 from lib.data.sources import Source
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, Wire, refusal, reply
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, Wire, reply
 from tests.support.tables import create_table, make_backup, restore, turn_on_everything
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234"

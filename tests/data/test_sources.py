@@ -13,8 +13,8 @@ from lib.data.sources import Source
 from lib.errors import InputError, Refused
 from lib.operators import Progress
 from tests.support import factories
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import NOW, Wire, refusal, reply
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, Wire, reply
 from tests.support.tables import ARN, access_to, create_table, make_backup, resource, texts
 
 RESOURCES = (
@@ -55,12 +55,12 @@ def choose(
     ],
 )
 def test_a_table_is_found_by_logical_id_path_or_physical_name(asked: str, found: str) -> None:
-    assert sources.find_table(RESOURCES, asked) == found
+    assert sources.physical_name(RESOURCES, asked) == found
 
 
 def test_a_logical_id_of_several_tables_lists_their_paths() -> None:
     with pytest.raises(InputError) as error:
-        sources.find_table(RESOURCES, "QueueTable")
+        sources.physical_name(RESOURCES, "QueueTable")
     assert error.value.problems == (
         "DatabaseStack/QueueTable (queue)",
         "OtherStack/QueueTable (other-queue)",
@@ -69,7 +69,7 @@ def test_a_logical_id_of_several_tables_lists_their_paths() -> None:
 
 def test_a_name_that_no_table_can_have_lists_the_tables() -> None:
     with pytest.raises(InputError) as error:
-        sources.find_table(RESOURCES, "NoStack/JobsTable")
+        sources.physical_name(RESOURCES, "NoStack/JobsTable")
     assert "DatabaseStack/JobsTable (jobs)" in error.value.problems
 
 

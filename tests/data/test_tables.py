@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lib.data import tables
-from tests.support.aws_fakes import FakeTime
-from tests.support.dynamodb_wire import Wire, refusal
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import Wire
 from tests.support.tables import create_table, resource
 
 

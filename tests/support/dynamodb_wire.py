@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 REGION = "eu-west-1"
 NOW = datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC)
@@ -40,6 +40,8 @@ class Wire:
             self.calls.append((model.name, asked))
             for rule in self._rules:
                 answer = rule(model.name, asked)
+                if isinstance(answer, ClientError):
+                    raise ClientError(answer.response, model.name)
                 if isinstance(answer, BaseException):
                     raise answer
                 if answer is not None:
@@ -84,13 +86,6 @@ class Response:
     def __init__(self, status: int) -> None:
         self.status_code = status
         self.headers: dict[str, str] = {}
-
-
-def refusal(code: str, message: str = "no", status: int = 400) -> Any:
-    return Response(status), {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
 
 
 def reply(**parsed: Any) -> Any:
