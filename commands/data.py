@@ -27,11 +27,10 @@ def backup(target: Target, keep: str | None = None) -> Answer:
     inv backup --env production
     inv backup --env production --keep 30
     """
-    from lib.data import restores
+    from lib.data import backups
 
     count = as_count(keep, "--keep")
-    run = restores.back_up(target.job, target.access, keep=count)
-    return restores.answer_backups(run, target.console.report)
+    return backups.back_up(target.job, target.access, keep=count)
 
 
 @operation(

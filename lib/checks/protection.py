@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lib.data import backups
+from lib.data import tables
 from lib.refusals import error_code
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def table_flaws(access: Access, resource: StackResource, is_production: bool) ->
         yield "is not encrypted with a key of this account"
     if is_production and not table.get("DeletionProtectionEnabled"):
         yield "is not protected against deletion"
-    window = backups.read_window(dynamodb, resource.physical_id, access.clock)
+    window = tables.read_window(dynamodb, resource.physical_id, access.clock)
     if window is None or not window.is_on:
         yield "has no point-in-time recovery"
 

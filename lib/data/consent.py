@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lib.data import backups, loss
+from lib.data import loss, proving, tables
 from lib.errors import Declined, Refused
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
@@ -39,25 +39,19 @@ def require_consent(
             raise Declined(f"Stack {job.stack_name} in {job.region} was not changed.")
 
 
-def back_up(job: Job, access: Access, tables: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
+def back_up(job: Job, access: Access, names: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
     """Back up tables, wait until every backup is AVAILABLE, and return the ARNs.
 
     Without `wanted` only says that nothing is backed up. Raises `BackupFailed` when a single
     table has no proven backup: what was going to happen to it must not happen then.
     """
-    if not tables:
+    if not names:
         return ()
     if not wanted:
         access.say("No backup is taken, as --no-backup says.", Level.WARNING)
         return ()
-    run = backups.back_up(
-        access.aws.client("dynamodb"),
-        tables,
-        environment=job.environment,
-        clock=access.clock,
-        report=access.operator.report,
-    )
-    backups.require_complete(run)
+    run = proving.take_backups(job, access, names)
+    proving.require_complete(run)
     return tuple(backup.arn for backup in run.backups)
 
 
@@ -65,9 +59,8 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
     """Warn of production tables whose point-in-time recovery is off."""
     if job.environment != PRODUCTION or before is None:
         return
-    tables = backups.find_tables(before.resources)
-    dynamodb = access.aws.client("dynamodb")
-    for table in backups.check_pitr(dynamodb, tables, clock=access.clock):
+    names = tables.find_tables(before.resources)
+    for table in tables.list_without_pitr(access.aws.client("dynamodb"), names, access.clock):
         access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
 
 

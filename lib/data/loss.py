@@ -71,7 +71,8 @@ STATEFUL: Mapping[str, str] = {
     "AWS::Timestream::Table": "records",
 }
 
-_TABLES = frozenset({"AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"})
+#: Those of them that can be backed up.
+TABLE_TYPES = frozenset({"AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"})
 
 #: From harmless to harmful, when two sources name different actions for one resource.
 _ACTIONS = ("SyncWithActual", "Import", "Add", "Modify", "Dynamic", "Remove")
@@ -279,7 +280,7 @@ def at_risk(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 def tables_at_risk(changes: Iterable[Change]) -> tuple[str, ...]:
     """Return the names of the DynamoDB tables at risk, each once: they can be backed up."""
-    found = (c.physical_id for c in at_risk(changes) if c.type in _TABLES and c.physical_id)
+    found = (c.physical_id for c in at_risk(changes) if c.type in TABLE_TYPES and c.physical_id)
     return tuple(dict.fromkeys(found))
 
 

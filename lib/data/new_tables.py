@@ -1,4 +1,4 @@
-"""Restore a backup or a point in time into a new table, and say how to switch over.
+"""Create a table from a backup or a point in time, complete and counted.
 
 DynamoDB restores only into a table that does not exist yet, and leaves out some of the
 original's settings; those are read from the original and applied again.
@@ -7,61 +7,65 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CreateBackup.ht
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lib.data import backups
-from lib.data.backups import insist
-from lib.data.settings import (
-    TableSettings,
-    describe_table,
-    name_unrestored,
-    reapply,
-    reapply_ttl,
-    wanted_settings,
-)
-from lib.data.sources import NAME, Source
-from lib.data.switching import Restored
+from lib.data.catalogue import STAMP
+from lib.data.settings import TableSettings, name_unrestored, reapply, reapply_ttl
+from lib.data.sources import Source
+from lib.data.tables import NAME, SETTLING, describe_table, is_busy
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
-from lib.operators import Level, Note, Progress
-from lib.polling import Clock, ask_patiently, pause_after
+from lib.operators import Level
+from lib.polling import Clock, ask_patiently, until
 from lib.refusals import error_code, error_message
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
+    from mypy_boto3_dynamodb.type_defs import ScanInputTypeDef, TableDescriptionTypeDef
+
+    from lib.access import Access
 
 #: Counting reads the whole table, 1 MB for each page, and is paid for by what it reads.
 #: Beyond this many pages (about 2 GB, a few minutes) the count is left to the operator.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
 PAGES_COUNTED_AT_MOST = 2000
 
-
 #: Seconds between two lines of progress.
 PROGRESS_EVERY = 30.0
 
 _NAME_AT_MOST = 255
-_STAMP = "%Y%m%d-%H%M%S"
 
 
 def name_target(table: str, now: datetime) -> str:
     """Return the name of a new table for the data of `table`, at most 255 characters."""
-    ending = f"-restored-{now.astimezone(UTC).strftime(_STAMP)}"
+    ending = f"-restored-{now.astimezone(UTC).strftime(STAMP)}"
     return f"{table[: _NAME_AT_MOST - len(ending)]}{ending}"
 
 
-def restore(
-    dynamodb: DynamoDBClient,
-    source: Source,
-    *,
-    target_table: str = "",
-    original: TableSettings | None,
-    clock: Clock,
-    report: Callable[[Progress], None],
+@dataclass(frozen=True)
+class Restored:
+    """A restored table.
+
+    `items` were counted in it and `expected_items` in the original now; None where not
+    counted. They differ by whatever was written to the original since. `reapplied` and
+    `missing` name settings, the latter with what to do.
+    """
+
+    source: str
+    table: str
+    status: str
+    items: int | None
+    expected_items: int | None
+    reapplied: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def create_from(
+    source: Source, access: Access, *, target_table: str = "", original: TableSettings | None
 ) -> Restored:
     """Restore into a new table, wait until it is ACTIVE, complete it and count its items.
 
@@ -74,21 +78,30 @@ def restore(
     `Interrupted` on Ctrl-C, naming the table that DynamoDB goes on restoring.
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableFromBackup.html
     """
+    dynamodb, clock = access.aws.client("dynamodb"), access.clock
     target = target_table or name_target(source.table, clock.now())
     _require_valid_name(target)
     if not _is_being_restored(dynamodb, source, target, clock):
-        report(Note(f"Restoring {source} into the new table {target}."))
+        access.say(f"Restoring {source} into the new table {target}.")
         _start(dynamodb, source, target, clock)
     try:
-        restored = _await_active(dynamodb, target, clock, report)
-        wanted = wanted_settings(source, original)
-        reapplied, missing = reapply(dynamodb, restored, wanted, clock)
-        items = _count(dynamodb, target, clock, report, consistent=True)
-        expected = _count_original(dynamodb, original, clock, report)
-        # Expired items go as soon as TTL is on, so it comes after the count.
-        ttl_done, ttl_missing = reapply_ttl(dynamodb, target, wanted, clock)
+        return _complete(source, access, target, original)
     except KeyboardInterrupt:
         raise _describe_interruption(target, dynamodb.meta.region_name) from None
+
+
+def _complete(
+    source: Source, access: Access, target: str, original: TableSettings | None
+) -> Restored:
+    """Wait for a table that is being restored, complete it and count its items."""
+    dynamodb, clock = access.aws.client("dynamodb"), access.clock
+    wanted = original or TableSettings(source.table, ttl_attribute=source.ttl_attribute)
+    restored = _await_active(access, target)
+    reapplied, missing = reapply(dynamodb, restored, wanted, clock)
+    items = _count(access, target, consistent=True)
+    expected = _count_original(access, original)
+    # Expired items go as soon as TTL is on, so it comes after the count.
+    ttl_done, ttl_missing = reapply_ttl(dynamodb, target, wanted.ttl_attribute, clock)
     return Restored(
         source=str(source),
         table=target,
@@ -145,7 +158,7 @@ def _start(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) 
     """
     begun = clock.now()
     try:
-        insist(lambda: _ask_for_restore(dynamodb, source, target), clock)
+        ask_patiently(lambda: _ask_for_restore(dynamodb, source, target), clock, passes=is_busy)
     except ClientError as exc:
         if error_code(exc) == "TableAlreadyExistsException":
             # The answer to the first request was lost and botocore asked again, or
@@ -184,104 +197,80 @@ def _is_younger(found: TableDescriptionTypeDef, begun: datetime) -> bool:
     return created is not None and created >= begun - timedelta(minutes=5)
 
 
-def _await_active(
-    dynamodb: DynamoDBClient, target: str, clock: Clock, report: Callable[[Progress], None]
-) -> TableDescriptionTypeDef:
+def _await_active(access: Access, target: str) -> TableDescriptionTypeDef:
     """Wait until the new table can be used, however long it takes.
 
     DynamoDB gives no end: a restore takes minutes for a small table and many hours for a
     large one with skewed keys.
     """
-    started = reported = clock.monotonic()
-    while True:
+    dynamodb, clock = access.aws.client("dynamodb"), access.clock
+    reported = 0.0
+
+    def look(waited: float) -> TableDescriptionTypeDef | None:
+        nonlocal reported
         found = describe_table(dynamodb, target, clock)
-        waited = clock.monotonic() - started
         status = str(found.get("TableStatus", "")) if found else ""
         if found and status == "ACTIVE":
             return found
         # The table may not be found yet right after the restore was accepted.
-        if status != "CREATING" and (found or waited > backups.SETTLING):
+        if status != "CREATING" and (found or waited > SETTLING):
             raise BackupFailed(
                 f"The restore into {target} failed: the table is {status or 'gone'}.",
                 next_step="Start the restore again with another --target-table.",
             )
-        if clock.monotonic() - reported >= PROGRESS_EVERY:
-            reported = clock.monotonic()
-            report(Note(f"DynamoDB is restoring {target}, {waited:.0f} s so far."))
-        clock.sleep(pause_after(waited))
+        if waited - reported >= PROGRESS_EVERY:
+            reported = waited
+            access.say(f"DynamoDB is restoring {target}, {waited:.0f} s so far.")
+        return None
+
+    return until(look, clock)
 
 
-def _count_original(
-    dynamodb: DynamoDBClient,
-    original: TableSettings | None,
-    clock: Clock,
-    report: Callable[[Progress], None],
-) -> int | None:
+def _count_original(access: Access, original: TableSettings | None) -> int | None:
     """Count the original, unless the reading would take capacity from its users."""
     if original is None or original.is_gone:
         return None
     if not original.is_on_demand:
-        report(
-            Note(
-                f"{original.table} has provisioned capacity and is not counted: reading all of it "
-                "would slow its users down."
-            )
+        access.say(
+            f"{original.table} has provisioned capacity and is not counted: reading all of it "
+            "would slow its users down."
         )
         return None
     try:
-        return _count(dynamodb, original.table, clock, report, consistent=False)
+        return _count(access, original.table, consistent=False)
     except ClientError as exc:
         # The comparison is a help; the original may go, or be closed to reading.
-        report(Note(f"{original.table} could not be counted: {error_message(exc)}", Level.WARNING))
+        text = f"{original.table} could not be counted: {error_message(exc)}"
+        access.say(text, Level.WARNING)
         return None
 
 
-def _count(
-    dynamodb: DynamoDBClient,
-    table: str,
-    clock: Clock,
-    report: Callable[[Progress], None],
-    *,
-    consistent: bool,
-) -> int | None:
+def _count(access: Access, table: str, *, consistent: bool) -> int | None:
     """Count a table's items by reading them, or return None for one that is too large.
 
     DescribeTable's ItemCount is up to six hours old, and 0 for a new table.
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
     """
+    dynamodb, clock = access.aws.client("dynamodb"), access.clock
     total = 0
     reported = clock.monotonic()
-    start: dict[str, Any] = {}
+    asked: ScanInputTypeDef = {
+        "TableName": table,
+        "Select": "COUNT",
+        "ConsistentRead": consistent,
+    }
     for _ in range(PAGES_COUNTED_AT_MOST):
-        page = ask_patiently(partial(_scan, dynamodb, table, start, consistent), clock)
-        total += int(page["Count"])
-        start = page.get("LastEvaluatedKey") or {}
-        if not start:
+        page = ask_patiently(lambda: dynamodb.scan(**asked), clock)
+        total += page["Count"]
+        if not page.get("LastEvaluatedKey"):
             return total
+        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         if clock.monotonic() - reported >= PROGRESS_EVERY:
             reported = clock.monotonic()
-            report(Note(f"Counting {table}: {total} items so far."))
-    report(
-        Note(
-            f"{table} holds more than {total} items; it is too large to be counted here.",
-            Level.WARNING,
-        )
-    )
+            access.say(f"Counting {table}: {total} items so far.")
+    text = f"{table} holds more than {total} items; it is too large to be counted here."
+    access.say(text, Level.WARNING)
     return None
-
-
-def _scan(
-    dynamodb: DynamoDBClient, table: str, start: Mapping[str, Any], consistent: bool
-) -> Mapping[str, Any]:
-    """Count one page.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
-    """
-    if start:
-        return dynamodb.scan(
-            TableName=table, Select="COUNT", ConsistentRead=consistent, ExclusiveStartKey=start
-        )
-    return dynamodb.scan(TableName=table, Select="COUNT", ConsistentRead=consistent)
 
 
 def _describe_interruption(target: str, region: str) -> Interrupted:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lib.data import backups
-from lib.data.backups import Window, insist, read_ttl
-from lib.data.sources import Source
+from lib.data.tables import Window, describe_table, is_busy, read_ttl, read_window
 from lib.polling import Clock, ask_patiently
 from lib.refusals import error_code, error_message
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
-
+    from mypy_boto3_dynamodb.type_defs import (
+        PointInTimeRecoverySpecificationTypeDef,
+        TableDescriptionTypeDef,
+        TagTypeDef,
+    )
 
 #: What no restore brings back and nothing here can apply again, because it lies outside
 #: the table or begins anew with it.
@@ -34,20 +35,21 @@ class TableSettings:
 
     `ttl_attribute`, `stream` (the view type) and `encryption` (the KMS key's ARN) are ""
     and `recovery_days` is None where the table has none. `keys` are the attributes of the
-    primary key. Of a table that `is_gone` they are what its template says.
+    primary key. Of a table that `is_gone` they are what its template says, or what its
+    backup remembers.
     """
 
     table: str
-    arn: str
-    ttl_attribute: str
-    is_pitr_on: bool
-    recovery_days: int | None
-    tags: Mapping[str, str]
-    is_protected: bool
-    stream: str
-    encryption: str
-    keys: tuple[str, ...]
-    is_on_demand: bool
+    arn: str = ""
+    ttl_attribute: str = ""
+    is_pitr_on: bool = False
+    recovery_days: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_protected: bool = False
+    stream: str = ""
+    encryption: str = ""
+    keys: tuple[str, ...] = ()
+    is_on_demand: bool = False
     is_gone: bool = False
 
 
@@ -61,7 +63,7 @@ def read_settings(dynamodb: DynamoDBClient, table: str, clock: Clock) -> TableSe
         return None
     arn = found["TableArn"]
     ttl = ask_patiently(lambda: dynamodb.describe_time_to_live(TableName=table), clock)
-    window = backups.read_window(dynamodb, table, clock) or Window(is_on=False)
+    window = read_window(dynamodb, table, clock) or Window(is_on=False)
     stream: Mapping[str, Any] = found.get("StreamSpecification") or {}
     return TableSettings(
         table=table,
@@ -104,14 +106,12 @@ def read_declared(
     stream = properties.get("StreamSpecification") or {}
     return TableSettings(
         table=table,
-        arn="",
         ttl_attribute=str(ttl.get("AttributeName", "")) if _is_true(ttl.get("Enabled")) else "",
         is_pitr_on=_is_true(recovery.get("PointInTimeRecoveryEnabled")),
         recovery_days=int(days) if (days := recovery.get("RecoveryPeriodInDays")) else None,
         tags={**tags, **own},
         is_protected=_is_true(properties.get("DeletionProtectionEnabled")),
         stream=str(stream.get("StreamViewType", "")),
-        encryption="",
         keys=tuple(str(key["AttributeName"]) for key in properties.get("KeySchema") or []),
         is_on_demand=properties.get("BillingMode") == "PAY_PER_REQUEST",
         is_gone=True,
@@ -123,70 +123,30 @@ def _is_true(value: object) -> bool:
     return str(value).lower() == "true"
 
 
-def describe_table(
-    dynamodb: DynamoDBClient, table: str, clock: Clock
-) -> TableDescriptionTypeDef | None:
-    """Return what DescribeTable says, or None when there is no such table."""
-    try:
-        return ask_patiently(lambda: dynamodb.describe_table(TableName=table)["Table"], clock)
-    except ClientError as exc:
-        if error_code(exc) == "ResourceNotFoundException":
-            return None
-        raise
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """The settings to apply to the new table."""
-
-    tags: Mapping[str, str]
-    is_pitr_on: bool
-    recovery_days: int | None
-    is_protected: bool
-    ttl_attribute: str
-
-
-def wanted_settings(source: Source, original: TableSettings | None) -> _Wanted:
-    """Take the original's settings, or what the backup remembers of an original that is gone."""
-    if original is None:
-        return _Wanted({}, False, None, False, source.ttl_attribute)
-    return _Wanted(
-        original.tags,
-        original.is_pitr_on,
-        original.recovery_days,
-        original.is_protected,
-        original.ttl_attribute,
-    )
-
-
 def reapply(
-    dynamodb: DynamoDBClient, restored: TableDescriptionTypeDef, wanted: _Wanted, clock: Clock
+    dynamodb: DynamoDBClient, restored: TableDescriptionTypeDef, wanted: TableSettings, clock: Clock
 ) -> tuple[list[str], list[str]]:
     """Apply tags, point-in-time recovery and deletion protection.
 
     Returns the names of what was applied, and of what was not with AWS's reason: a
     restored table without a tag is worth more than none.
     """
-    table = restored.get("TableName", "")
-    calls: list[tuple[str, Callable[[], object]]] = []
-    if wanted.tags:
-        tags = [{"Key": key, "Value": value} for key, value in sorted(wanted.tags.items())]
-        arn = restored["TableArn"]
-        calls.append(
-            ("tags", lambda: dynamodb.tag_resource(ResourceArn=arn, Tags=tags))  # type: ignore[arg-type]  # read as such
-        )
-    if wanted.is_pitr_on:
-        calls.append(
-            ("point-in-time recovery", lambda: _turn_on_pitr(dynamodb, table, wanted.recovery_days))
-        )
-    if wanted.is_protected:
-        calls.append(
-            (
-                "deletion protection",
-                lambda: dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True),
-            )
-        )
-    return _apply(calls, clock)
+    table, arn = restored.get("TableName", ""), restored.get("TableArn", "")
+    tags: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(wanted.tags.items())]
+    calls: list[tuple[str, bool, Callable[[], object]]] = [
+        ("tags", bool(tags), lambda: dynamodb.tag_resource(ResourceArn=arn, Tags=tags)),
+        (
+            "point-in-time recovery",
+            wanted.is_pitr_on,
+            lambda: _turn_on_pitr(dynamodb, table, wanted.recovery_days),
+        ),
+        (
+            "deletion protection",
+            wanted.is_protected,
+            lambda: dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True),
+        ),
+    ]
+    return _apply([(name, call) for name, is_wanted, call in calls if is_wanted], clock)
 
 
 def _turn_on_pitr(dynamodb: DynamoDBClient, table: str, days: int | None) -> None:
@@ -194,34 +154,20 @@ def _turn_on_pitr(dynamodb: DynamoDBClient, table: str, days: int | None) -> Non
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateContinuousBackups.html
     """
-    if days is None:
-        dynamodb.update_continuous_backups(
-            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-        )
-        return
-    dynamodb.update_continuous_backups(
-        TableName=table,
-        PointInTimeRecoverySpecification={
-            "PointInTimeRecoveryEnabled": True,
-            "RecoveryPeriodInDays": days,
-        },
-    )
+    wanted: PointInTimeRecoverySpecificationTypeDef = {"PointInTimeRecoveryEnabled": True}
+    if days is not None:
+        wanted["RecoveryPeriodInDays"] = days
+    dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
 
 
 def reapply_ttl(
-    dynamodb: DynamoDBClient, table: str, wanted: _Wanted, clock: Clock
+    dynamodb: DynamoDBClient, table: str, attribute: str, clock: Clock
 ) -> tuple[list[str], list[str]]:
-    """Turn TTL on where the original has it."""
-    if not wanted.ttl_attribute:
+    """Turn TTL on where the original has it; return as `reapply`."""
+    if not attribute:
         return [], []
     return _apply(
-        [
-            (
-                f"TTL on {wanted.ttl_attribute}",
-                lambda: _turn_on_ttl(dynamodb, table, wanted.ttl_attribute),
-            )
-        ],
-        clock,
+        [(f"TTL on {attribute}", lambda: _turn_on_ttl(dynamodb, table, attribute))], clock
     )
 
 
@@ -252,7 +198,7 @@ def _apply(
     missing: list[str] = []
     for name, call in calls:
         try:
-            insist(call, clock)
+            ask_patiently(call, clock, passes=is_busy)
         except ClientError as exc:
             missing.append(f"{name}: {error_code(exc)}: {error_message(exc)}")
         else:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lib.data import backups
-from lib.data.backups import TABLE_TYPES, Backup, Window, newest_first, read_ttl
+from lib.data.catalogue import Backup, is_own, list_backups, newest_first
+from lib.data.loss import TABLE_TYPES
+from lib.data.tables import NAME, Window, read_ttl, read_window
 from lib.errors import InputError, Refused
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently
@@ -21,19 +22,16 @@ from lib.stacks.stacks import StackResource
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+    from lib.access import Access
+    from lib.inputs.jobs import Job
 
 #: Point-in-time recovery never goes back further than this.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html
 LONGEST_RECOVERY = timedelta(days=35)
 
-
-NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
-
-
 _ARN = re.compile(
     r"arn:[a-z-]+:dynamodb:(?P<region>[a-z0-9-]+):\d{12}:table/[a-zA-Z0-9_.-]+/backup/.+"
 )
-
 
 _OFFERED_AT_MOST = 5
 
@@ -60,15 +58,13 @@ class Source:
 
 
 def choose_source(
-    dynamodb: DynamoDBClient,
+    job: Job,
+    access: Access,
     resources: Sequence[StackResource],
     *,
     backup: str | None,
     table: str | None,
     point_in_time: str | None,
-    environment: str,
-    clock: Clock,
-    report: Callable[[Progress], None],
 ) -> Source:
     """Find the backup or the point in time that the operator means.
 
@@ -91,16 +87,17 @@ def choose_source(
             next_step="Give --backup ARN_OR_NAME, or --table NAME with or without "
             "--point-in-time ISO8601.",
         )
-    physical = find_table(resources, table) if table else ""
+    dynamodb, clock = access.aws.client("dynamodb"), access.clock
+    physical = physical_name(resources, table) if table else ""
     if backup:
         return _choose_backup(dynamodb, backup, physical, clock)
     if point_in_time:
-        moment = read_moment(point_in_time, report)
+        moment = read_moment(point_in_time, access.operator.report)
         return _choose_moment(dynamodb, physical, moment, clock)
-    return _choose_newest(dynamodb, physical, table or "", environment, clock)
+    return _choose_newest(dynamodb, physical, table or "", job.environment, clock)
 
 
-def find_table(resources: Iterable[StackResource], asked: str) -> str:
+def physical_name(resources: Iterable[StackResource], asked: str) -> str:
     """Return the physical name of a table by logical ID, path or physical name.
 
     A name that the stack does not know is taken as a physical one: a table that was
@@ -184,7 +181,7 @@ def _find_arn(dynamodb: DynamoDBClient, name: str, table: str, clock: Clock) -> 
     """Return the ARN of the one backup of a name."""
     found = [
         backup
-        for backup in _list_patiently(dynamodb, table, clock, every_type=True)
+        for backup in _list_of_every_type(dynamodb, table, clock)
         if backup.name == name and backup.status != "DELETED"
     ]
     if len(found) == 1:
@@ -230,13 +227,9 @@ def _describe_backup(dynamodb: DynamoDBClient, arn: str, clock: Clock) -> tuple[
     return source, str(details.get("BackupStatus", ""))
 
 
-def _list_patiently(
-    dynamodb: DynamoDBClient, table: str, clock: Clock, *, every_type: bool = False
-) -> list[Backup]:
-    """Return all backups of a table, or of the region for ""."""
-    return ask_patiently(
-        lambda: list(backups.list_backups(dynamodb, table=table, every_type=every_type)), clock
-    )
+def _list_of_every_type(dynamodb: DynamoDBClient, table: str, clock: Clock) -> list[Backup]:
+    """Return all backups of a table, or of the region for "", DynamoDB's own among them."""
+    return ask_patiently(lambda: list_backups(dynamodb, table=table, every_type=True), clock)
 
 
 def _choose_newest(
@@ -245,19 +238,19 @@ def _choose_newest(
     """Return a table's newest complete backup made by this tool."""
     own = [
         backup
-        for backup in _list_patiently(dynamodb, table, clock)
-        if backup.status == "AVAILABLE" and backups.is_own(backup, environment)
+        for backup in ask_patiently(lambda: list_backups(dynamodb, table=table), clock)
+        if backup.status == "AVAILABLE" and is_own(backup, environment)
     ]
     if own:
         return _describe_backup(dynamodb, newest_first(own)[0].arn, clock)[0]
     raise InputError(
         f"This tool has no complete backup of {table} for {environment}.",
-        problems=_offer(_list_patiently(dynamodb, "", clock, every_type=True), asked, table),
+        problems=_offer(dynamodb, asked, table, clock),
         next_step="Name a backup with --backup, or give --point-in-time.",
     )
 
 
-def _offer(found: Iterable[Backup], asked: str, table: str) -> list[str]:
+def _offer(dynamodb: DynamoDBClient, asked: str, table: str, clock: Clock) -> list[str]:
     """Name the newest backups that may be meant.
 
     A replaced table has a new physical name, so that its backups belong to a table of
@@ -267,7 +260,7 @@ def _offer(found: Iterable[Backup], asked: str, table: str) -> list[str]:
     logical_id = asked.rsplit("/", 1)[-1]
     meant = [
         backup
-        for backup in found
+        for backup in _list_of_every_type(dynamodb, "", clock)
         if backup.status == "AVAILABLE"
         and (backup.table == table or f"-{logical_id}-" in f"-{backup.table}-")
     ]
@@ -279,11 +272,11 @@ def _offer(found: Iterable[Backup], asked: str, table: str) -> list[str]:
 
 def _choose_moment(dynamodb: DynamoDBClient, table: str, moment: datetime, clock: Clock) -> Source:
     """Check that a table can go back to a point in time."""
-    window = backups.read_window(dynamodb, table, clock)
+    window = read_window(dynamodb, table, clock)
     if window is None:
         raise InputError(
             f"There is no table {table} in {dynamodb.meta.region_name} to go back in time with.",
-            problems=_offer(_list_patiently(dynamodb, "", clock, every_type=True), table, table),
+            problems=_offer(dynamodb, table, table, clock),
             next_step="A deleted table is restored from a backup: give --backup. DynamoDB makes "
             "one itself of a table that had point-in-time recovery, kept for 35 days.",
         )

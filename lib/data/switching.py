@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from lib.data.settings import (
-    TableSettings,
-)
+from lib.data.new_tables import Restored
+from lib.data.settings import TableSettings
 from lib.data.sources import Source
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A restored table.
-
-    `items` were counted in it and `expected_items` in the original now; None where not
-    counted. They differ by whatever was written to the original since. `reapplied` and
-    `missing` name settings, the latter with what to do.
-    """
-
-    source: str
-    table: str
-    status: str
-    items: int | None
-    expected_items: int | None
-    reapplied: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
 
 
 def explain_counts(restored: Restored, source: Source) -> str:
@@ -62,28 +37,25 @@ def explain_switch_over(
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
     name = restored.table
-    if current and current.is_gone and current.table == name:
-        return (
-            f"The data is in {name}, the table that stack {stack} uses; nothing is to switch.",
-            "Check what a restore leaves out with `inv status --drift` and `inv verify`.",
-        )
     if current and current.is_gone:
+        if current.table == name:
+            return (
+                f"The data is in {name}, the table that stack {stack} uses; nothing is to switch.",
+                "Check what a restore leaves out with `inv status --drift` and `inv verify`.",
+            )
         current = None
     where = f"--region {region} --table-name {name}"
-    lines = [
+    return (
         f"The data is in {name}; no table of stack {stack} was changed. To use it, either",
         "",
         *_explain_copy(name, current, region, shell),
         "",
         *_explain_import(name, stack, region),
-    ]
-    lines += [
         "",
         f"Or, when {name} is not needed any more:",
         f"     {shell}aws dynamodb update-table {where} --no-deletion-protection-enabled",
         f"     {shell}aws dynamodb delete-table {where}",
-    ]
-    return tuple(lines)
+    )
 
 
 def _explain_copy(name: str, current: TableSettings | None, region: str, shell: str) -> list[str]:

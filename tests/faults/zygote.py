@@ -43,7 +43,7 @@ from lib import session  # noqa: E402
 #: What a task imports when it first needs it.
 LAZY = (
     "lib.deploy.deployments", "lib.terminal.journal", "lib.deploy.outcomes",
-    "lib.regions.rollout", "lib.data.restores", "lib.deploy.rollbacks",
+    "lib.regions.rollout", "lib.data.backups", "lib.data.restores", "lib.deploy.rollbacks",
     "lib.regions.stacksets", "lib.checks.verification", "tabulate", "yaml",
 )  # fmt: skip
 SERVICES = ("cloudformation", "dynamodb", "s3", "sts")

@@ -7,6 +7,7 @@ service model too, so that neither our arguments nor the answers can drift from 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -90,12 +91,16 @@ def no_such_stack(name: str, operation: str = "DescribeStacks") -> ClientError:
 
 @dataclass
 class FakeTime:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that moves only when somebody sleeps; `one_sleeper` lets the main thread alone."""
 
     seconds: float = 0.0
     slept: list[float] = field(default_factory=list)
+    start: datetime = START
+    one_sleeper: bool = False
 
     def sleep(self, seconds: float) -> None:
+        alone = threading.current_thread() is threading.main_thread()
+        assert alone or not self.one_sleeper, "only the caller waits"
         self.slept.append(seconds)
         self.seconds += seconds
 
@@ -103,7 +108,7 @@ class FakeTime:
     def clock(self) -> Clock:
         return Clock(
             monotonic=lambda: self.seconds,
-            now=lambda: START + timedelta(seconds=self.seconds),
+            now=lambda: self.start + timedelta(seconds=self.seconds),
             sleep=self.sleep,
         )
 

@@ -1,4 +1,4 @@
-"""A wire between a DynamoDB client and moto, and a time to go with it.
+"""A wire between a DynamoDB client and moto.
 
 What the two halves of the data's life, backing up and restoring, are tested with.
 """
@@ -12,29 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.exceptions import ConnectionClosedError
-
-from lib.polling import Clock
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 REGION = "eu-west-1"
 NOW = datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC)
+STAMP = "20261122-093005"
 
 #: One session: it reads DynamoDB's model once for all clients.
 SESSION = boto3.Session("testing", "testing", region_name=REGION)
-
-
-class FakeTime:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.sleeps: list[float] = []
-        self.clock = Clock(lambda: self.seconds, lambda: NOW, self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        assert threading.current_thread() is threading.main_thread(), "only the caller waits"
-        self.sleeps.append(seconds)
-        self.seconds += seconds
 
 
 class Wire:
@@ -55,6 +40,8 @@ class Wire:
             self.calls.append((model.name, asked))
             for rule in self._rules:
                 answer = rule(model.name, asked)
+                if isinstance(answer, ClientError):
+                    raise ClientError(answer.response, model.name)
                 if isinstance(answer, BaseException):
                     raise answer
                 if answer is not None:
@@ -99,13 +86,6 @@ class Response:
     def __init__(self, status: int) -> None:
         self.status_code = status
         self.headers: dict[str, str] = {}
-
-
-def refusal(code: str, message: str = "no", status: int = 400) -> Any:
-    return Response(status), {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
 
 
 def reply(**parsed: Any) -> Any:

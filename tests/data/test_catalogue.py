@@ -1,0 +1,73 @@
+"""Backups carry names that tell them apart, and a listing shows all of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from botocore.stub import Stubber
+
+from lib.data import catalogue
+from lib.data.catalogue import Backup
+from tests.support.dynamodb_wire import NOW, SESSION, STAMP
+
+
+def test_a_name_carries_environment_stamp_and_table() -> None:
+    name = catalogue.name_for("staging", "jobs", NOW)
+    assert name == f"plot-palette-staging-{STAMP}-jobs"
+
+
+def test_the_stamp_is_utc() -> None:
+    local = NOW.astimezone(datetime.strptime("+0530", "%z").tzinfo)
+    assert STAMP in catalogue.name_for("staging", "jobs", local)
+
+
+@pytest.mark.parametrize("length", [1, 217, 218, 219, 255])
+def test_a_long_name_is_cut_to_255_characters_and_keeps_its_stamp(length: int) -> None:
+    name = catalogue.name_for("staging", "t" * length, NOW)
+    assert len(name) <= 255
+    assert name.startswith(f"plot-palette-staging-{STAMP}-t")
+
+
+def test_long_tables_that_differ_only_at_their_end_get_different_names() -> None:
+    first, second = (catalogue.name_for("staging", "t" * 254 + end, NOW) for end in "ab")
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "own"),
+    [
+        (f"plot-palette-staging-{STAMP}-jobs", "jobs", True),
+        (catalogue.name_for("staging", "t" * 255, NOW), "t" * 255, True),
+        (f"plot-palette-staging-{STAMP}-jobs", "queue", False),
+        (f"plot-palette-staging-{STAMP}-jobs-copy", "jobs", False),
+        (f"plot-palette-production-{STAMP}-jobs", "jobs", False),
+        (f"plot-palette-staging-2-{STAMP}-jobs", "jobs", False),
+        ("plot-palette-staging-20261399-093005-jobs", "jobs", False),
+        ("plot-palette-staging-before-migration-jobs", "jobs", False),
+        ("nightly", "jobs", False),
+    ],
+)
+def test_only_the_exact_name_makes_a_backup_our_own(name: str, table: str, own: bool) -> None:
+    backup = Backup(table, "arn", name, 0, "AVAILABLE")
+    assert catalogue.is_own(backup, "staging") is own
+
+
+def test_listing_follows_every_page_and_passes_its_limits_on() -> None:
+    client = SESSION.client("dynamodb")
+    arns = [f"arn:aws:dynamodb:eu-west-1:123456789012:table/jobs/backup/{n}" for n in (1, 2, 3)]
+    since = NOW - timedelta(minutes=10)
+    asked = {"BackupType": "ALL", "TableName": "jobs", "TimeRangeLowerBound": since}
+    with Stubber(client) as stubber:
+        for number, arn in enumerate(arns):
+            before = {"ExclusiveStartBackupArn": arns[number - 1]} if number else {}
+            after = {"LastEvaluatedBackupArn": arn} if number < 2 else {}
+            stubber.add_response(
+                "list_backups",
+                {"BackupSummaries": [{"BackupArn": arn, "BackupSizeBytes": 7}], **after},
+                {**asked, **before},
+            )
+        found = catalogue.list_backups(client, table="jobs", since=since, every_type=True)
+        stubber.assert_no_pending_responses()
+    assert [backup.arn for backup in found] == arns
+    assert {backup.bytes for backup in found} == {7}

@@ -1,0 +1,271 @@
+"""The backup or moment that an operator means is found, or it is said why not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lib.data import catalogue, sources
+from lib.data.sources import Source
+from lib.errors import InputError, Refused
+from lib.operators import Progress
+from tests.support import factories
+from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.dynamodb_wire import NOW, Wire, reply
+from tests.support.tables import ARN, access_to, create_table, make_backup, resource, texts
+
+RESOURCES = (
+    resource("DatabaseStack", "arn:child", "AWS::CloudFormation::Stack"),
+    resource("DatabaseStack/JobsTable", "jobs"),
+    resource("DatabaseStack/QueueTable", "queue"),
+    resource("OtherStack/QueueTable", "other-queue"),
+)
+
+
+def choose(
+    dynamodb: Any,
+    passing: FakeTime,
+    *,
+    backup: str | None = None,
+    table: str | None = None,
+    point_in_time: str | None = None,
+    said: list[Progress] | None = None,
+) -> Source:
+    return sources.choose_source(
+        factories.job(),
+        access_to(dynamodb, passing.clock, said),
+        RESOURCES,
+        backup=backup,
+        table=table,
+        point_in_time=point_in_time,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("JobsTable", "jobs"),
+        ("DatabaseStack/JobsTable", "jobs"),
+        ("jobs", "jobs"),
+        ("OtherStack/QueueTable", "other-queue"),
+        ("plot-jobs-of-last-year", "plot-jobs-of-last-year"),
+    ],
+)
+def test_a_table_is_found_by_logical_id_path_or_physical_name(asked: str, found: str) -> None:
+    assert sources.physical_name(RESOURCES, asked) == found
+
+
+def test_a_logical_id_of_several_tables_lists_their_paths() -> None:
+    with pytest.raises(InputError) as error:
+        sources.physical_name(RESOURCES, "QueueTable")
+    assert error.value.problems == (
+        "DatabaseStack/QueueTable (queue)",
+        "OtherStack/QueueTable (other-queue)",
+    )
+
+
+def test_a_name_that_no_table_can_have_lists_the_tables() -> None:
+    with pytest.raises(InputError) as error:
+        sources.physical_name(RESOURCES, "NoStack/JobsTable")
+    assert "DatabaseStack/JobsTable (jobs)" in error.value.problems
+
+
+def test_neither_backup_nor_table_is_refused(dynamodb: Any, passing: FakeTime) -> None:
+    with pytest.raises(InputError, match="--backup ARN_OR_NAME"):
+        choose(dynamodb, passing)
+
+
+def test_a_backup_and_a_time_exclude_each_other(dynamodb: Any, passing: FakeTime) -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        choose(dynamodb, passing, backup=ARN, point_in_time="2026-11-22")
+
+
+def test_a_backup_is_chosen_by_arn_or_name(dynamodb: Any, passing: FakeTime) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    by_arn = choose(dynamodb, passing, backup=arn)
+    by_name = choose(dynamodb, passing, backup=catalogue.name_for("staging", "jobs", NOW))
+    assert by_arn == by_name
+    assert (by_arn.table, by_arn.backup_arn, str(by_arn)) == ("jobs", arn, arn)
+
+
+def test_a_name_of_several_backups_lists_their_arns(dynamodb: Any, passing: FakeTime) -> None:
+    create_table(dynamodb)
+    arns = [make_backup(dynamodb), make_backup(dynamodb)]
+    with pytest.raises(InputError) as error:
+        choose(dynamodb, passing, backup=catalogue.name_for("staging", "jobs", NOW))
+    assert all(arn in error.value.message for arn in arns)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("nightly", "no backup named nightly in eu-west-1"),
+        (ARN, "There is no backup arn"),
+        (ARN.replace("eu-west-1", "us-east-1"), "Add --region us-east-1"),
+        ("arn:aws:backup:eu-west-1:123456789012:recovery-point:1", "start-restore-job"),
+    ],
+)
+def test_a_backup_that_cannot_be_used_says_why_and_what_to_do(
+    dynamodb: Any, passing: FakeTime, asked: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as error:
+        choose(dynamodb, passing, backup=asked)
+    assert error.value.exit_code == 2
+
+
+def test_a_backup_of_another_table_than_the_one_named_is_refused(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    with pytest.raises(InputError, match="was made of jobs, not of other"):
+        choose(dynamodb, passing, backup=make_backup(dynamodb), table="other")
+
+
+def test_a_backup_that_is_not_complete_is_refused(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    details = {"BackupArn": ARN, "BackupStatus": "CREATING"}
+    wire.always("DescribeBackup", reply(BackupDescription={"BackupDetails": details}))
+    with pytest.raises(Refused, match="is CREATING"):
+        choose(dynamodb, passing, backup=ARN)
+
+
+def test_a_backup_remembers_count_and_ttl(dynamodb: Any, wire: Wire, passing: FakeTime) -> None:
+    wire.always(
+        "DescribeBackup",
+        reply(
+            BackupDescription={
+                "BackupDetails": {"BackupArn": ARN, "BackupStatus": "AVAILABLE"},
+                "SourceTableDetails": {"TableName": "jobs", "ItemCount": 7},
+                "SourceTableFeatureDetails": {
+                    "TimeToLiveDescription": {
+                        "TimeToLiveStatus": "ENABLED",
+                        "AttributeName": "expires_at",
+                    }
+                },
+            }
+        ),
+    )
+    assert choose(dynamodb, passing, backup=ARN) == Source("jobs", ARN, None, 7, "expires_at")
+
+
+def test_a_denied_look_at_a_backup_is_raised(dynamodb: Any, wire: Wire, passing: FakeTime) -> None:
+    wire.always("DescribeBackup", refusal("AccessDeniedException", "not allowed"))
+    with pytest.raises(ClientError, match="not allowed"):
+        choose(dynamodb, passing, backup=ARN)
+
+
+def test_a_table_means_its_newest_own_backup(dynamodb: Any, passing: FakeTime) -> None:
+    create_table(dynamodb)
+    make_backup(dynamodb, days_ago=2)
+    newest = make_backup(dynamodb, days_ago=1)
+    dynamodb.create_backup(TableName="jobs", BackupName="nightly")
+    assert choose(dynamodb, passing, table="JobsTable").backup_arn == newest
+
+
+def test_a_replaced_table_offers_the_backups_of_its_predecessor(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    create_table(dynamodb, "jobs")
+    create_table(dynamodb, "plot-Database-1X-JobsTable-9Z")
+    create_table(dynamodb, "plot-Database-1X-OldJobsTable-9Z")
+    before = make_backup(dynamodb, "plot-Database-1X-JobsTable-9Z")
+    make_backup(dynamodb, "plot-Database-1X-OldJobsTable-9Z")
+    with pytest.raises(InputError, match="no complete backup of jobs for staging") as error:
+        choose(dynamodb, passing, table="JobsTable")
+    assert len(error.value.problems) == 1
+    assert before in error.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-22T10:30:00+01:00", "2026-11-22T09:30:00Z", " 2026-11-22T09:30:00.75Z "]
+)
+def test_a_time_with_a_zone_is_read_as_it_stands(text: str, said: list[Progress]) -> None:
+    assert sources.read_moment(text, said.append) == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    assert said == []
+
+
+def test_a_time_without_a_zone_is_utc_and_that_is_said(said: list[Progress]) -> None:
+    moment = sources.read_moment("2026-11-22T09:30:00", said.append)
+    assert moment == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    assert "taken as UTC" in "\n".join(texts(said))
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "22.11.2026", "2026-13-01T00:00:00Z"])
+def test_anything_else_is_no_time(text: str, said: list[Progress]) -> None:
+    with pytest.raises(InputError, match="ISO 8601"):
+        sources.read_moment(text, said.append)
+
+
+def set_window(wire: Wire, earliest: datetime, latest: datetime) -> None:
+    wire.always(
+        "DescribeContinuousBackups",
+        reply(
+            ContinuousBackupsDescription={
+                "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": {
+                    "PointInTimeRecoveryStatus": "ENABLED",
+                    "EarliestRestorableDateTime": earliest,
+                    "LatestRestorableDateTime": latest,
+                },
+            }
+        ),
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3599, 3600])
+def test_a_time_within_the_window_is_taken(
+    dynamodb: Any, wire: Wire, passing: FakeTime, seconds: int
+) -> None:
+    earliest = NOW.replace(microsecond=400_000) - timedelta(hours=2)
+    set_window(wire, earliest, earliest + timedelta(hours=1))
+    moment = earliest.replace(microsecond=0) + timedelta(seconds=seconds)
+    source = choose(dynamodb, passing, table="jobs", point_in_time=moment.isoformat())
+    assert source == Source("jobs", point_in_time=moment)
+    assert str(source) == f"jobs at {moment.isoformat()}"
+
+
+@pytest.mark.parametrize("seconds", [-1, 3601])
+def test_a_time_outside_the_window_shows_the_window(
+    dynamodb: Any, wire: Wire, passing: FakeTime, seconds: int
+) -> None:
+    earliest = NOW - timedelta(hours=2)
+    set_window(wire, earliest, earliest + timedelta(hours=1))
+    moment = earliest + timedelta(seconds=seconds)
+    with pytest.raises(InputError) as error:
+        choose(dynamodb, passing, table="jobs", point_in_time=moment.isoformat())
+    assert "2026-11-22T07:30:05Z to 2026-11-22T08:30:05Z" in error.value.message
+
+
+@pytest.mark.parametrize(("days", "accepted"), [(-36, False), (-1, True), (1, False)])
+def test_a_window_that_has_just_opened_leaves_the_decision_to_dynamodb(
+    dynamodb: Any, wire: Wire, passing: FakeTime, days: int, accepted: bool
+) -> None:
+    set_window(wire, NOW, NOW)
+    moment = (NOW + timedelta(days=days)).isoformat()
+    if accepted:
+        assert choose(dynamodb, passing, table="jobs", point_in_time=moment).point_in_time
+    else:
+        with pytest.raises(InputError, match="outside the times"):
+            choose(dynamodb, passing, table="jobs", point_in_time=moment)
+
+
+def test_a_table_without_point_in_time_recovery_is_refused(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    with pytest.raises(InputError, match="is off for jobs"):
+        choose(dynamodb, passing, table="jobs", point_in_time="2026-11-22T09:00:00Z")
+
+
+def test_a_deleted_table_has_no_time_to_go_back_to(dynamodb: Any, passing: FakeTime) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    dynamodb.delete_table(TableName="jobs")
+    with pytest.raises(InputError, match="give --backup") as error:
+        choose(dynamodb, passing, table="jobs", point_in_time="2026-11-22T09:00:00Z")
+    assert arn in error.value.message
