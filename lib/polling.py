@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from lib.refusals import is_passing
 
@@ -50,6 +50,12 @@ def backoff_after(failures: int) -> float:
     return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LONGEST_BACKOFF)
 
 
+@overload
+def until(look: Callable[[float], Answer | None], clock: Clock) -> Answer: ...
+@overload
+def until(
+    look: Callable[[float], Answer | None], clock: Clock, *, longest: float
+) -> Answer | None: ...
 def until(
     look: Callable[[float], Answer | None], clock: Clock, *, longest: float = math.inf
 ) -> Answer | None:

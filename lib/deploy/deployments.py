@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from lib.deploy import change, deletions
 from lib.deploy.outcomes import Outcome, timed
-from lib.deploy.publishing import publish
+from lib.deploy.publishing import Run, publish
 from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
-from lib.stacks.decisions import decide
+from lib.stacks.admission import admit
 from lib.stacks.statuses import Move, Operation, Status
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ def deploy(job: Job, access: Access, options: Options, mode: Mode = Mode.ANY) ->
             next_step=f"inv deploy {job.flags}",
         )
     access.aws.identity()
-    stack, decision = decide(job, access, _OPERATIONS[mode])
+    stack, decision = admit(job, access, _OPERATIONS[mode])
     if mode is Mode.CREATE and decision.move is Move.UPDATE:
         raise StateForbids(
             f"Stack {job.stack_name} in {job.region} exists already, so --create does not apply.",
             next_step=f"inv deploy {job.flags}",
         )
     release, published = publish(job, access)
-    run = change.Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
-    return timed(access, started, run.proceed(stack, decision))
+    run = Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
+    return timed(access, started, change.carry_out(run, stack, decision))
 
 
 _OPERATIONS = {
@@ -84,7 +84,7 @@ _OPERATIONS = {
 def delete(job: Job, access: Access, options: Options) -> Outcome:
     """Delete a stack, unless there is none; see `lib.deploy.deletions.delete`."""
     started = access.clock.monotonic()
-    stack, decision = decide(job, access, Operation.DELETE)
+    stack, decision = admit(job, access, Operation.DELETE)
     if stack is None or decision.move is Move.NOTHING:
         why = decision.why or "it is gone"
         access.say(f"Stack {job.stack_name} in {job.region}: {why}.")

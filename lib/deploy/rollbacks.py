@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from lib.deploy import change, outcomes
 from lib.deploy.outcomes import Outcome, conclude
+from lib.deploy.publishing import Run
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
 from lib.releases.releases import File, Manifest, Published, Release
-from lib.stacks import decisions, events, stacks, watching
+from lib.stacks import admission, events, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates.templates import STACK_TYPE
 
@@ -42,7 +43,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     is not stuck, and `Declined`.
     """
     started = access.clock.monotonic()
-    stack, decision = decisions.decide(job, access, Operation.ROLLBACK)
+    stack, decision = admission.admit(job, access, Operation.ROLLBACK)
     if skip and decision.move is not Move.CONTINUE_ROLLBACK:
         status = stack.status if stack else Status.ABSENT
         raise StateForbids(
@@ -156,7 +157,7 @@ def _skip_name(path: str) -> str:
 def _conclude(job: Job, stack: Stack, ending: events.Ending) -> Outcome:
     """Return the outcome of a rollback, whose good endings are other operations' bad ones."""
     outcome = conclude(job, "rolled-back", stack.id, ending)
-    if ending.status in decisions.ROLLED_BACK:
+    if ending.status in statuses.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
     return outcome
 
@@ -168,7 +169,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     release was never published, or never deployed to this stack.
     """
     started = access.clock.monotonic()
-    stack, decision = decisions.decide(job, access, Operation.UPDATE)
+    stack, decision = admission.admit(job, access, Operation.UPDATE)
     owner = access.aws.identity().account
     bucket = jobs.bucket_of(job, owner)
     s3 = access.aws.client("s3")
@@ -186,8 +187,8 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     details = Published(bucket, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket)
-    run = change.Run(earlier, access, options, release, details, values, action="rolled-back")
-    return outcomes.timed(access, started, run.proceed(stack, decision))
+    run = Run(earlier, access, options, release, details, values, action="rolled-back")
+    return outcomes.timed(access, started, change.carry_out(run, stack, decision))
 
 
 def _find_record(records: Sequence[Record], job: Job, name: str) -> Record:
