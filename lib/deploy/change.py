@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
 from lib.deploy import creation, proposals, publishing, records, review
-from lib.deploy.outcomes import Outcome
+from lib.deploy.outcomes import Outcome, unchanged
 from lib.errors import Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
@@ -78,7 +78,8 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
             review.show(run, proposed, found)
         if found.changes_nothing or run.options.preview:
             proposals.discard(run, proposal)
-            return _unchanged(run, stack, found)
+            left = unchanged(run.job, stack, release=run.release.name)
+            return replace(left, changes=found.changes, preview=run.options.preview)
         backups = _guard(run, kind, found)
         after = events.mark(run.cfn, proposal.stack_id) if stack else None
         action = "created" if kind == "CREATE" else run.action
@@ -123,19 +124,3 @@ def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: 
         records.complete(run, record, "OVERTAKEN", proposal.stack_id)
         proposals.abandon(run, proposal)
         raise
-
-
-def _unchanged(run: Run, stack: Stack | None, found: Review) -> Outcome:
-    """Return the outcome of a change set that changes nothing, or was only to be shown."""
-    return Outcome(
-        "unchanged",
-        run.job.stack_name,
-        stack.id if stack else "",
-        run.job.region,
-        run.job.environment,
-        stack.status if stack else Status.ABSENT,
-        run.release.name,
-        outputs=stack.outputs if stack else {},
-        changes=() if found.changes_nothing else found.changes,
-        preview=run.options.preview,
-    )

@@ -15,6 +15,7 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
+    from lib.stacks.stacks import Stack
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,20 @@ class Outcome:
 
 
 _GONE = frozenset({Status.ABSENT, Status.DELETE_COMPLETE})
+
+
+def unchanged(job: Job, stack: Stack | None, *, release: str = "") -> Outcome:
+    """Return the outcome of an operation that found nothing to do to a stack, or no stack."""
+    return Outcome(
+        "unchanged",
+        job.stack_name,
+        stack.id if stack else "",
+        job.region,
+        job.environment,
+        stack.status if stack else Status.ABSENT,
+        release,
+        outputs=stack.outputs if stack else {},
+    )
 
 
 def conclude(job: Job, action: str, stack_id: str, ending: Ending) -> Outcome:

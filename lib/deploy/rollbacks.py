@@ -64,17 +64,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
 def _nothing(job: Job, access: Access, stack: Stack | None, decision: Decision) -> Outcome:
     """Return the outcome of a rollback that is not needed, or that somebody else finished."""
     access.say(f"Stack {job.stack_name} in {job.region}: {decision.why}.")
-    status = stack.status if stack else Status.ABSENT
-    return Outcome(
-        "unchanged",
-        job.stack_name,
-        stack.id if stack else "",
-        job.region,
-        job.environment,
-        status,
-        "",
-        outputs=stack.outputs if stack else {},
-    )
+    return outcomes.unchanged(job, stack)
 
 
 def _prepare(

@@ -225,12 +225,7 @@ def delete(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
 
 def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
     """Stop a running update; CloudFormation then rolls it back."""
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.cancel_update_stack(StackName=stack_id, ClientRequestToken=token),
-    )
+    _start_once(cfn, cfn.cancel_update_stack, stack_id, token)
 
 
 def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
@@ -238,12 +233,7 @@ def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
     """
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.rollback_stack(StackName=stack_id, ClientRequestToken=token),
-    )
+    _start_once(cfn, cfn.rollback_stack, stack_id, token)
 
 
 def continue_rollback(
@@ -254,18 +244,15 @@ def continue_rollback(
     `skip` names resources to give up on, as `NestedStack.LogicalId`.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.continue_update_rollback(
-            StackName=stack_id, ResourcesToSkip=list(skip), ClientRequestToken=token
-        ),
-    )
+    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, ResourcesToSkip=list(skip))
 
 
 def _start_once(
-    cfn: CloudFormationClient, stack_id: str, token: str, start: Callable[[], object]
+    cfn: CloudFormationClient,
+    start: Callable[..., object],
+    stack_id: str,
+    token: str,
+    **more: Sequence[str],
 ) -> None:
     """Ask for an operation; a refusal because this very request has begun is none.
 
@@ -273,7 +260,7 @@ def _start_once(
     first one put it in.
     """
     try:
-        start()
+        start(StackName=stack_id, ClientRequestToken=token, **more)
     except ClientError as exc:
         begun = error_code(exc) == "ValidationError" and has_begun(cfn, stack_id, token)
         if not begun and error_code(exc) != REPEATED_CODE:
