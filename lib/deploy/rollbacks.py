@@ -30,7 +30,6 @@ class Stuck:
     """A resource that could not be rolled back, under the name that ResourcesToSkip takes."""
 
     name: str
-    path: str
     type: str
     reason: str
 
@@ -132,7 +131,7 @@ def find_stuck(resources: Sequence[StackResource]) -> tuple[Stuck, ...]:
     """
     failed = [resource for resource in resources if resource.status == "UPDATE_FAILED"]
     return tuple(
-        Stuck(_skip_name(resource.path), resource.path, resource.type, resource.reason)
+        Stuck(_skip_name(resource.path), resource.type, resource.reason)
         for resource in failed
         if resource.type != STACK_TYPE
         or not any(other.path.startswith(f"{resource.path}/") for other in failed)

@@ -105,9 +105,11 @@ def test_a_document_has_the_promised_keys_and_is_json() -> None:
     assert document["status"] == "ROLLBACK_COMPLETE"
     assert document["failure"]["logical_id"] == "JobsTable"
     assert document["failure"]["reason"] == "Too many"
+    assert list(document["failure"]) == ["logical_id", "reason", "path", "type"]
     (change,) = document["changes"]
     assert set(change) >= PROMISED_OF_A_CHANGE
     assert change["causes"] == ["KeySchema", "Tags"]
+    assert list(change)[-3:] == ["data_loss", "policy_action", "verdict"]
     assert as_document(factories.outcome())["failure"] is None
 
 
