@@ -38,6 +38,8 @@ bench
 lock
 # Python writes no bytecode where it is set.
 _.dont_write_bytecode
+# A document's KEYS name it.
+_.age_seconds
 # Only tests ask: every error is explained in the troubleshooting guide.
 find_unexplained
 # The benchmark and the tests call the emulator by it.

@@ -8,6 +8,7 @@ from commands.target import (
     Target,
 )
 from lib import errors
+from lib.document import as_document
 from lib.errors import DeploymentError, InputError
 from lib.operators import Answer, Level, Note
 
@@ -38,19 +39,19 @@ def stack_error(target: Target, error: DeploymentError) -> dict[str, Any]:
 
 def answer_outcome(target: Target, outcome: Outcome) -> Answer:
     """Tell what became of an operation on a stack."""
-    from lib.deploy import outcomes
+    from lib.deploy import report
 
     console = target.console
-    document = outcomes.as_document(outcome)
-    summary = outcomes.draw_summary(outcome)
+    document = as_document(outcome)
+    summary = report.draw_summary(outcome)
     if outcome.failed:
-        console.report(Note(outcomes.describe_failure(outcome), Level.ERROR))
+        console.report(Note(report.describe_failure(outcome), Level.ERROR))
         console.line(f"  Next: {outcome.next_step}")
         return Answer(document, exit_code=1, summary=summary)
-    console.report(Note(outcomes.describe_success(outcome), Level.DONE))
+    console.report(Note(report.describe_success(outcome), Level.DONE))
     for name in outcome.retained:
         console.report(Note(f"Retained: {name}"))
-    return Answer(document, outcomes.draw_outputs(outcome.outputs), summary=summary)
+    return Answer(document, report.draw_outputs(outcome.outputs), summary=summary)
 
 
 def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:

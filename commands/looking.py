@@ -13,6 +13,7 @@ from commands.target import (
     Target,
     open_sites,
 )
+from lib.document import as_document
 from lib.operators import Answer
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def outputs(target: Target, format: str = "table") -> Answer:
     inv outputs --env staging
     inv outputs --env staging --format env > .env
     """
-    from lib.deploy import outcomes
+    from lib.deploy import report
     from lib.stacks import stacks
 
-    draw = outcomes.choose_format(format)
+    draw = report.choose_format(format)
     stack = stacks.require(target.aws.client("cloudformation"), target.job)
     return Answer(dict(stack.outputs), draw(stack.outputs))
 
@@ -92,7 +93,7 @@ def status(target: Target, drift: bool = False, regions: str | None = None) -> A
     from lib.deploy import status as overview
 
     seen = overview.look(target.job, target.access, detect=drift)
-    return Answer(overview.as_document(seen), overview.draw(seen))
+    return Answer(as_document(seen), overview.draw(seen))
 
 
 @operation(help={"follow": "Keep watching until the operation ends."})
@@ -103,11 +104,12 @@ def events(target: Target, follow: bool = False) -> Answer:
     inv events --env staging --follow
     """
     from lib.deploy import status as overview
+    from lib.stacks import events as happenings
 
     if follow:
         return answer_outcome(target, overview.follow(target.job, target.access))
     found = overview.list_events(target.job, target.access)
-    return Answer([overview.event_document(event) for event in found], overview.draw_events(found))
+    return Answer(as_document(found), happenings.draw(found))
 
 
 @operation()

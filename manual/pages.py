@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lib import drawing
-from lib.deploy import outcomes
+from lib.deploy.outcomes import Outcome
+from lib.document import keys_of
 from lib.errors import InputError, OperationFailed
 from lib.inputs import environments, parameters
 from lib.operators import Answer
@@ -444,9 +445,7 @@ _REPLACED: Mapping[str, str] = {
     "estimate-cost.sh": "estimate",
 }
 
-_OUTCOME = ", ".join(
-    f"`{key}`" for key in outcomes.as_document(outcomes.Outcome("", "", "", "", "", "", ""))
-)
+_OUTCOME = ", ".join(f"`{key}`" for key in keys_of(Outcome))
 
 #: The keys of each task's JSON document.
 _KEYS: Mapping[str, str] = {

@@ -15,7 +15,7 @@ from lib.checks import models as bedrock
 from lib.checks.quotas import Finding, Headroom, ask, count, measure
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR
-from lib.stacks import decisions, deployed
+from lib.stacks import admission, deployed
 from lib.stacks.statuses import Move, Operation
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
     """
     require_valid(job)
     account = access.aws.identity().account
-    stack, decision = decisions.decide(job, access, Operation.DEPLOY)
+    stack, decision = admission.admit(job, access, Operation.DEPLOY)
     tree = deployed.resolve_for(job, access, job.templates, job.values)
     models = bedrock.check_models(access.aws.client("bedrock"), job.models, region=job.region)
     findings = [Finding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models]

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy.outcomes import Outcome, conclude, list_deletion
+from lib.deploy.outcomes import Outcome, conclude
+from lib.deploy.report import list_deletion
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.stacks import deployed, events, stacks, watching
 from lib.stacks.deployed import Deployed

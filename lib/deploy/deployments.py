@@ -1,8 +1,6 @@
-"""Run the workflows: validate, publish, change, wait, report.
+"""Create, update or delete a stack: validate, decide, publish, change, report.
 
-Each takes a `Job` (what is wanted, for which stack) and an `Access` (AWS, the person, the
-time), decides by the stack's state before it calls anything, and returns an `Outcome`. A
-failed stack is an outcome too, so that its events, backups and outputs are not lost on the
+A failed stack is an outcome too, so that its events, backups and outputs are not lost on the
 way; everything that stops a workflow earlier is raised from `lib.errors`.
 """
 
@@ -12,14 +10,14 @@ import enum
 from typing import TYPE_CHECKING
 
 from lib.deploy import change, deletions
-from lib.deploy.outcomes import Outcome, timed
-from lib.deploy.publishing import publish
+from lib.deploy.outcomes import Outcome, timed, unchanged
+from lib.deploy.publishing import Run, publish
 from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
-from lib.stacks.decisions import decide
-from lib.stacks.statuses import Move, Operation, Status
+from lib.stacks.admission import admit
+from lib.stacks.statuses import Move, Operation
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -62,33 +60,24 @@ def deploy(job: Job, access: Access, options: Options, mode: Mode = Mode.ANY) ->
             next_step=f"inv deploy {job.flags}",
         )
     access.aws.identity()
-    stack, decision = decide(job, access, _OPERATIONS[mode])
+    operation = Operation.UPDATE if mode is Mode.UPDATE else Operation.DEPLOY
+    stack, decision = admit(job, access, operation)
     if mode is Mode.CREATE and decision.move is Move.UPDATE:
         raise StateForbids(
             f"Stack {job.stack_name} in {job.region} exists already, so --create does not apply.",
             next_step=f"inv deploy {job.flags}",
         )
     release, published = publish(job, access)
-    run = change.Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
-    return timed(access, started, run.proceed(stack, decision))
-
-
-_OPERATIONS = {
-    Mode.ANY: Operation.DEPLOY,
-    Mode.CREATE: Operation.DEPLOY,
-    Mode.UPDATE: Operation.UPDATE,
-    Mode.DELETE: Operation.DELETE,
-}
+    run = Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
+    return timed(access, started, change.carry_out(run, stack, decision))
 
 
 def delete(job: Job, access: Access, options: Options) -> Outcome:
     """Delete a stack, unless there is none; see `lib.deploy.deletions.delete`."""
     started = access.clock.monotonic()
-    stack, decision = decide(job, access, Operation.DELETE)
+    stack, decision = admit(job, access, Operation.DELETE)
     if stack is None or decision.move is Move.NOTHING:
         why = decision.why or "it is gone"
         access.say(f"Stack {job.stack_name} in {job.region}: {why}.")
-        return Outcome(
-            "unchanged", job.stack_name, "", job.region, job.environment, Status.ABSENT, ""
-        )
+        return unchanged(job, None)
     return timed(access, started, deletions.delete(job, access, options, stack))

@@ -1,7 +1,9 @@
-"""Publish a job's templates as a release, once they are clean."""
+"""Publish a job's templates as a release, once they are clean, for a deployment to run with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lib.errors import TemplateError
@@ -10,10 +12,48 @@ from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, require_valid
 from lib.operators import Level
 from lib.releases import releases, store
 from lib.releases.releases import Published, Release
-from lib.templates import linting, templates
+from lib.stacks.stacks import Request
+from lib.templates import contracts, linting, templates
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
     from lib.access import Access
+    from lib.inputs.jobs import Options
+
+
+@dataclass(frozen=True)
+class Run:
+    """One deployment under way: the job and everything published for it.
+
+    `action` is what a successful change of an existing stack is called.
+    """
+
+    job: Job
+    access: Access
+    options: Options
+    release: Release
+    published: Published
+    values: Mapping[str, str]
+    action: str = "updated"
+
+    @property
+    def cfn(self) -> CloudFormationClient:
+        """Return the client of the stack's region."""
+        return self.access.aws.client("cloudformation")
+
+    def request(self, token: str, previous: frozenset[str] = frozenset()) -> Request:
+        """Return what the stack is to become; see `lib.stacks.stacks.Request`."""
+        return Request(
+            self.job.stack_name,
+            self.published.master_url,
+            parameters=self.values,
+            capabilities=contracts.capabilities(self.job.templates),
+            tags=jobs.tags_of(self.job),
+            token=token,
+            express=self.options.express,
+            previous=previous,
+        )
 
 
 def publish(
@@ -76,6 +116,16 @@ def _require_clean(job: Job, release: Release, known: frozenset[str], access: Ac
     )
     if findings:
         raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
+
+
+def require_intact(run: Run) -> None:
+    """Refuse a release that no longer holds what was published."""
+    releases.verify(
+        run.access.aws.client("s3"),
+        run.published.bucket,
+        {file.key: file.sha256 for file in run.release.files},
+        owner=run.access.aws.identity().account,
+    )
 
 
 def console_link(job: Job, published: Published) -> str:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from lib.deploy import change, outcomes
 from lib.deploy.outcomes import Outcome, conclude
+from lib.deploy.publishing import Run
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
 from lib.releases.releases import File, Manifest, Published, Release
-from lib.stacks import decisions, events, stacks, watching
+from lib.stacks import admission, events, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 from lib.templates.templates import STACK_TYPE
 
@@ -29,7 +30,6 @@ class Stuck:
     """A resource that could not be rolled back, under the name that ResourcesToSkip takes."""
 
     name: str
-    path: str
     type: str
     reason: str
 
@@ -42,7 +42,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     is not stuck, and `Declined`.
     """
     started = access.clock.monotonic()
-    stack, decision = decisions.decide(job, access, Operation.ROLLBACK)
+    stack, decision = admission.admit(job, access, Operation.ROLLBACK)
     if skip and decision.move is not Move.CONTINUE_ROLLBACK:
         status = stack.status if stack else Status.ABSENT
         raise StateForbids(
@@ -63,17 +63,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
 def _nothing(job: Job, access: Access, stack: Stack | None, decision: Decision) -> Outcome:
     """Return the outcome of a rollback that is not needed, or that somebody else finished."""
     access.say(f"Stack {job.stack_name} in {job.region}: {decision.why}.")
-    status = stack.status if stack else Status.ABSENT
-    return Outcome(
-        "unchanged",
-        job.stack_name,
-        stack.id if stack else "",
-        job.region,
-        job.environment,
-        status,
-        "",
-        outputs=stack.outputs if stack else {},
-    )
+    return outcomes.unchanged(job, stack)
 
 
 def _prepare(
@@ -141,7 +131,7 @@ def find_stuck(resources: Sequence[StackResource]) -> tuple[Stuck, ...]:
     """
     failed = [resource for resource in resources if resource.status == "UPDATE_FAILED"]
     return tuple(
-        Stuck(_skip_name(resource.path), resource.path, resource.type, resource.reason)
+        Stuck(_skip_name(resource.path), resource.type, resource.reason)
         for resource in failed
         if resource.type != STACK_TYPE
         or not any(other.path.startswith(f"{resource.path}/") for other in failed)
@@ -156,7 +146,7 @@ def _skip_name(path: str) -> str:
 def _conclude(job: Job, stack: Stack, ending: events.Ending) -> Outcome:
     """Return the outcome of a rollback, whose good endings are other operations' bad ones."""
     outcome = conclude(job, "rolled-back", stack.id, ending)
-    if ending.status in decisions.ROLLED_BACK:
+    if ending.status in statuses.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
     return outcome
 
@@ -168,7 +158,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     release was never published, or never deployed to this stack.
     """
     started = access.clock.monotonic()
-    stack, decision = decisions.decide(job, access, Operation.UPDATE)
+    stack, decision = admission.admit(job, access, Operation.UPDATE)
     owner = access.aws.identity().account
     bucket = jobs.bucket_of(job, owner)
     s3 = access.aws.client("s3")
@@ -186,8 +176,8 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     details = Published(bucket, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket)
-    run = change.Run(earlier, access, options, release, details, values, action="rolled-back")
-    return outcomes.timed(access, started, run.proceed(stack, decision))
+    run = Run(earlier, access, options, release, details, values, action="rolled-back")
+    return outcomes.timed(access, started, change.carry_out(run, stack, decision))
 
 
 def _find_record(records: Sequence[Record], job: Job, name: str) -> Record:

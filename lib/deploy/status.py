@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from lib.deploy import outcomes
-from lib.drawing import clean, draw_elapsed, draw_table
+from lib.drawing import clean, draw_table
 from lib.inputs import jobs
 from lib.releases import history, releases
 from lib.releases.history import Record
@@ -48,6 +48,19 @@ class View:
     age: float
     drifts: tuple[Drift, ...] | None = None
 
+    KEYS: ClassVar = {
+        name: name
+        for name in (
+            *("stack", "region", "environment", "status", "reason", "release", "drift"),
+            *("changed", "age_seconds", "drifts"),
+        )
+    }
+
+    @property
+    def age_seconds(self) -> int:
+        """Return the age in whole seconds."""
+        return round(self.age)
+
 
 def look(job: Job, access: Access, *, detect: bool = False) -> View:
     """Return a stack's state, the release it runs and how long it has been so.
@@ -73,22 +86,6 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         age=(access.clock.now() - changed).total_seconds(),
         drifts=drifts,
     )
-
-
-def as_document(view: View) -> dict[str, Any]:
-    """Return a view as a JSON document."""
-    return {
-        "stack": view.stack,
-        "region": view.region,
-        "environment": view.environment,
-        "status": str(view.status),
-        "reason": view.reason,
-        "release": view.release,
-        "drift": view.drift,
-        "changed": view.changed.isoformat() if view.changed else None,
-        "age_seconds": round(view.age),
-        "drifts": None if view.drifts is None else [asdict(one) for one in view.drifts],
-    }
 
 
 def draw(view: View) -> str:
@@ -146,33 +143,6 @@ def follow(job: Job, access: Access) -> Outcome:
     ending = watching.wait(job, access, stack.id, since, stop=stop)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
     return outcomes.conclude(job, action, stack.id, ending)
-
-
-def event_document(event: Event) -> dict[str, Any]:
-    """Return an event as a JSON document."""
-    return {
-        "time": event.time.isoformat(),
-        "path": event.path,
-        "type": event.type,
-        "status": event.status,
-        "reason": event.reason,
-        "physical_id": event.physical_id,
-    }
-
-
-def draw_events(found: tuple[Event, ...]) -> str:
-    """Return events as a table, with the time since the first."""
-    rows = [
-        (
-            draw_elapsed((event.time - found[0].time).total_seconds()),
-            event.status,
-            event.path or "(stack)",
-            event.type.removeprefix("AWS::"),
-            event.reason,
-        )
-        for event in found
-    ]
-    return draw_table(("Time", "Status", "Path", "Type", "Reason"), rows)
 
 
 def read_history(job: Job, access: Access) -> tuple[Record, ...]:

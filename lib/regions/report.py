@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lib.deploy import outcomes
+from lib import document
+from lib.deploy import report
 from lib.deploy.outcomes import Outcome
 from lib.drawing import draw_table
 from lib.errors import (
@@ -79,15 +80,15 @@ def describe(outcome: Outcome) -> str:
     if outcome.failure and not outcome.failure.type:
         return f"{outcome.region}: {outcome.action}: {outcome.failure.reason}"
     if outcome.failed:
-        return outcomes.describe_failure(outcome)
-    return outcomes.describe_success(outcome)
+        return report.describe_failure(outcome)
+    return report.describe_success(outcome)
 
 
 def as_document(rollout: Rollout) -> dict[str, Any]:
     """Return a rollout as the JSON contract has it."""
     return {
         "release": rollout.release,
-        "regions": [outcomes.as_document(outcome) for outcome in rollout.outcomes],
+        "regions": document.as_document(rollout.outcomes),
         "failed": list(rollout.failed),
         "outputs": {outcome.region: dict(outcome.outputs) for outcome in rollout.outcomes},
         "interrupted": rollout.interrupted,

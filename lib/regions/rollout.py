@@ -298,7 +298,7 @@ class Desk:
         options = replace(self.plan.options, allow_data_loss=consents)
         published = self.published[region]
         values = jobs.fill_in(job, published.bucket)
-        run = change.Run(job, access, options, self.release, published, values)
+        run = publishing.Run(job, access, options, self.release, published, values)
         # A creation asks nothing by itself, but here it has to wait for its turn.
         turn = f"Create stack {job.stack_name} in {region}?"
         if (
@@ -307,7 +307,7 @@ class Desk:
             and not access.operator.confirm(turn, "y")
         ):
             raise Declined(f"Stack {job.stack_name} in {region} was not created.")
-        outcome = run.proceed(look.stack, look.decision)
+        outcome = change.carry_out(run, look.stack, look.decision)
         return self._verify(job, access, outcome, options) if self.plan.verify else outcome
 
     def _verify(self, job: Job, access: Access, outcome: Outcome, options: Options) -> Outcome:

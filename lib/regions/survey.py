@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.deploy import status
+from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import DeploymentError
 from lib.operators import Answer
@@ -49,7 +50,7 @@ def answer(seen: Sequence[Sighting]) -> Answer:
     """Show all regions side by side: state, release, drift, age."""
     rows = [_row_of(one) for one in seen]
     documents = [
-        status.as_document(one.view)
+        as_document(one.view)
         if one.view
         else {"region": one.region, "status": "", "error": one.error.message if one.error else ""}
         for one in seen

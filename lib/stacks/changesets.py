@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-n
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.polling import Clock
+    from lib.stacks.stacks import Request
 
 Answer = TypeVar("Answer")
 
@@ -39,6 +40,18 @@ _TAKEN_CODES = frozenset({"AlreadyExistsException", stacks.REPEATED_CODE})
 _STALE_CODES = GONE_CODES | {"InvalidChangeSetStatus", "InvalidChangeSetStatusException"}
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A change set that was asked for, and its stack, by their ARNs; `kind` as it was asked.
+
+    A change set of the kind CREATE has made an empty stack for itself (REVIEW_IN_PROGRESS).
+    """
+
+    change_set_id: str
+    stack_id: str
+    kind: str
+
+
 def name_for(now: datetime, release: str, token: str) -> str:
     """Return a change set's name, which tells people when it was made and of which release.
 
@@ -49,80 +62,54 @@ def name_for(now: datetime, release: str, token: str) -> str:
 
 
 def create(
-    cfn: CloudFormationClient,
-    stack: str,
-    *,
-    name: str,
-    template_url: str,
-    parameters: Mapping[str, str],
-    capabilities: Sequence[str],
-    tags: Mapping[str, str],
-    kind: str,
-    token: str,
-    revert_drift: bool = False,
-    express: bool = False,
-    previous: frozenset[str] = frozenset(),
-) -> tuple[str, str]:
-    """Ask for a change set of a stack and everything nested in it.
+    cfn: CloudFormationClient, request: Request, *, name: str, kind: str, revert_drift: bool = False
+) -> Proposal:
+    """Ask for a change set of a stack and everything nested in it, which AWS then computes.
 
-    `kind` is CREATE or UPDATE. `previous` names the parameters that keep their deployed
-    value. `token` makes a repeated call harmless, and stands in the description by which
-    `find_own` knows the change set. `revert_drift` asks for a drift-aware change set,
-    `express` for express mode. Returns the ARNs of the change set, which AWS is still
-    computing, and of the stack. Raises `Refused` when somebody else's has the name.
+    `kind` is CREATE or UPDATE. The request's token stands in the description, by which
+    `find_own` knows the change set. `revert_drift` asks for a drift-aware change set.
+    Raises `Refused` when somebody else's has the name.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
-    extra: dict[str, Any] = {}
-    if revert_drift:
-        extra["DeploymentMode"] = "REVERT_DRIFT"
-    if express:
-        extra["DeploymentConfig"] = {"Mode": "EXPRESS"}
-    given = {key: value for key, value in parameters.items() if key not in previous}
-    kept: list[Any] = [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(previous)]
-    ask = functools.partial(
-        cfn.create_change_set,
-        StackName=stack,
-        ChangeSetName=name,
-        ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
-        TemplateURL=template_url,
-        Parameters=[*stacks.as_parameters(given), *kept],
-        Capabilities=list(capabilities),  # type: ignore[arg-type]  # literals at run time only
-        Tags=stacks.as_tags(tags),
-        ClientToken=token,
-        Description=_describe_request(token),
-        IncludeNestedStacks=True,
-        **extra,
-    )
+    extra: dict[str, Any] = {"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}
     try:
-        answer = ask()
+        answer = cfn.create_change_set(
+            **request.as_arguments(),
+            ChangeSetName=name,
+            ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
+            ClientToken=request.token,
+            Description=_describe_request(request.token),
+            IncludeNestedStacks=True,
+            **extra,
+        )
     except ClientError as exc:
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
-        return answer["Id"], answer["StackId"]
+        return Proposal(answer["Id"], answer["StackId"], kind)
     # A retry after a connection that broke meets the change set that the first try made.
-    ours = find_own(cfn, stack, name=name, token=token)
+    ours = find_own(cfn, request, name=name, kind=kind)
     if ours:
         return ours
     raise Refused(
-        f"Somebody else has just made the change set {name} of stack {stack}.",
+        f"Somebody else has just made the change set {name} of stack {request.stack}.",
         next_step="run the same command again in a moment.",
     )
 
 
 def find_own(
-    cfn: CloudFormationClient, stack: str, *, name: str, token: str
-) -> tuple[str, str] | None:
-    """Return the ARNs of the change set that a request made, and of its stack, if it did."""
+    cfn: CloudFormationClient, request: Request, *, name: str, kind: str
+) -> Proposal | None:
+    """Return the change set that a request has made, if it has."""
     try:
-        found = cfn.describe_change_set(StackName=stack, ChangeSetName=name)
+        found = cfn.describe_change_set(StackName=request.stack, ChangeSetName=name)
     except ClientError as exc:
         if error_code(exc) in GONE_CODES or stacks.is_missing(exc):
             return None
         raise
-    if found.get("Description") != _describe_request(token):
+    if found.get("Description") != _describe_request(request.token):
         return None
-    return found.get("ChangeSetId", ""), found.get("StackId", "")
+    return Proposal(found.get("ChangeSetId", ""), found.get("StackId", ""), kind)
 
 
 def _describe_request(token: str) -> str:
@@ -131,12 +118,7 @@ def _describe_request(token: str) -> str:
 
 
 def execute(
-    cfn: CloudFormationClient,
-    change_set_id: str,
-    *,
-    stack_id: str,
-    token: str,
-    disable_rollback: bool = False,
+    cfn: CloudFormationClient, proposal: Proposal, *, token: str, disable_rollback: bool = False
 ) -> None:
     """Start to carry out a change set, by the ARN under which it was shown.
 
@@ -148,33 +130,32 @@ def execute(
     """
     extra: dict[str, Any] = {"DisableRollback": True} if disable_rollback else {}
     try:
-        cfn.execute_change_set(ChangeSetName=change_set_id, ClientRequestToken=token, **extra)
+        cfn.execute_change_set(
+            ChangeSetName=proposal.change_set_id, ClientRequestToken=token, **extra
+        )
     except ClientError as exc:
         if error_code(exc) in _STALE_CODES or stacks.is_missing(exc):
-            if stacks.has_begun(cfn, stack_id, token):
+            if stacks.has_begun(cfn, proposal.stack_id, token):
                 return
-            raise stale(change_set_id, error_message(exc)) from None
+            raise stale(proposal.change_set_id, error_message(exc)) from None
         if error_code(exc) != stacks.REPEATED_CODE:
             raise
 
 
-def discard(
-    cfn: CloudFormationClient, change_set_id: str, *, stack_id: str, kind: str, clock: Clock
-) -> None:
+def discard(cfn: CloudFormationClient, proposal: Proposal, clock: Clock) -> None:
     """Delete a change set that is not going to be executed, and the empty stack of a create.
 
-    `change_set_id` and `stack_id` are ARNs, `kind` is CREATE or UPDATE. Deleting the root
-    deletes the nested ones, in AWS's own time. The stack goes only when this create made it
-    (REVIEW_IN_PROGRESS) and no other change set waits in it. What is gone already is fine.
+    Deleting the root deletes the nested ones, in AWS's own time. The stack goes only when this
+    create made it and no other change set waits in it. What is gone already is fine.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteChangeSet.html
     """
     try:
-        _insist(lambda: cfn.delete_change_set(ChangeSetName=change_set_id), clock)
+        _insist(lambda: cfn.delete_change_set(ChangeSetName=proposal.change_set_id), clock)
     except ClientError as exc:
         if error_code(exc) not in GONE_CODES and not stacks.is_missing(exc):
             raise
-    if kind == "CREATE":
-        _discard_shell(cfn, change_set_id, stack_id, clock)
+    if proposal.kind == "CREATE":
+        _discard_shell(cfn, proposal, clock)
 
 
 def _insist(call: Callable[[], Answer], clock: Clock) -> Answer:
@@ -182,36 +163,34 @@ def _insist(call: Callable[[], Answer], clock: Clock) -> Answer:
     return polling.ask_patiently(call, clock, DISCARD_PATIENCE)
 
 
-def _discard_shell(
-    cfn: CloudFormationClient, change_set_id: str, stack_id: str, clock: Clock
-) -> None:
+def _discard_shell(cfn: CloudFormationClient, proposal: Proposal, clock: Clock) -> None:
     """Delete the stack that a create was going to fill, unless somebody else needs it."""
-    stack = _insist(lambda: stacks.describe(cfn, stack_id), clock)
+    stack = _insist(lambda: stacks.describe(cfn, proposal.stack_id), clock)
     if stack is None or stack.status != "REVIEW_IN_PROGRESS":
         return
-    if _wait_until_alone(cfn, change_set_id, stack_id, clock):
-        _insist(lambda: cfn.delete_stack(StackName=stack_id), clock)
+    if _wait_until_alone(cfn, proposal, clock):
+        _insist(lambda: cfn.delete_stack(StackName=proposal.stack_id), clock)
 
 
-def _wait_until_alone(
-    cfn: CloudFormationClient, change_set_id: str, stack_id: str, clock: Clock
-) -> bool:
+def _wait_until_alone(cfn: CloudFormationClient, proposal: Proposal, clock: Clock) -> bool:
     """Wait until a deleted change set is gone; tell whether the stack has no other.
 
     Nested stacks made for the change set go with it, but not at once; deleting the stack
     above them before that would leave them behind.
     """
-    started = clock.monotonic()
     listing = cfn.get_paginator("list_change_sets")
-    while True:
-        others = False
-        pending = False
-        for page in _insist(lambda: list(listing.paginate(StackName=stack_id)), clock):
-            for summary in page.get("Summaries", []):
-                own = summary.get("ChangeSetId") == change_set_id
-                others = others or not own
-                pending = pending or (own and summary.get("Status") != "DELETE_FAILED")
-        waited = clock.monotonic() - started
-        if others or not pending or waited > LONGEST_DELETION:
-            return not others
-        clock.sleep(polling.pause_after(waited))
+
+    def look(_waited: float) -> bool | None:
+        pages = _insist(lambda: list(listing.paginate(StackName=proposal.stack_id)), clock)
+        left = {
+            summary.get("ChangeSetId"): summary.get("Status")
+            for page in pages
+            for summary in page.get("Summaries", [])
+        }
+        own = left.pop(proposal.change_set_id, None)
+        if left:
+            return False
+        return True if own in (None, "DELETE_FAILED") else None
+
+    # One that is not gone by then holds nobody up: the stack is deleted all the same.
+    return polling.until(look, clock, longest=LONGEST_DELETION) is not False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,20 +17,18 @@ from botocore.exceptions import ClientError
 
 from lib.errors import TemplateError
 from lib.operators import Level
+from lib.parallel import side_by_side
 from lib.stacks import stacks
 from lib.stacks.stacks import Stack, StackResource
 from lib.templates import resolution, templates
 from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
     from lib.access import Access
     from lib.inputs.jobs import Job
     from lib.templates.resolution import Tree
-    from lib.templates.templates import Template
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.client import CloudFormationClient
-
 
 #: GetTemplate calls under way at once; CloudFormation's reads share one small budget.
 PARALLEL_READS = 4
@@ -60,13 +57,12 @@ def read(cfn: CloudFormationClient, stack: Stack) -> Deployed:
     as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        root = pool.submit(_read_text, cfn, stack.id)
-        resources = stacks.walk(cfn, stack.id)
-        nested = [r for r in resources if r.type == STACK_TYPE and r.physical_id]
-        texts = pool.map(lambda resource: _read_text(cfn, resource.physical_id), nested)
-        by_path = {"": root.result()}
-        by_path |= {r.path: text for r, text in zip(nested, texts, strict=True) if text}
+    resources = stacks.walk(cfn, stack.id)
+    owners = {"": stack.id} | {
+        r.path: r.physical_id for r in resources if r.type == STACK_TYPE and r.physical_id
+    }
+    texts = side_by_side(lambda one: _read_text(cfn, one), owners.values(), at_once=PARALLEL_READS)
+    by_path = {path: text for path, text in zip(owners, texts, strict=True) if text or not path}
     return Deployed(
         folder=_build_folder(by_path),
         parameters=stack.parameters,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from lib.errors import OperationFailed
-from lib.polling import ask_patiently, pause_after
+from lib.polling import ask_patiently, until
 from lib.refusals import error_message, is_unsupported
 from lib.stacks import stacks
 from lib.templates.templates import STACK_TYPE
@@ -69,8 +69,8 @@ def detect(cfn: CloudFormationClient, stack_id: str, clock: Clock) -> tuple[Drif
 
 def _wait(cfn: CloudFormationClient, detection: str, clock: Clock) -> None:
     """Wait until one detection has ended."""
-    begun = clock.monotonic()
-    while True:
+
+    def look(waited: float) -> Literal[True] | None:
         answer = ask_patiently(
             lambda: cfn.describe_stack_drift_detection_status(StackDriftDetectionId=detection),
             clock,
@@ -80,12 +80,13 @@ def _wait(cfn: CloudFormationClient, detection: str, clock: Clock) -> None:
         if state == "DETECTION_COMPLETE" or (
             state == "DETECTION_FAILED" and "StackDriftStatus" in answer
         ):
-            return
-        waited = clock.monotonic() - begun
+            return True
         if state == "DETECTION_FAILED" or waited > LONGEST_DETECTION:
             reason = answer.get("DetectionStatusReason", "it takes too long")
             raise OperationFailed(f"Drift of {answer.get('StackId', '')} is not known: {reason}")
-        clock.sleep(pause_after(waited))
+        return None
+
+    until(look, clock)
 
 
 def _read(cfn: CloudFormationClient, stack_id: str, path: str) -> Iterator[Drift]:

@@ -7,14 +7,15 @@ the events of the children, so both are read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import ClientError
 
-from lib.polling import Clock, ask_patiently, pause_after
+from lib.drawing import draw_elapsed, draw_table
+from lib.parallel import side_by_side
+from lib.polling import Clock, ask_patiently, until
 from lib.stacks import early_validation, stacks
 from lib.stacks.stacks import Event, Stack
 from lib.stacks.statuses import Status
@@ -54,6 +55,8 @@ class Mark:
 @dataclass(frozen=True)
 class Failure:
     """The first thing that failed: where, what kind, and AWS's reason."""
+
+    KEYS: ClassVar = {name: name for name in ("logical_id", "reason", "path", "type")}
 
     path: str
     logical_id: str
@@ -110,6 +113,21 @@ def read_operation(cfn: CloudFormationClient, stack_id: str) -> tuple[Event, ...
     return tuple(sorted(found, key=lambda event: event.time))
 
 
+def draw(found: Sequence[Event]) -> str:
+    """Return events as a table, with the time since the first."""
+    rows = [
+        (
+            draw_elapsed((event.time - found[0].time).total_seconds()),
+            event.status,
+            event.path or "(stack)",
+            event.type.removeprefix("AWS::"),
+            event.reason,
+        )
+        for event in found
+    ]
+    return draw_table(("Time", "Status", "Path", "Type", "Reason"), rows)
+
+
 def follow(
     cfn: CloudFormationClient,
     stack_id: str,
@@ -125,69 +143,81 @@ def follow(
     root has ended all of them are read to the end. Throttling never ends the watch early.
     """
     root = _Trail(stack_id, "", {after.event_id} if after else set())
-    trails = {stack_id: root}
-    events: list[Event] = []
     # Just after the mark: in the same instant nested stacks may have ended what went before.
     since = after.time + timedelta(microseconds=1) if after else None
-    started = last_news = clock.monotonic()
+    watch = _Watch(cfn, clock, show, since, {stack_id: root})
+    last_news = clock.monotonic()
 
-    def look(chosen: Sequence[_Trail], *, at_once: int = 1) -> bool:
+    def look(_waited: float) -> Ending | None:
+        nonlocal last_news
+        if watch.read([root, *watch.take_turns(root)]):
+            last_news = clock.monotonic()
+        if not root.ended and clock.monotonic() - last_news <= QUIET_TOO_LONG:
+            return None
+        stack = ask_patiently(lambda: stacks.describe(cfn, stack_id), clock)
+        status = stack.status if stack else Status.DELETE_COMPLETE
+        if status.is_running:
+            last_news = clock.monotonic()
+            return None
+        found = watch.catch_up(root, status)
+        cause = None if status.is_healthy else _explain(cfn, find_cause(found), found)
+        return Ending(status, stack, found, cause)
+
+    return until(look, clock)
+
+
+@dataclass
+class _Watch:
+    """What has been read of a tree of stacks so far, and how to read on.
+
+    `trails` has the root and every nested stack that an event has named, by stack ID.
+    """
+
+    cfn: CloudFormationClient
+    clock: Clock
+    show: Callable[[Event], None]
+    since: datetime | None
+    trails: dict[str, _Trail]
+    events: list[Event] = field(default_factory=list)
+    turn: int = 0
+
+    def read(self, chosen: Sequence[_Trail], *, at_once: int = 1) -> bool:
+        """Read and show what is new in some stacks; tell whether anything was."""
         fresh: list[Event] = []
-        answers = _read_trails(cfn, chosen, since, clock, at_once)
+        answers = (
+            [self._read_one(trail) for trail in chosen]
+            if at_once == 1
+            else side_by_side(self._read_one, chosen, at_once=at_once)
+        )
         for trail, answer in zip(chosen, answers, strict=True):
-            _take_in(trail, answer, trails)
+            _take_in(trail, answer, self.trails)
             fresh += answer
         for event in sorted(fresh, key=lambda e: e.time):
-            events.append(event)
-            show(event)
+            self.events.append(event)
+            self.show(event)
         return bool(fresh)
 
-    turn = 0
-    while True:
-        open_children = [
-            trail for trail in trails.values() if trail is not root and not trail.ended
-        ]
-        turn += CHILDREN_PER_LOOK
-        chosen = [
-            open_children[(turn + i) % len(open_children)]
-            for i in range(min(CHILDREN_PER_LOOK, len(open_children)))
-        ]
-        if look([root, *chosen]):
-            last_news = clock.monotonic()
-        quiet = clock.monotonic() - last_news > QUIET_TOO_LONG
-        if root.ended or quiet:
-            stack = ask_patiently(lambda: stacks.describe(cfn, stack_id), clock)
-            status = stack.status if stack else Status.DELETE_COMPLETE
-            if not status.is_running:
-                rest = [t for t in trails.values() if not (t.ended and status.is_healthy)]
-                look(rest, at_once=PARALLEL_READS)
-                while look([t for t in trails.values() if t is not root and not t.seen]):
-                    pass
-                events.sort(key=lambda event: event.time)
-                cause = None if status.is_healthy else _explain(cfn, find_cause(events), events)
-                return Ending(status, stack, tuple(events), cause)
-            last_news = clock.monotonic()
-        clock.sleep(pause_after(clock.monotonic() - started))
-
-
-def _read_trails(
-    cfn: CloudFormationClient,
-    chosen: Sequence[_Trail],
-    since: datetime | None,
-    clock: Clock,
-    at_once: int,
-) -> list[list[Event]]:
-    """Read what is new in each stack, `at_once` of them at a time."""
-
-    def read(trail: _Trail) -> list[Event]:
+    def _read_one(self, trail: _Trail) -> list[Event]:
+        """Read what is new in one stack."""
         return ask_patiently(
-            lambda: _read_child(cfn, trail.stack_id, trail.prefix, trail.seen, since), clock
+            lambda: _read_child(self.cfn, trail.stack_id, trail.prefix, trail.seen, self.since),
+            self.clock,
         )
 
-    if at_once == 1:
-        return [read(trail) for trail in chosen]
-    with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(read, chosen))
+    def take_turns(self, root: _Trail) -> list[_Trail]:
+        """Return the nested stacks whose turn it is, of those still at work."""
+        at_work = [trail for trail in self.trails.values() if trail is not root and not trail.ended]
+        self.turn += CHILDREN_PER_LOOK
+        count = min(CHILDREN_PER_LOOK, len(at_work))
+        return [at_work[(self.turn + i) % len(at_work)] for i in range(count)]
+
+    def catch_up(self, root: _Trail, status: Status) -> tuple[Event, ...]:
+        """Read the whole tree to the end, once the root rests; return all events in order."""
+        rest = [t for t in self.trails.values() if not (t.ended and status.is_healthy)]
+        self.read(rest, at_once=PARALLEL_READS)
+        while self.read([t for t in self.trails.values() if t is not root and not t.seen]):
+            pass
+        return tuple(sorted(self.events, key=lambda event: event.time))
 
 
 def _take_in(trail: _Trail, fresh: Sequence[Event], trails: dict[str, _Trail]) -> None:

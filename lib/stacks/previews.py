@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from lib import polling
 from lib.errors import OperationFailed, Refused
+from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.stacks import early_validation
 from lib.templates.changes import REPLACEMENTS, Cause, Change, join, merge_causes, pick_worst
@@ -24,31 +24,22 @@ if TYPE_CHECKING:
 
     from lib.polling import Clock
 
-
 #: Nested change sets read at once. DescribeChangeSet throttles at a few calls per second.
 PARALLEL_READS = 4
-
 
 #: Seconds after which a change set that AWS still computes is given up.
 LONGEST_WAIT = 1800.0
 
-
 _PENDING = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
-
 
 GONE_CODES = frozenset({"ChangeSetNotFound", "ChangeSetNotFoundException"})
 
-
 _RECREATION_TO_REPLACEMENT = {"Always": "True", "Conditionally": "Conditional", "Never": "False"}
-
 
 _NESTED_FAILURE = re.compile(r"Nested change set (arn:[^\s]+) was not successfully created")
 
-
 #: What a change set shows where it cannot show a value, with what that means.
 _NOT_KNOWN_YET = ("{{changeSet:KNOWN_AFTER_APPLY}}", "(known after the update)")
-
-
 _TOO_LONG = ("(Truncated-Signature):", "(too long to show)")
 
 
@@ -173,23 +164,23 @@ def _read_when_made(
     cfn: CloudFormationClient, change_set_id: str, path: str, clock: Clock
 ) -> _Part | None:
     """Read one change set once AWS is done with it; None when it is gone."""
-    started = clock.monotonic()
-    while True:
-        try:
-            answer = _describe(cfn, change_set_id, clock)
-        except ClientError as exc:
-            if error_code(exc) in GONE_CODES:
-                return None
-            raise
-        if answer.get("Status") not in _PENDING:
-            return _Part(path, answer, tuple(_all_rows(cfn, change_set_id, answer, clock)))
-        waited = clock.monotonic() - started
-        if waited > LONGEST_WAIT:
-            raise OperationFailed(
-                f"AWS has not made the change set {change_set_id} in {waited / 60:.0f} minutes.",
-                next_step="run the same command again; CloudFormation may be slow today.",
-            )
-        clock.sleep(polling.pause_after(waited))
+
+    def look(_waited: float) -> Mapping[str, Any] | None:
+        answer = _describe(cfn, change_set_id, clock)
+        return None if answer.get("Status") in _PENDING else answer
+
+    try:
+        made = polling.until(look, clock, longest=LONGEST_WAIT)
+    except ClientError as exc:
+        if error_code(exc) in GONE_CODES:
+            return None
+        raise
+    if made is None:
+        raise OperationFailed(
+            f"AWS has not made the change set {change_set_id} in {LONGEST_WAIT / 60:.0f} minutes.",
+            next_step="run the same command again; CloudFormation may be slow today.",
+        )
+    return _Part(path, made, tuple(_all_rows(cfn, change_set_id, made, clock)))
 
 
 def _describe(
@@ -227,27 +218,27 @@ def _read_nested(cfn: CloudFormationClient, root: _Part, clock: Clock) -> tuple[
     found: list[_Part] = []
     missing = False
     level = [root]
-    with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        while level:
-            wanted: list[tuple[str, str]] = []
-            for part in level:
-                for row in part.rows:
-                    path = join(part.path, row.get("LogicalResourceId", ""))
-                    if row.get("ResourceType") != STACK_TYPE:
-                        continue
-                    if row.get("ChangeSetId"):
-                        wanted.append((row["ChangeSetId"], path))
-                    elif row.get("Action") != "Remove":
-                        missing = True
-            culprit = _nested_culprit(root.reason) if level == [root] else ""
-            if culprit and culprit not in {arn for arn, _ in wanted}:
-                # AWS may fail the root before it has listed the nested stack in it.
-                wanted.append((culprit, ""))
-            read = pool.map(lambda item: _read_when_made(cfn, item[0], item[1], clock), wanted)
-            parts = list(read)
-            missing = missing or None in parts
-            level = [part for part in parts if part is not None]
-            found += level
+    while level:
+        rows = [
+            (join(part.path, row.get("LogicalResourceId", "")), row)
+            for part in level
+            for row in part.rows
+            if row.get("ResourceType") == STACK_TYPE
+        ]
+        wanted = [(row["ChangeSetId"], path) for path, row in rows if row.get("ChangeSetId")]
+        missing = missing or any(
+            row.get("Action") != "Remove" for _, row in rows if not row.get("ChangeSetId")
+        )
+        culprit = _nested_culprit(root.reason) if level == [root] else ""
+        if culprit and culprit not in {arn for arn, _ in wanted}:
+            # AWS may fail the root before it has listed the nested stack in it.
+            wanted.append((culprit, ""))
+        parts = side_by_side(
+            lambda item: _read_when_made(cfn, *item, clock), wanted, at_once=PARALLEL_READS
+        )
+        missing = missing or None in parts
+        level = [part for part in parts if part is not None]
+        found += level
     return found, missing
 
 

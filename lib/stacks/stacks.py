@@ -6,10 +6,11 @@ from then on, because a deleted stack is found by nothing else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
@@ -65,6 +66,10 @@ class StackResource:
 @dataclass(frozen=True)
 class Event:
     """One event of one stack in a tree; `path` is "" for the root stack itself."""
+
+    KEYS: ClassVar = {
+        name: name for name in ("time", "path", "type", "status", "reason", "physical_id")
+    }
 
     id: str
     stack_id: str
@@ -150,36 +155,48 @@ def _read_stack(answer: StackTypeDef) -> Stack:
     )
 
 
-def create(
-    cfn: CloudFormationClient,
-    name: str,
-    template_url: str,
-    *,
-    parameters: Mapping[str, str],
-    capabilities: Sequence[str],
-    tags: Mapping[str, str],
-    token: str,
-    disable_rollback: bool = False,
-    express: bool = False,
-) -> str:
+@dataclass(frozen=True)
+class Request:
+    """What a stack is to become, for CreateStack and CreateChangeSet alike.
+
+    `token` makes a repeated request harmless, and every event of the operation carries it.
+    `previous` names the parameters that keep their deployed value. `express` asks for
+    express mode.
+    """
+
+    stack: str
+    template_url: str
+    parameters: Mapping[str, str]
+    capabilities: Sequence[str]
+    tags: Mapping[str, str]
+    token: str
+    express: bool = False
+    previous: frozenset[str] = frozenset()
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return what both calls take under the same names; the token's name differs."""
+        given = {key: value for key, value in self.parameters.items() if key not in self.previous}
+        kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(self.previous)]
+        return {
+            "StackName": self.stack,
+            "TemplateURL": self.template_url,
+            "Parameters": [*as_parameters(given), *kept],
+            "Capabilities": list(self.capabilities),
+            "Tags": as_tags(self.tags),
+            **({"DeploymentConfig": {"Mode": "EXPRESS"}} if self.express else {}),
+        }
+
+
+def create(cfn: CloudFormationClient, request: Request, *, disable_rollback: bool = False) -> str:
     """Start to create a stack and return its ID.
 
-    `token` is the ClientRequestToken: a repeated call with the same token starts nothing
-    new, and every event of the operation carries it.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
     """
-    extra: dict[str, Any] = {"DeploymentConfig": {"Mode": "EXPRESS"}} if express else {}
-    answer = cfn.create_stack(
-        StackName=name,
-        TemplateURL=template_url,
-        Parameters=as_parameters(parameters),
-        Capabilities=list(capabilities),  # type: ignore[arg-type]  # literals at run time only
-        Tags=as_tags(tags),
+    return cfn.create_stack(
+        **request.as_arguments(),
         DisableRollback=disable_rollback,
-        ClientRequestToken=token,
-        **extra,
-    )
-    return answer["StackId"]
+        ClientRequestToken=request.token,
+    )["StackId"]
 
 
 def find_started(cfn: CloudFormationClient, name: str, token: str) -> str:
@@ -208,12 +225,7 @@ def delete(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
 
 def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
     """Stop a running update; CloudFormation then rolls it back."""
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.cancel_update_stack(StackName=stack_id, ClientRequestToken=token),
-    )
+    _start_once(cfn, cfn.cancel_update_stack, stack_id, token)
 
 
 def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
@@ -221,12 +233,7 @@ def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
     """
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.rollback_stack(StackName=stack_id, ClientRequestToken=token),
-    )
+    _start_once(cfn, cfn.rollback_stack, stack_id, token)
 
 
 def continue_rollback(
@@ -237,18 +244,15 @@ def continue_rollback(
     `skip` names resources to give up on, as `NestedStack.LogicalId`.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    _start_once(
-        cfn,
-        stack_id,
-        token,
-        lambda: cfn.continue_update_rollback(
-            StackName=stack_id, ResourcesToSkip=list(skip), ClientRequestToken=token
-        ),
-    )
+    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, ResourcesToSkip=list(skip))
 
 
 def _start_once(
-    cfn: CloudFormationClient, stack_id: str, token: str, start: Callable[[], object]
+    cfn: CloudFormationClient,
+    start: Callable[..., object],
+    stack_id: str,
+    token: str,
+    **more: Sequence[str],
 ) -> None:
     """Ask for an operation; a refusal because this very request has begun is none.
 
@@ -256,7 +260,7 @@ def _start_once(
     first one put it in.
     """
     try:
-        start()
+        start(StackName=stack_id, ClientRequestToken=token, **more)
     except ClientError as exc:
         begun = error_code(exc) == "ValidationError" and has_begun(cfn, stack_id, token)
         if not begun and error_code(exc) != REPEATED_CODE:
@@ -373,8 +377,6 @@ def read_template(cfn: CloudFormationClient, stack_id: str) -> str:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    import json
-
     body: object = cfn.get_template(StackName=stack_id, TemplateStage="Original")["TemplateBody"]
     # botocore decodes a JSON template; a YAML one comes as the text it was.
     return body if isinstance(body, str) else json.dumps(body, indent=2)

@@ -71,6 +71,15 @@ _HEALTHY = frozenset(
     }
 )
 
+#: How an operation ends that CloudFormation has taken back.
+ROLLED_BACK = frozenset(
+    {
+        Status.ROLLBACK_COMPLETE,
+        Status.UPDATE_ROLLBACK_COMPLETE,
+        Status.IMPORT_ROLLBACK_COMPLETE,
+    }
+)
+
 
 class Operation(enum.StrEnum):
     """What an operator may ask for."""

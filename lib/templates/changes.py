@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 #: From harmless to harmful, for the three scales on which two opinions may differ.
 REPLACEMENTS = ("False", "Conditional", "True")
@@ -61,6 +62,17 @@ class Change:
     source: str = "change set"
     data_loss: str = "none"
     verdict: str = ""
+
+    KEYS: ClassVar = {
+        **{name: name for name in ("path", "type", "action", "replacement", "physical_id")},
+        "causes": "properties",
+        **{name: name for name in ("data_loss", "policy_action", "verdict")},
+    }
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Return the properties that differ, each once; their values may be secret."""
+        return tuple(dict.fromkeys(cause.property for cause in self.causes))
 
 
 def pick_worst(scale: Sequence[str], *values: str) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from lib.document import as_document
 from lib.stacks import events
 from lib.stacks.events import Ending, Failure, Mark
 from lib.stacks.stacks import Event
@@ -260,6 +261,29 @@ def test_a_stack_that_only_awaits_review_is_not_waited_for() -> None:
     )
     assert follow(tree)[0].status is Status.REVIEW_IN_PROGRESS
     assert tree.time.seconds < 40
+
+
+# As a document and as a table
+
+
+def test_an_event_is_told_by_path_and_without_what_only_reading_needs() -> None:
+    found = event("Data/Jobs", 3, reason="no room")
+    assert list(as_document(found).items()) == [
+        ("time", (START + timedelta(seconds=3)).isoformat()),
+        ("path", "Data/Jobs"),
+        ("type", "AWS::S3::Bucket"),
+        ("status", "X_FAILED"),
+        ("reason", "no room"),
+        ("physical_id", ""),
+    ]
+
+
+def test_events_are_drawn_with_the_time_since_the_first() -> None:
+    table = events.draw([event("", 3, reason="a"), event("Data/Jobs", 65, reason="b")])
+    first, second = (line.split() for line in table.splitlines()[2:])
+    assert first[1:] == ["X_FAILED", "(stack)", "S3::Bucket", "a"]
+    assert second[1:] == ["X_FAILED", "Data/Jobs", "S3::Bucket", "b"]
+    assert first[0] != second[0]
 
 
 # How often AWS is asked

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from lib.errors import StateForbids
 from lib.inputs.jobs import Job
 from lib.stacks import stacks
+from lib.stacks.stacks import Request
 from lib.stacks.statuses import Status
 from tests.support.aws_fakes import (
     STACK,
@@ -157,12 +158,14 @@ def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> Non
     cfn, calls = answering({"StackId": stack_id("app")})
     made = stacks.create(
         cfn,
-        "app",
-        "https://s3/master.yaml",
-        parameters={"B": "2", "A": "1"},
-        capabilities=("CAPABILITY_NAMED_IAM",),
-        tags={"Project": "plot-palette"},
-        token="t-1",
+        Request(
+            "app",
+            "https://s3/master.yaml",
+            parameters={"B": "2", "A": "1"},
+            capabilities=("CAPABILITY_NAMED_IAM",),
+            tags={"Project": "plot-palette"},
+            token="t-1",
+        ),
     )
     assert made == stack_id("app")
     assert calls[0].arguments == {
@@ -181,17 +184,8 @@ def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> Non
 
 def test_express_mode_is_asked_for_only_on_demand() -> None:
     cfn, calls = answering({"StackId": stack_id("app")})
-    stacks.create(
-        cfn,
-        "app",
-        "https://s3/master.yaml",
-        parameters={},
-        capabilities=(),
-        tags={},
-        token="t",
-        disable_rollback=True,
-        express=True,
-    )
+    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", express=True)
+    stacks.create(cfn, request, disable_rollback=True)
     assert calls[0].arguments["DeploymentConfig"] == {"Mode": "EXPRESS"}
     assert calls[0].arguments["DisableRollback"] is True
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lib import drawing
-from lib.deploy import outcomes
+from lib.deploy import report
 from lib.operators import Level, Listing, Note, ResourceProgress
 from lib.stacks.events import Failure
 from lib.templates.changes import Cause, Change
@@ -147,7 +147,7 @@ def change(**given: str) -> Change:
 
 
 def test_a_summary_names_the_stack_and_lists_every_change() -> None:
-    told = outcomes.draw_summary(
+    told = report.draw_summary(
         outcome(
             "updated",
             preview=True,
@@ -168,7 +168,7 @@ def test_a_summary_names_the_stack_and_lists_every_change() -> None:
 
 def test_a_summary_of_a_failure_gives_its_cause() -> None:
     failure = Failure("Jobs", "DatabaseStack/Jobs", "AWS::DynamoDB::Table", "CREATE_FAILED", "<no>")
-    told = outcomes.draw_summary(outcome("failed", status="ROLLBACK_COMPLETE", failure=failure))
+    told = report.draw_summary(outcome("failed", status="ROLLBACK_COMPLETE", failure=failure))
     assert "### Stack plot-palette-staging in eu-west-1 failed (ROLLBACK&#95;COMPLETE)." in told
     assert "&#60;no&#62;" in told
     assert "<no>" not in told

@@ -1,0 +1,65 @@
+"""Ask CloudFormation what a deployment would do, and discard what is not carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lib.inputs import parameters
+from lib.operators import Level
+from lib.refusals import error_message
+from lib.stacks import changesets, watching
+from lib.templates import templates
+
+if TYPE_CHECKING:
+    from lib.deploy.publishing import Run
+    from lib.stacks.changesets import Proposal
+    from lib.stacks.stacks import Request
+
+
+def propose(run: Run, kind: str) -> Proposal:
+    """Ask for a change set of the kind CREATE or UPDATE, which AWS then computes."""
+    secrets = parameters.list_secrets(run.job.templates[templates.MASTER].parameters)
+    # No record holds them, so a return to an earlier release keeps the deployed ones.
+    previous = secrets - set(run.values) if kind == "UPDATE" else frozenset()
+    request = run.request(watching.new_token(), previous)
+    name = changesets.name_for(run.access.clock.now(), run.release.name, request.token)
+    try:
+        return changesets.create(
+            run.cfn, request, name=name, kind=kind, revert_drift=run.options.revert_drift
+        )
+    except BaseException:
+        # Ctrl-C included: AWS may have made it although its answer did not arrive.
+        _tidy_up(run, lambda: _discard_unanswered(run, request, name, kind))
+        raise
+
+
+def _discard_unanswered(run: Run, request: Request, name: str, kind: str) -> None:
+    """Delete what a request for a change set made before its answer was lost."""
+    made = changesets.find_own(run.cfn, request, name=name, kind=kind)
+    if made:
+        discard(run, made)
+
+
+def discard(run: Run, proposal: Proposal) -> None:
+    """Delete a change set that is not executed, and the shell of a creation."""
+    changesets.discard(run.cfn, proposal, run.access.clock)
+
+
+def abandon(run: Run, proposal: Proposal) -> None:
+    """Discard a change set on the way out of an error, which nothing here may replace."""
+    _tidy_up(run, lambda: discard(run, proposal))
+
+
+def _tidy_up(run: Run, call: Callable[[], None]) -> None:
+    """Make a call that must not take the place of the error that led to it."""
+    try:
+        call()
+    except (BotoCoreError, ClientError) as exc:
+        run.access.say(
+            f"A change set of stack {run.job.stack_name} in {run.job.region} may be left: "
+            f"{error_message(exc)}",
+            Level.WARNING,
+        )

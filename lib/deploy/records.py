@@ -1,0 +1,64 @@
+"""Write a deployment into the stack's history: before it begins, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lib import polling
+from lib.deploy.outcomes import Outcome, conclude
+from lib.inputs import parameters
+from lib.operators import Level
+from lib.refusals import error_message
+from lib.releases import history
+from lib.templates import templates
+
+if TYPE_CHECKING:
+    from lib.deploy.publishing import Run
+    from lib.releases.history import Record
+    from lib.stacks.events import Ending
+
+
+def begin(run: Run, action: str, stack_id: str) -> Record:
+    """Write down what is about to happen."""
+    identity = run.access.aws.identity()
+    record = history.Record(
+        release=run.release.name,
+        time=history.stamp(run.access.clock.now()),
+        action=action,
+        status=history.STARTED,
+        by=identity.arn,
+        stack=run.job.stack_name,
+        stack_id=stack_id,
+        parameters=parameters.without_secrets(
+            run.values, run.job.templates[templates.MASTER].parameters
+        ),
+    )
+    _write(run, record)
+    return record
+
+
+def complete(run: Run, record: Record, status: str, stack_id: str) -> None:
+    """Write down how it ended, which must not make a failure of what has succeeded."""
+    done = history.complete(record, status=status, stack_id=stack_id)
+    try:
+        polling.ask_patiently(lambda: _write(run, done), run.access.clock)
+    except (BotoCoreError, ClientError) as exc:
+        run.access.say(
+            f"How this ended ({status}) could not be written to the history: {error_message(exc)}",
+            Level.WARNING,
+        )
+
+
+def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) -> Outcome:
+    """Complete the record of what has ended, and return what became of it."""
+    complete(run, record, ending.status, stack_id)
+    return replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
+
+
+def _write(run: Run, record: Record) -> None:
+    """Write a record beside the releases."""
+    owner = run.access.aws.identity().account
+    history.write(run.access.aws.client("s3"), run.published.bucket, record, owner=owner)

@@ -1,0 +1,147 @@
+"""Tell people what a change would do, and what became of an operation on a stack."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lib.drawing import draw_markdown, draw_table, escape_markdown
+from lib.errors import InputError
+from lib.operators import Listing
+from lib.stacks import statuses
+from lib.stacks.statuses import Status
+
+if TYPE_CHECKING:
+    from lib.deploy.outcomes import Outcome
+    from lib.templates.changes import Cause, Change
+
+#: What a cell of the table of changes shows of one value.
+WIDEST_VALUE = 40
+
+
+def list_changes(title: str, changes: Sequence[Change]) -> Listing:
+    """Return changes as a table for people."""
+    rows = [
+        (
+            change.path,
+            change.type.removeprefix("AWS::"),
+            change.action,
+            change.replacement if change.action == "Modify" else "",
+            "; ".join(describe_cause(cause) for cause in change.causes),
+            change.verdict if change.data_loss != "none" else "",
+        )
+        for change in changes
+    ]
+    return Listing(title, ("Path", "Type", "Action", "Replaced", "Because of", "Data"), rows)
+
+
+def describe_cause(cause: Cause) -> str:
+    """Return what changed in a property, cut to what a table can hold."""
+    if not cause.before and not cause.after:
+        return cause.property
+    before, after = cut_alike(cause.before, cause.after)
+    return f"{cause.property}: {before or '-'} → {after or '-'}"
+
+
+def cut_alike(before: str, after: str) -> tuple[str, str]:
+    """Cut two long values to `WIDEST_VALUE` characters that show where they differ."""
+    if max(len(before), len(after)) <= WIDEST_VALUE:
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    shared = next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
+    start = max(shared - WIDEST_VALUE // 4, 0)
+    return _cut(before, start), _cut(after, start)
+
+
+def _cut(text: str, start: int) -> str:
+    """Return a piece of a text, with dots where something is left out."""
+    piece = text[start : start + WIDEST_VALUE]
+    return f"{'…' if start else ''}{piece}{'…' if start + WIDEST_VALUE < len(text) else ''}"
+
+
+def list_deletion(title: str, removed: Sequence[Change]) -> Listing:
+    """Return what a deletion does to everything that holds data."""
+    rows = [(change.path, change.type, change.physical_id, change.verdict) for change in removed]
+    return Listing(title, ("Path", "Type", "Physical ID", "What happens"), rows)
+
+
+def describe_failure(outcome: Outcome) -> str:
+    """Say why a stack failed: cause first, then what AWS did about it."""
+    failure = outcome.failure
+    lines = [f"Stack {outcome.stack} in {outcome.region} failed ({outcome.status})."]
+    if failure:
+        where = f"{failure.path} ({failure.type}): " if failure.path else ""
+        lines.append(f"  Cause: {where}{failure.reason or failure.status}")
+    ending = statuses.describe_ending(Status(outcome.status))
+    if ending:
+        lines.append(f"  {ending}")
+    return "\n".join(lines)
+
+
+_SUCCESSES = {
+    "created": "was created",
+    "updated": "was updated",
+    "deleted": "was deleted",
+    "rolled-back": "was rolled back",
+}
+
+
+def describe_success(outcome: Outcome) -> str:
+    """Say what was done, or that nothing had to be."""
+    where = f"Stack {outcome.stack} in {outcome.region}"
+    release = f" (release {outcome.release})" if outcome.release else ""
+    if outcome.preview:
+        if not outcome.changes:
+            return f"{where} is up to date{release}."
+        return f"{where}: {len(outcome.changes)} changes previewed, nothing executed{release}."
+    if outcome.action == "unchanged":
+        gone = outcome.status == Status.ABSENT
+        return f"{where} does not exist." if gone else f"{where} is up to date{release}."
+    done = _SUCCESSES.get(outcome.action, outcome.action)
+    return f"{where} {done} in {outcome.seconds:.1f} s{release}."
+
+
+def draw_summary(outcome: Outcome) -> str:
+    """Return an outcome as Markdown: what was done or previewed, and each change in a table."""
+    told = describe_failure(outcome) if outcome.failed else describe_success(outcome)
+    first, *rest = (escape_markdown(line) for line in told.splitlines())
+    parts = [f"### {first}", *rest]
+    if outcome.changes:
+        table = list_changes("", outcome.changes)
+        parts.append(draw_markdown(table.columns, table.rows))
+    return "\n\n".join(parts)
+
+
+def draw_outputs(outputs: Mapping[str, str]) -> str:
+    """Return outputs as a table for people, or "" when there are none."""
+    if not outputs:
+        return ""
+    return draw_table(("Output", "Value"), sorted(outputs.items()))
+
+
+def choose_format(name: str) -> Callable[[Mapping[str, str]], str]:
+    """Return the function that writes outputs as a table, as JSON or as shell variables.
+
+    Raises `InputError` for any other name.
+    """
+    if name not in _FORMATS:
+        raise InputError(f"--format takes {', '.join(_FORMATS)}, not {name!r}.")
+    return _FORMATS[name]
+
+
+def _draw_json(outputs: Mapping[str, str]) -> str:
+    return json.dumps(dict(sorted(outputs.items())), indent=2)
+
+
+def _draw_variables(outputs: Mapping[str, str]) -> str:
+    """Return one `NAME='value'` per line, quoted for a shell."""
+    return "\n".join(f"{name}={shlex.quote(value)}" for name, value in sorted(outputs.items()))
+
+
+_FORMATS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+    "table": draw_outputs,
+    "json": _draw_json,
+    "env": _draw_variables,
+}

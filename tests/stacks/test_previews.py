@@ -1,0 +1,548 @@
+"""Change sets are read whole, nested ones included.
+
+Emulators lack nested change sets or simplify them, so the proof is against responses of the
+shape that AWS documents:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-nested-stacks.html
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from lib.errors import OperationFailed
+from lib.polling import Clock
+from lib.stacks import previews
+from lib.stacks.previews import ChangeSet, ChangeSetStale
+from lib.templates.changes import Change
+from tests.support.answers import Aws, Json, error
+
+ARN = "arn:aws:cloudformation:us-west-2:123456789012"
+ROOT = f"{ARN}:changeSet/my-root-stack-change-set/4eca1a01-e285-xmpl-8026-9a1967bfb4b0"
+CHILD = f"{ARN}:changeSet/my-nested-stack-change-set/4eca1a01-e285-xmpl-8026-9a1967bfb4b1"
+GRANDCHILD = f"{ARN}:changeSet/my-deep-stack-change-set/4eca1a01-e285-xmpl-8026-9a1967bfb4b2"
+ROOT_STACK = f"{ARN}:stack/my-root-stack/d0a825a0-e4cd-xmpl-b9fb-061c69e99204"
+CHILD_STACK = f"{ARN}:stack/my-nested-stack/d0a825a0-e4cd-xmpl-b9fb-061c69e99205"
+NO_CHANGES = (
+    "The submitted information didn't contain changes. "
+    "Submit different information to create a change set."
+)
+ECHO = f"Nested change set {CHILD} was not successfully created: Currently in FAILED."
+
+
+def nested_row(logical_id: str, change_set_id: str = "", action: str = "Modify") -> Json:
+    """Return a nested stack's row as AWS documents it."""
+    change: Json = {
+        "Action": action,
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": CHILD_STACK,
+        "ResourceType": "AWS::CloudFormation::Stack",
+        "Replacement": "False",
+        "Scope": ["Properties"],
+        "Details": [
+            {
+                "Target": {"Attribute": "Properties", "RequiresRecreation": "Never"},
+                "Evaluation": "Dynamic",
+                "ChangeSource": "Automatic",
+            }
+        ],
+    }
+    if change_set_id:
+        change["ChangeSetId"] = change_set_id
+    return {"Type": "Resource", "ResourceChange": change}
+
+
+def row(logical_id: str, type_name: str = "AWS::DynamoDB::Table", **more: Any) -> Json:
+    change = {
+        "Action": "Modify",
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": f"physical-{logical_id}",
+        "ResourceType": type_name,
+        "Replacement": "False",
+        "Scope": ["Properties"],
+        "Details": [],
+    } | more
+    return {
+        "Type": "Resource",
+        "ResourceChange": {key: value for key, value in change.items() if value is not None},
+    }
+
+
+def detail(name: str, **target: Any) -> Json:
+    return {
+        "Target": {
+            "Attribute": "Properties",
+            "Name": name,
+            "RequiresRecreation": "Never",
+            **target,
+        },
+        "Evaluation": "Static",
+        "ChangeSource": "DirectModification",
+    }
+
+
+def described(change_set_id: str, *changes: Json, **more: Any) -> Json:
+    """Return an answer of DescribeChangeSet as AWS documents it."""
+    is_root = change_set_id == ROOT
+    answer: Json = {
+        "Changes": list(changes),
+        "ChangeSetName": change_set_id.split("/")[1],
+        "ChangeSetId": change_set_id,
+        "StackId": ROOT_STACK if is_root else CHILD_STACK,
+        "StackName": "my-root-stack" if is_root else "my-nested-stack",
+        "IncludeNestedStacks": True,
+        "CreationTime": datetime(2020, 11, 18, 5, 20, 56, tzinfo=UTC),
+        "ExecutionStatus": "AVAILABLE" if is_root else "UNAVAILABLE",
+        "Status": "CREATE_COMPLETE",
+        "NotificationARNs": [],
+        "RollbackConfiguration": {},
+        "Capabilities": ["CAPABILITY_IAM"],
+    }
+    if not is_root:
+        answer |= {
+            "ParentChangeSetId": ROOT,
+            "RootChangeSetId": ROOT,
+            "StatusReason": "Executable from root change set",
+        }
+    return answer | more
+
+
+def failed(change_set_id: str, reason: str, *changes: Json) -> Json:
+    return described(
+        change_set_id,
+        *changes,
+        Status="FAILED",
+        StatusReason=reason,
+        ExecutionStatus="UNAVAILABLE",
+    )
+
+
+def waited(aws: Aws, clock: Clock, kind: str = "UPDATE") -> ChangeSet:
+    return previews.wait(aws.client, ROOT, kind=kind, clock=clock)
+
+
+# Reading
+
+
+def test_the_documented_example_of_a_nested_change_set_is_read_by_its_change_set_id(
+    clock: Clock, pauses: list[float]
+) -> None:
+    client = Aws().client
+    function = row("function", "AWS::Lambda::Function", Details=[detail("Timeout")])
+    function["ResourceChange"]["PhysicalResourceId"] = "my-function"
+    with Stubber(client) as stubber:
+        for arn, change in ((ROOT, nested_row("ChildStack", CHILD)), (CHILD, function)):
+            stubber.add_response(
+                "describe_change_set",
+                described(arn, change),
+                {"ChangeSetName": arn, "IncludePropertyValues": True},
+            )
+        found = previews.wait(client, ROOT, kind="UPDATE", clock=clock)
+        stubber.assert_no_pending_responses()
+    (change,) = found.changes
+    assert change.path == "ChildStack/function"
+    assert change.type == "AWS::Lambda::Function"
+    assert (change.action, change.replacement) == ("Modify", "False")
+    assert change.physical_id == "my-function"
+    assert [(c.property, c.requires_recreation) for c in change.causes] == [("Timeout", "Never")]
+    assert found.complete
+    assert found.problems == ()
+    assert found.id == ROOT
+    assert (found.stack_id, found.stack_name) == (ROOT_STACK, "my-root-stack")
+    assert not found.is_empty
+    assert pauses == []
+
+
+def test_parent_and_child_are_read_page_by_page(aws: Aws, clock: Clock) -> None:
+    one, two, three = (row(f"Table{n}") for n in (1, 2, 3))
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("Bucket"), NextToken="p2"))
+    aws.reply("DescribeChangeSet", f"{ROOT}p2", described(ROOT, nested_row("Data", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, one, NextToken="c2"))
+    aws.reply("DescribeChangeSet", f"{CHILD}c2", described(CHILD, two, NextToken="c3"))
+    aws.reply("DescribeChangeSet", f"{CHILD}c3", described(CHILD, three))
+    found = waited(aws, clock)
+    assert [c.path for c in found.changes] == [
+        "Bucket",
+        "Data/Table1",
+        "Data/Table2",
+        "Data/Table3",
+    ]
+
+
+def test_children_of_children_are_read_too(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("A", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, nested_row("B", GRANDCHILD)))
+    aws.reply("DescribeChangeSet", GRANDCHILD, described(GRANDCHILD, row("Table")))
+    assert [c.path for c in waited(aws, clock).changes] == ["A/B/Table"]
+
+
+def test_nested_changes_stand_where_their_stack_stands(aws: Aws, clock: Clock) -> None:
+    rows = [nested_row("First", CHILD), row("Middle"), nested_row("Last", GRANDCHILD)]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, row("T")))
+    aws.reply("DescribeChangeSet", GRANDCHILD, described(GRANDCHILD, row("T")))
+    assert [c.path for c in waited(aws, clock).changes] == ["First/T", "Middle", "Last/T"]
+
+
+def test_a_stack_that_only_may_change_is_no_row_when_nothing_changes_in_it(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("Data", CHILD), row("Topic")))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    found = waited(aws, clock)
+    assert [c.path for c in found.changes] == ["Topic"]
+    assert found.complete
+    assert found.problems == ()
+
+
+def test_a_nested_stack_that_comes_or_goes_is_a_row(aws: Aws, clock: Clock) -> None:
+    rows = [nested_row("New", CHILD, "Add"), nested_row("Old", action="Remove")]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, row("T", Action="Add")))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    found = waited(aws, clock)
+    assert [(c.path, c.action) for c in found.changes] == [
+        ("New", "Add"),
+        ("New/T", "Add"),
+        ("Old", "Remove"),
+    ]
+    # AWS makes no change set for a stack that goes.
+    assert found.complete
+
+
+def test_an_endpoint_without_nested_change_sets_is_not_taken_for_complete(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("Data")))
+    found = waited(aws, clock)
+    assert found.changes == ()
+    assert not found.complete
+    assert not found.is_empty
+
+
+def test_a_nested_change_set_that_vanished_makes_it_incomplete(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("Data", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, error("ChangeSetNotFound"))
+    assert not waited(aws, clock).complete
+
+
+def test_an_empty_change_set_costs_one_call(aws: Aws, clock: Clock, pauses: list[float]) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, NO_CHANGES))
+    found = waited(aws, clock)
+    assert found.is_empty
+    assert found.complete
+    assert len(aws.asked) == 1
+    assert pauses == []
+
+
+@pytest.mark.parametrize("reason", [NO_CHANGES, "No updates are to be performed."])
+def test_both_of_awss_ways_to_say_no_changes_are_understood(reason: str) -> None:
+    assert previews.says_no_changes(reason)
+
+
+def test_a_change_set_that_failed_otherwise_is_not_empty(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, "Requires capabilities : [CAPABILITY_IAM]"))
+    aws.reply("DescribeEvents", ROOT, error("InvalidAction", "no such operation"))
+    found = waited(aws, clock)
+    assert not found.is_empty
+    assert found.problems == ("Requires capabilities : [CAPABILITY_IAM]",)
+
+
+def test_a_root_that_failed_over_an_unchanged_nested_stack_is_empty(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    found = waited(aws, clock)
+    assert found.is_empty
+    assert found.problems == ()
+
+
+def test_waiting_goes_on_while_the_change_set_is_made_with_growing_pauses(
+    aws: Aws, clock: Clock, pauses: list[float]
+) -> None:
+    pending = described(ROOT, Status="CREATE_IN_PROGRESS")
+    aws.reply(
+        "DescribeChangeSet",
+        ROOT,
+        described(ROOT, Status="CREATE_PENDING"),
+        *[pending] * 30,
+        described(ROOT, row("T")),
+    )
+    assert [c.path for c in waited(aws, clock).changes] == ["T"]
+    assert pauses[0] == pytest.approx(0.1)
+    assert pauses[-1] > pauses[0]
+
+
+def test_nested_change_sets_still_being_made_are_waited_for_even_when_the_root_has_failed(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply(
+        "DescribeChangeSet",
+        ROOT,
+        failed(ROOT, ECHO, nested_row("Bad", CHILD), nested_row("Slow", GRANDCHILD)),
+    )
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Template format error: no."))
+    aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
+    aws.reply(
+        "DescribeChangeSet",
+        GRANDCHILD,
+        described(GRANDCHILD, Status="CREATE_IN_PROGRESS"),
+        described(GRANDCHILD, row("Table")),
+    )
+    found = waited(aws, clock)
+    assert [c.path for c in found.changes] == ["Slow/Table"]
+    assert found.problems == ("Bad: Template format error: no.",)
+    assert not found.complete
+
+
+def test_a_change_set_that_never_gets_made_is_given_up(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, Status="CREATE_IN_PROGRESS"))
+    with pytest.raises(OperationFailed, match="30 minutes"):
+        waited(aws, clock)
+
+
+def test_throttled_looks_are_repeated(aws: Aws, clock: Clock, pauses: list[float]) -> None:
+    aws.reply(
+        "DescribeChangeSet", ROOT, error("Throttling", "Rate exceeded"), described(ROOT, row("T"))
+    )
+    assert len(waited(aws, clock).changes) == 1
+    assert pauses == [1.0]
+
+
+def test_a_change_set_that_is_gone_is_stale(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, error("ChangeSetNotFound"))
+    with pytest.raises(ChangeSetStale):
+        waited(aws, clock)
+
+
+def test_other_errors_pass_as_they_are(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, error("AccessDenied"))
+    with pytest.raises(ClientError):
+        waited(aws, clock)
+
+
+def test_confirmation_that_drift_is_reverted_is_read(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("T"), DeploymentMode="REVERT_DRIFT"))
+    assert waited(aws, clock).reverts_drift
+
+
+# What a row says
+
+
+def read_row(aws: Aws, clock: Clock, **more: Any) -> Change:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("Thing", **more)))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    (change,) = waited(aws, clock).changes
+    return change
+
+
+def test_policy_action_drift_and_values_are_read(aws: Aws, clock: Clock) -> None:
+    change = read_row(
+        aws,
+        clock,
+        Replacement="True",
+        PolicyAction="ReplaceAndRetain",
+        ResourceDriftStatus="MODIFIED",
+        Details=[
+            detail(
+                "TableName",
+                RequiresRecreation="Always",
+                Path="/Properties/TableName",
+                BeforeValue="jobs",
+                AfterValue="jobs2",
+                AttributeChangeType="Modify",
+            )
+        ],
+    )
+    assert change.replacement == "True"
+    assert change.policy_action == "ReplaceAndRetain"
+    assert change.drift == "MODIFIED"
+    (cause,) = change.causes
+    assert (cause.property, cause.name) == ("TableName", "TableName")
+    assert (cause.before, cause.after) == ("jobs", "jobs2")
+    assert cause.requires_recreation == "Always"
+    assert cause.source == "DirectModification"
+
+
+def test_a_list_is_one_property_and_deeper_ones_keep_their_path(aws: Aws, clock: Clock) -> None:
+    change = read_row(
+        aws,
+        clock,
+        Details=[
+            detail("KeySchema", Path="/Properties/KeySchema/0/AttributeName"),
+            detail("Environment", Path="/Properties/Environment/Variables/STAGE"),
+            {"Target": {"Attribute": "Tags", "Path": "/Properties/Tags/0"}},
+            {"Target": {"Attribute": "DeletionPolicy"}},
+        ],
+    )
+    assert [c.property for c in change.causes] == [
+        "KeySchema",
+        "Environment/Variables/STAGE",
+        "Tags",
+        "DeletionPolicy",
+    ]
+    assert [c.name for c in change.causes][1] == "Environment"
+
+
+def test_one_property_reported_twice_is_one_cause_with_both_sources(aws: Aws, clock: Clock) -> None:
+    twice = [
+        detail("VpcId") | {"Evaluation": "Dynamic"},
+        detail("VpcId", RequiresRecreation="Always")
+        | {"ChangeSource": "ParameterReference", "CausingEntity": "VpcId"},
+    ]
+    (cause,) = read_row(aws, clock, Details=twice).causes
+    assert cause.requires_recreation == "Always"
+    assert cause.source == "DirectModification, ParameterReference VpcId"
+
+
+def test_values_that_aws_does_not_give_are_put_into_words(aws: Aws, clock: Clock) -> None:
+    (cause,) = read_row(
+        aws,
+        clock,
+        Details=[
+            detail(
+                "Role",
+                Path="/Properties/Role",
+                BeforeValue="(Truncated-Signature):8892463b805f7adf",
+                AfterValue='["{{changeSet:KNOWN_AFTER_APPLY}}"]',
+            )
+        ],
+    ).causes
+    assert cause.before == "(too long to show)"
+    assert cause.after == '["(known after the update)"]'
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("/Properties/MasterUserPassword", "hunter2"),
+        ("/Properties/Environment/Variables/GITHUB_TOKEN", "hunter2"),
+        ("/Properties/Environment", '{"Variables":{"DB_PASSWORD":"hunter2"}}'),
+        ("/Properties/Environment", '[{"Name":"DB_PASSWORD","Value":"hunter2"}]'),
+        ("/Properties/Environment", '{"Variables":{"DB_PASSWORD":"hunter2","cut'),
+        ("/Properties/ContainerDefinitions/0/Environment/1/Value", "hunter2"),
+    ],
+)
+def test_secret_looking_values_are_masked(aws: Aws, clock: Clock, path: str, value: str) -> None:
+    context = {
+        "Properties": {
+            "ContainerDefinitions": [
+                {"Environment": [{"Name": "A"}, {"Name": "API_CREDENTIAL", "Value": "hunter2"}]}
+            ]
+        }
+    }
+    name = path.split("/")[2]
+    change = read_row(
+        aws,
+        clock,
+        AfterContext=json.dumps(context),
+        Details=[detail(name, Path=path, AfterValue=value)],
+    )
+    (cause,) = change.causes
+    assert "hunter2" not in cause.after
+    assert "****" in cause.after
+
+
+def test_a_key_schema_is_no_secret(aws: Aws, clock: Clock) -> None:
+    value = '[{"AttributeName":"job_id","KeyType":"HASH"}]'
+    (cause,) = read_row(
+        aws, clock, Details=[detail("KeySchema", Path="/Properties/KeySchema", AfterValue=value)]
+    ).causes
+    assert "job_id" in cause.after
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([], "Conditional"),
+        ([detail("X", RequiresRecreation="Always")], "True"),
+        ([detail("X", RequiresRecreation="Always") | {"Evaluation": "Dynamic"}], "Conditional"),
+        ([detail("X", RequiresRecreation="Conditionally"), detail("Y")], "Conditional"),
+        ([detail("X")], "False"),
+        ([{"Target": {"Attribute": "Properties", "Name": "X"}}], "Conditional"),
+        ([{"Target": {"Attribute": "Tags"}}], "False"),
+    ],
+)
+def test_a_missing_replacement_is_worked_out_by_awss_rule_or_taken_for_possible(
+    aws: Aws, clock: Clock, details: list[Json], expected: str
+) -> None:
+    assert read_row(aws, clock, Replacement=None, Details=details).replacement == expected
+
+
+def test_a_change_of_tags_without_any_detail_replaces_nothing(aws: Aws, clock: Clock) -> None:
+    assert read_row(aws, clock, Replacement=None, Scope=["Tags"]).replacement == "False"
+    assert read_row(aws, clock, Replacement=None, Action="Remove").replacement == "False"
+
+
+# Failed validations
+
+
+def validation(**more: Any) -> Json:
+    return {
+        "EventId": "1",
+        "StackId": CHILD_STACK,
+        "EventType": "VALIDATION_ERROR",
+        "LogicalResourceId": "NotificationBucket",
+        "ResourceType": "AWS::S3::Bucket",
+        "Timestamp": datetime(2026, 7, 1, tzinfo=UTC),
+        "ValidationFailureMode": "FAIL",
+        "ValidationName": "PROPERTY_VALIDATION",
+        "ValidationStatus": "FAILED",
+        "ValidationStatusReason": "required key [Event] not found",
+        "ValidationPath": "/Resources/NotificationBucket/Properties/NotificationConfiguration",
+    } | more
+
+
+def test_a_failed_validation_in_a_nested_stack_is_told_with_its_property_path(
+    aws: Aws, clock: Clock
+) -> None:
+    early = "The following hook(s)/validation failed: [AWS::EarlyValidation::PropertyValidation]."
+    progress = {"EventId": "0", "StackId": CHILD_STACK, "EventType": "STACK_EVENT"}
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO, nested_row("Data", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, early, row("NotificationBucket")))
+    aws.reply(
+        "DescribeEvents",
+        CHILD,
+        {"OperationEvents": [progress, validation()], "NextToken": "n"},
+    )
+    aws.reply("DescribeEvents", f"{CHILD}n", {"OperationEvents": [validation(EventId="2")]})
+    found = waited(aws, clock)
+    (problem,) = found.problems
+    assert problem == (
+        "Data/NotificationBucket (AWS::S3::Bucket): required key [Event] not found at "
+        "/Resources/NotificationBucket/Properties/NotificationConfiguration"
+    )
+    assert [c.path for c in found.changes] == ["Data/NotificationBucket"]
+
+
+@pytest.mark.parametrize("code", ["InvalidAction", "AccessDenied", "400"])
+def test_without_describe_events_the_reason_of_the_change_set_is_told(
+    aws: Aws, clock: Clock, code: str
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, "Template error: broken."))
+    aws.reply("DescribeEvents", ROOT, error(code, ""))
+    assert waited(aws, clock).problems == ("Template error: broken.",)
+
+
+def test_a_nested_failure_that_the_root_does_not_list_is_found_by_its_arn(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Parameters: [X] must have values"))
+    aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
+    assert waited(aws, clock).problems == ("Parameters: [X] must have values",)
+
+
+def test_warnings_of_the_validation_do_not_count_as_problems(aws: Aws, clock: Clock) -> None:
+    warning = validation(
+        ValidationFailureMode="WARN", ValidationStatusReason="The bucket is not empty"
+    )
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("B", Action="Remove")))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": [warning]})
+    found = waited(aws, clock)
+    assert found.problems == ()
+    assert "The bucket is not empty" in found.warnings[0]
