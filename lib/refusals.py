@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import overload
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -26,19 +26,7 @@ from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
 )
 
-from lib.errors import (
-    AwsUnavailable,
-    DeploymentError,
-    Interrupted,
-    OperationFailed,
-)
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
 
 #: Codes by which AWS says that a call came too often, from
 #: https://docs.aws.amazon.com/general/latest/gr/api-retries.html and botocore's retry rules.
@@ -168,13 +156,25 @@ def is_unsupported(exc: BaseException) -> bool:
     return code in _UNSUPPORTED_CODES
 
 
-def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError:
-    """Turn an error of botocore into one of ours, with the way out.
+@overload
+def explain(exc: BotoCoreError | ClientError, region: str, stack: str = "") -> DeploymentError: ...
 
-    `stack` and `region` name what was being worked on. Credentials, permissions and
-    endpoints become `AwsUnavailable` (exit 4); anything else AWS refused becomes
-    `OperationFailed` (exit 1) in AWS's own words.
+
+@overload
+def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError | None: ...
+
+
+def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError | None:
+    """Turn any error into one of ours, with the way out; return None for a bug.
+
+    `stack` and `region` name what was being worked on. Of botocore's errors, credentials,
+    permissions and endpoints become `AwsUnavailable` (exit 4); anything else AWS refused
+    becomes `OperationFailed` (exit 1) in AWS's own words.
     """
+    if isinstance(exc, DeploymentError):
+        return exc
+    if not isinstance(exc, BotoCoreError | ClientError):
+        return None
     where = f"stack {stack} in {region}" if stack else region
     for matches, describe in _EXPLANATIONS:
         if matches(exc):
@@ -287,14 +287,3 @@ _EXPLANATIONS: tuple[
     (lambda exc: isinstance(exc, AwsConnectionError | HTTPClientError), _unreachable),
     (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
 )
-
-
-def explain_error(error: BaseException, region: str, stack: str) -> DeploymentError | None:
-    """Return our error for what ended a thread, or None for a bug."""
-    if isinstance(error, DeploymentError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted(f"Interrupted before stack {stack} in {region} was changed.")
-    if isinstance(error, BotoCoreError | ClientError):
-        return explain(error, region, stack)
-    return None
