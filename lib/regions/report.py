@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lib import document
+from lib.data import consent
 from lib.deploy import outcomes
 from lib.deploy.outcomes import Outcome
 from lib.drawing import draw_table
@@ -19,12 +22,17 @@ from lib.errors import (
 )
 from lib.inputs import parameters
 from lib.operators import Answer, Level, Listing, Note, Operator
-from lib.regions.plan import Rollout, Site
+from lib.refusals import explain
+from lib.regions.plan import NotStarted
+from lib.stacks.events import Failure
+from lib.stacks.statuses import Status
 from lib.templates import templates as template_room
 
 if TYPE_CHECKING:
-    pass
-
+    from lib.checks.preflight import Look
+    from lib.inputs.jobs import Job
+    from lib.regions.crews import Ended
+    from lib.regions.plan import Rollout, Site
 
 #: Which error speaks for several regions: the one that has to be mended first.
 _GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
@@ -41,7 +49,7 @@ def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentErro
     )
     lines = [title, *(f"{region}: {error.message}" for region, error in errors.items())]
     consents = [
-        f"{region}:{path}"
+        f"{consent.prefix_of(region)}{path}"
         for region, error in errors.items()
         if isinstance(error, DataLossRefused)
         for path in _paths_of(error)
@@ -83,15 +91,51 @@ def describe(outcome: Outcome) -> str:
     return outcomes.describe_success(outcome)
 
 
+def explain_end(error: BaseException, job: Job) -> DeploymentError | None:
+    """Return our error for what ended a region's thread, or None for a bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(
+            f"Interrupted before stack {job.stack_name} in {job.region} was changed."
+        )
+    return explain(error, job.region, job.stack_name)
+
+
+def outcome_in(end: Ended) -> Outcome | None:
+    """Return the outcome with which a region's thread ended, if it came that far."""
+    return end.result if isinstance(end.result, Outcome) else None
+
+
+def went_wrong(end: Ended) -> bool:
+    """Tell whether a region ended otherwise than asked, not counting one never started."""
+    outcome = outcome_in(end)
+    return outcome.failed if outcome else not isinstance(end.error, NotStarted)
+
+
+def conclude_region(job: Job, look: Look, end: Ended, seconds: float) -> Outcome:
+    """Return what became of one region, `seconds` after it was let go."""
+    outcome = outcome_in(end)
+    if outcome:
+        return replace(outcome, seconds=round(seconds, 2))
+    error = explain_end(end.error, job) if end.error else None
+    return Outcome(
+        "declined" if isinstance(error, Refused) else "failed",
+        job.stack_name,
+        look.stack.id if look.stack else "",
+        job.region,
+        job.environment,
+        look.stack.status if look.stack else Status.ABSENT,
+        "",
+        outputs=look.stack.outputs if look.stack else {},
+        failure=Failure("", "", "", "", error.message if error else repr(end.error)),
+        next_step=(error.next_step if error else "") or f"inv deploy {job.flags}",
+        seconds=round(seconds, 2),
+    )
+
+
 def as_document(rollout: Rollout) -> dict[str, Any]:
     """Return a rollout as the JSON contract has it."""
-    return {
-        "release": rollout.release,
-        "regions": [outcomes.as_document(outcome) for outcome in rollout.outcomes],
-        "failed": list(rollout.failed),
-        "outputs": {outcome.region: dict(outcome.outputs) for outcome in rollout.outcomes},
-        "interrupted": rollout.interrupted,
-    }
+    regions = [outcomes.as_document(outcome) for outcome in rollout.outcomes]
+    return {**document.as_document(rollout), "regions": regions}
 
 
 def answer(rollout: Rollout, operator: Operator) -> Answer:
