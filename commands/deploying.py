@@ -180,7 +180,7 @@ def deploy_multi_region(
     inv deploy-multi-region --regions us-east-1,eu-west-1 --sequential --preview
     """
     from lib.data import consent
-    from lib.regions import handover, plan, report
+    from lib.regions import plan, report, rollout
 
     names = plan.read_names(regions)
     count = as_count(max_concurrency, "--max-concurrency")
@@ -192,13 +192,14 @@ def deploy_multi_region(
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
     )
-    roll_out = handover.choose_engine(engine, local=target.local)
+    chosen = rollout.choose_engine(engine, local=target.local)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     console = target.console
     draw = console.draw_board if console.redraw else None
     operator = console.operator()
-    return report.answer(roll_out(sites, operator, replace(wanted, home=home), draw=draw), operator)
+    found = rollout.deploy(sites, operator, replace(wanted, home=home), chosen, draw=draw)
+    return report.answer(found, operator)
 
 
 @operation(

@@ -5,26 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import overload
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConfigParseError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    InvalidConfigError,
-    InvalidRetryConfigurationError,
-    LoginError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
-from botocore.exceptions import (
-    ConnectionError as AwsConnectionError,
-)
+from botocore import exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
 
@@ -48,12 +30,10 @@ THROTTLING_CODES = frozenset(
     }
 )
 
-
 #: In CloudFormation a quota, which waiting does not lift. In DynamoDB too many operations on
 #: tables at once, which it does.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _LIMIT_CODE = "LimitExceededException"
-
 
 _TABLE_OPERATIONS = frozenset(
     {
@@ -69,11 +49,9 @@ _TABLE_OPERATIONS = frozenset(
     }
 )
 
-
 _EXPIRED_CODES = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 )
-
 
 _BAD_KEY_CODES = frozenset(
     {
@@ -94,11 +72,9 @@ _BAD_KEY_CODES = frozenset(
     }
 )
 
-
 _DENIED_CODES = frozenset(
     {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 )
-
 
 #: What an endpoint that lacks an operation answers: AWS in a region without it, or an emulator.
 _UNSUPPORTED_CODES = frozenset(
@@ -138,7 +114,7 @@ def is_passing(exc: BaseException) -> bool:
     if isinstance(exc, ClientError):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return is_throttled(exc) or status >= 500
-    return isinstance(exc, AwsConnectionError | HTTPClientError)
+    return isinstance(exc, aws.ConnectionError | aws.HTTPClientError)
 
 
 def is_unsupported(exc: BaseException) -> bool:
@@ -253,27 +229,28 @@ def _misconfigured(exc: BaseException) -> tuple[str, str]:
 
 
 _SIGN_IN_ERRORS = (
-    CredentialRetrievalError,
-    LoginError,
-    NoAuthTokenError,
-    SSOError,
-    TokenRetrievalError,
+    aws.CredentialRetrievalError,
+    aws.LoginError,
+    aws.NoAuthTokenError,
+    aws.SSOError,
+    aws.TokenRetrievalError,
 )
-
 
 _CONFIGURATION_ERRORS = (
-    ConfigParseError,
-    InvalidConfigError,
-    InvalidRetryConfigurationError,
-    NoRegionError,
+    aws.ConfigParseError,
+    aws.InvalidConfigError,
+    aws.InvalidRetryConfigurationError,
+    aws.NoRegionError,
 )
-
 
 _EXPLANATIONS: tuple[
     tuple[Callable[[BaseException], bool], Callable[[BaseException], tuple[str, str]]], ...
 ] = (
-    (lambda exc: isinstance(exc, NoCredentialsError | PartialCredentialsError), _no_credentials),
-    (lambda exc: isinstance(exc, ProfileNotFound), _no_profile),
+    (
+        lambda exc: isinstance(exc, aws.NoCredentialsError | aws.PartialCredentialsError),
+        _no_credentials,
+    ),
+    (lambda exc: isinstance(exc, aws.ProfileNotFound), _no_profile),
     (
         lambda exc: (
             isinstance(exc, _SIGN_IN_ERRORS)
@@ -284,6 +261,6 @@ _EXPLANATIONS: tuple[
     ),
     (lambda exc: error_code(exc) in _BAD_KEY_CODES, _refused_keys),
     (lambda exc: error_code(exc) in _DENIED_CODES, _denied),
-    (lambda exc: isinstance(exc, AwsConnectionError | HTTPClientError), _unreachable),
+    (lambda exc: isinstance(exc, aws.ConnectionError | aws.HTTPClientError), _unreachable),
     (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
 )

@@ -156,7 +156,12 @@ class Desk:
         for region in self.started:
             question = self.crew.open_question(region)
             if question:
-                self.crew.answer(region, _too_late(region, question.text))
+                too_late = Refused(
+                    f"{region} is no longer as it was shown, so it was not changed further: "
+                    f"{question.text}",
+                    next_step="run the same command again to see what would change now",
+                )
+                self.crew.answer(region, too_late)
         self._redraw()
 
     def drain(self) -> None:
@@ -219,14 +224,6 @@ def _state_after(end: Ended) -> str:
     if outcome:
         return f"{outcome.action} {outcome.status}".upper()
     return "NOT STARTED" if isinstance(end.error, NotStarted) else "FAILED"
-
-
-def _too_late(region: str, question: str) -> Refused:
-    """Refuse a question that came up after everything had been asked."""
-    return Refused(
-        f"{region} is no longer as it was shown, so it was not changed further: {question}",
-        next_step="run the same command again to see what would change now",
-    )
 
 
 def as_text(progress: Progress) -> str:

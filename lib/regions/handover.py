@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/what-is-cfnstacks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,11 @@ from lib.data import consent, loss
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs, parameters
-from lib.operators import Level, Listing, Operator
-from lib.polling import Clock
+from lib.operators import Level, Listing
 from lib.refusals import explain
-from lib.regions import preparation, rollout, stacksets, steps
-from lib.regions.desk import Desk
-from lib.regions.plan import OnFailure, Plan, Rollout, Site
+from lib.regions import preparation, stacksets, steps
+from lib.regions.plan import OnFailure, Rollout
 from lib.regions.stacksets import Instance, Result, StackSet, Step
-from lib.regions.work import Work
 from lib.releases import releases
 from lib.stacks import deployed, events, stacks
 from lib.stacks.events import Failure
@@ -38,6 +35,8 @@ from lib.templates import comparison, contracts, templates
 
 if TYPE_CHECKING:
     from lib.checks.preflight import Look
+    from lib.regions.desk import Desk
+    from lib.regions.work import Work
     from lib.releases.releases import Published
     from lib.templates.changes import Change
 
@@ -58,47 +57,23 @@ LIMITS = (
 )
 
 
-def choose_engine(name: str, *, local: bool) -> Callable[..., Rollout]:
-    """Return what carries out a rollout: this machine, or CloudFormation StackSets.
-
-    Raises `InputError` for any other name, and for StackSets on the emulator.
-    """
-    if name == "direct":
-        return rollout.deploy
-    if name != "stacksets":
-        raise InputError(f"--engine takes direct or stacksets, not {name!r}.")
-    if local:
-        raise InputError(
-            "The emulator has no StackSets.", next_step="leave out --engine, or --local"
-        )
-    return deploy
-
-
-def deploy(
-    sites: Sequence[Site],
-    operator: Operator,
-    plan: Plan,
-    *,
-    clock: Clock | None = None,
-    draw: Callable[[Sequence[str]], None] | None = None,
-) -> Rollout:
+def carry_out(desk: Desk, work: Work) -> Rollout:
     """Create or update the stack set and its instance in every region.
 
-    Checks and publishes as `lib.regions.rollout.deploy` does. Raises `InputError` for `--preview`,
-    `Refused` and its kinds where a person has to decide first.
+    Checks and publishes as `lib.regions.rollout.carry_out` does. Raises `InputError` for
+    `--preview`, `Refused` and its kinds where a person has to decide first.
     """
-    if plan.options.preview:
+    if desk.plan.options.preview:
         raise InputError(
             "StackSets cannot preview: it makes no change sets.",
             next_step="run it with --engine direct --preview to see what would change",
         )
-    with Desk(sites, operator, plan, clock or Clock(), draw) as desk:
-        for limit in LIMITS:
-            desk.say(limit)
-        work = Work(desk)
-        require_no_own_stacks(preparation.check(desk, work))
-        stacksets.require_roles(sites[0].aws.client("iam"), operator)
-        return Handover(desk, preparation.publish(desk, work)).carry_out()
+    for limit in LIMITS:
+        desk.say(limit)
+    require_no_own_stacks(preparation.check(desk, work))
+    home = next(iter(desk.sites.values())).aws
+    stacksets.require_roles(home.client("iam"), desk.operator)
+    return Handover(desk, preparation.publish(desk, work)).carry_out()
 
 
 def require_no_own_stacks(looks: Mapping[str, Look]) -> None:

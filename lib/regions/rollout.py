@@ -18,10 +18,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lib.errors import AwsUnavailable, Declined, Refused
+from lib.errors import AwsUnavailable, Declined, InputError, Refused
 from lib.operators import Level, Listing, Operator
 from lib.polling import Clock
-from lib.regions import preparation
+from lib.regions import handover, preparation
 from lib.regions.desk import Desk
 from lib.regions.plan import NotStarted, Plan, Rollout, Site
 from lib.regions.report import conclude_region, describe, explain_end, went_wrong
@@ -41,12 +41,32 @@ _MOVES = {
 }
 
 
+#: What carries a rollout out, for the person at a desk and with the work of each region.
+Engine = Callable[[Desk, Work], Rollout]
+
+
+def choose_engine(name: str, *, local: bool) -> Engine:
+    """Return what carries out a rollout: this machine, or CloudFormation StackSets.
+
+    Raises `InputError` for any other name, and for StackSets on the emulator.
+    """
+    if name == "direct":
+        return carry_out
+    if name != "stacksets":
+        raise InputError(f"--engine takes direct or stacksets, not {name!r}.")
+    if local:
+        raise InputError(
+            "The emulator has no StackSets.", next_step="leave out --engine, or --local"
+        )
+    return handover.carry_out
+
+
 def deploy(
     sites: Sequence[Site],
     operator: Operator,
     plan: Plan,
+    engine: Engine,
     *,
-    clock: Clock | None = None,
     draw: Callable[[Sequence[str]], None] | None = None,
 ) -> Rollout:
     """Create or update the stack in every region, the first one alone before the others.
@@ -55,8 +75,8 @@ def deploy(
     stops all regions before the first is changed: `InputError`, `AwsUnavailable`, `Refused`
     and its kinds. From then on every region has an outcome.
     """
-    with Desk(sites, operator, plan, clock or Clock(), draw) as desk:
-        return carry_out(desk, Work(desk))
+    with Desk(sites, operator, plan, Clock(), draw) as desk:
+        return engine(desk, Work(desk))
 
 
 def carry_out(desk: Desk, work: Work) -> Rollout:

@@ -21,7 +21,6 @@ from lib.stacks import stacks, watching
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-
 #: The names that StackSets expects unless it is told others.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-prereqs-self-managed.html
 ROLES = ("AWSCloudFormationStackSetAdministrationRole", "AWSCloudFormationStackSetExecutionRole")
@@ -57,7 +56,6 @@ class Instance:
 class StackSet:
     """A stack set as it is: the release it holds, its parameters, its instances by region."""
 
-    name: str
     release: str
     parameters: Mapping[str, str]
     instances: Mapping[str, Instance]
@@ -116,7 +114,6 @@ def read(cfn: CloudFormationClient, name: str) -> StackSet | None:
             return None
         raise
     return StackSet(
-        name,
         releases.name_of(answer.get("TemplateBody", "")),
         _values_of(answer.get("Parameters", [])),
         {instance.region: instance for instance in _read_instances(cfn, name)},

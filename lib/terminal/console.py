@@ -32,10 +32,8 @@ _ERASE_LINE = "\r\x1b[K"
 _ERASE_BELOW = "\r\x1b[J"
 _LINE_UP = "\x1b[A"
 
-
 #: What GitHub's runner would take for a command at the beginning of a line.
 _RUNNER_COMMAND = re.compile(r"^([^\S\n]*)(?=::|##\[)", re.MULTILINE)
-
 
 _MARKS = {
     Level.INFO: ("", "-"),

@@ -14,31 +14,23 @@ import pytest
 
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.jobs import Options
-from lib.regions import handover, rollout
+from lib.regions import handover
 from lib.regions.desk import Desk
 from lib.regions.plan import OnFailure, Plan, Rollout, Site, require_one_release
 from lib.releases.releases import Published
 from lib.stacks.statuses import Move
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import FakeTime, refusal
-from tests.support.rehearsal import THREE, Person, look_at
+from tests.support.rehearsal import THREE, Person, Rehearsal, create, look_at
 
 ACCOUNT = factories.ACCOUNT
 NAME = factories.STACK
 
 
-def test_engines_are_chosen_by_name() -> None:
-    assert handover.choose_engine("direct", local=True) is rollout.deploy
-    assert handover.choose_engine("stacksets", local=False) is handover.deploy
-    with pytest.raises(InputError, match="emulator has no StackSets"):
-        handover.choose_engine("stacksets", local=True)
-    with pytest.raises(InputError, match="direct or stacksets"):
-        handover.choose_engine("terraform", local=False)
-
-
 def test_a_preview_is_refused_because_there_is_none() -> None:
+    rehearsal = Rehearsal(Person(), dict.fromkeys(THREE, create), Plan(Options(preview=True)))
     with pytest.raises(InputError, match="no change sets"):
-        handover.deploy([], Person().operator(), Plan(Options(preview=True)))
+        handover.carry_out(rehearsal.desk, rehearsal)
 
 
 @dataclass

@@ -5,11 +5,21 @@ from __future__ import annotations
 import pytest
 
 from lib.deploy.outcomes import Outcome
-from lib.errors import AwsUnavailable, DataLossRefused, Declined, Refused
+from lib.errors import AwsUnavailable, DataLossRefused, Declined, InputError, Refused
+from lib.regions import handover, rollout
 from lib.regions.plan import NotStarted
 from lib.stacks.statuses import Move
 from tests.support import factories
 from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, stay
+
+
+def test_engines_are_chosen_by_name() -> None:
+    assert rollout.choose_engine("direct", local=True) is rollout.carry_out
+    assert rollout.choose_engine("stacksets", local=False) is handover.carry_out
+    with pytest.raises(InputError, match="emulator has no StackSets"):
+        rollout.choose_engine("stacksets", local=True)
+    with pytest.raises(InputError, match="direct or stacksets"):
+        rollout.choose_engine("terraform", local=False)
 
 
 def update(desk: Rehearsal, region: str) -> Outcome:

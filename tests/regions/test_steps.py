@@ -11,7 +11,6 @@ from lib.inputs.jobs import Options
 from lib.regions import steps as planning
 from lib.regions.plan import OnFailure, Plan
 from lib.regions.stacksets import Instance, StackSet, Step
-from tests.support import factories
 from tests.support.rehearsal import THREE
 
 
@@ -20,7 +19,7 @@ def instance(region: str, status: str = "CURRENT", **overrides: str) -> Instance
 
 
 def stack_set(*instances: Instance, release: str = "old", **values: str) -> StackSet:
-    return StackSet(factories.STACK, release, values, {one.region: one for one in instances})
+    return StackSet(release, values, {one.region: one for one in instances})
 
 
 def steps(found: StackSet | None, names: tuple[str, ...] = THREE, **given: Any) -> tuple[Step, ...]:
