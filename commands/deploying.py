@@ -179,25 +179,27 @@ def deploy_multi_region(
     inv deploy-multi-region --env production --regions us-east-1,us-west-2
     inv deploy-multi-region --regions us-east-1,eu-west-1 --sequential --preview
     """
-    from lib.regions import plan, report, stacksets
+    from lib.data import consent
+    from lib.regions import plan, report, rollout
 
     names = plan.read_names(regions)
     count = as_count(max_concurrency, "--max-concurrency")
     wanted = plan.Plan(
         read_options(preview=preview, no_backup=no_backup),
-        plan.read_consents(as_names(allow_data_loss), names),
+        consent.read_by_region(as_names(allow_data_loss), names),
         plan.read_concurrency(count, sequential=sequential),
         plan.read_on_failure(on_failure),
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
     )
-    roll_out = stacksets.choose_engine(engine, local=target.local)
+    chosen = rollout.choose_engine(engine, local=target.local)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     console = target.console
     draw = console.draw_board if console.redraw else None
     operator = console.operator()
-    return report.answer(roll_out(sites, operator, replace(wanted, home=home), draw=draw), operator)
+    found = rollout.deploy(sites, operator, replace(wanted, home=home), chosen, draw=draw)
+    return report.answer(found, operator)
 
 
 @operation(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib.operators import ResourceProgress
 
 #: What a terminal must never be sent from a name or a message that came from outside.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -22,6 +26,14 @@ def draw_elapsed(seconds: float) -> str:
     """Return a duration as minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def draw_event(event: ResourceProgress) -> str:
+    """Return a stack event as one line."""
+    kind = event.type.removeprefix("AWS::").replace("::", " ")
+    reason = f"  {' '.join(event.reason.split())}" if event.reason else ""
+    path = event.path or "(stack)"
+    return f"{draw_elapsed(event.elapsed):>6}  {event.status:<20} {path}  {kind}{reason}"
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import overload
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConfigParseError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    InvalidConfigError,
-    InvalidRetryConfigurationError,
-    LoginError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
-from botocore.exceptions import (
-    ConnectionError as AwsConnectionError,
-)
+from botocore import exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.errors import (
-    AwsUnavailable,
-    DeploymentError,
-    Interrupted,
-    OperationFailed,
-)
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
 
 #: Codes by which AWS says that a call came too often, from
 #: https://docs.aws.amazon.com/general/latest/gr/api-retries.html and botocore's retry rules.
@@ -60,12 +30,10 @@ THROTTLING_CODES = frozenset(
     }
 )
 
-
 #: In CloudFormation a quota, which waiting does not lift. In DynamoDB too many operations on
 #: tables at once, which it does.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _LIMIT_CODE = "LimitExceededException"
-
 
 _TABLE_OPERATIONS = frozenset(
     {
@@ -81,11 +49,9 @@ _TABLE_OPERATIONS = frozenset(
     }
 )
 
-
 _EXPIRED_CODES = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 )
-
 
 _BAD_KEY_CODES = frozenset(
     {
@@ -106,11 +72,9 @@ _BAD_KEY_CODES = frozenset(
     }
 )
 
-
 _DENIED_CODES = frozenset(
     {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 )
-
 
 #: What an endpoint that lacks an operation answers: AWS in a region without it, or an emulator.
 _UNSUPPORTED_CODES = frozenset(
@@ -150,7 +114,7 @@ def is_passing(exc: BaseException) -> bool:
     if isinstance(exc, ClientError):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return is_throttled(exc) or status >= 500
-    return isinstance(exc, AwsConnectionError | HTTPClientError)
+    return isinstance(exc, aws.ConnectionError | aws.HTTPClientError)
 
 
 def is_unsupported(exc: BaseException) -> bool:
@@ -168,13 +132,25 @@ def is_unsupported(exc: BaseException) -> bool:
     return code in _UNSUPPORTED_CODES
 
 
-def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError:
-    """Turn an error of botocore into one of ours, with the way out.
+@overload
+def explain(exc: BotoCoreError | ClientError, region: str, stack: str = "") -> DeploymentError: ...
 
-    `stack` and `region` name what was being worked on. Credentials, permissions and
-    endpoints become `AwsUnavailable` (exit 4); anything else AWS refused becomes
-    `OperationFailed` (exit 1) in AWS's own words.
+
+@overload
+def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError | None: ...
+
+
+def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError | None:
+    """Turn any error into one of ours, with the way out; return None for a bug.
+
+    `stack` and `region` name what was being worked on. Of botocore's errors, credentials,
+    permissions and endpoints become `AwsUnavailable` (exit 4); anything else AWS refused
+    becomes `OperationFailed` (exit 1) in AWS's own words.
     """
+    if isinstance(exc, DeploymentError):
+        return exc
+    if not isinstance(exc, BotoCoreError | ClientError):
+        return None
     where = f"stack {stack} in {region}" if stack else region
     for matches, describe in _EXPLANATIONS:
         if matches(exc):
@@ -253,27 +229,28 @@ def _misconfigured(exc: BaseException) -> tuple[str, str]:
 
 
 _SIGN_IN_ERRORS = (
-    CredentialRetrievalError,
-    LoginError,
-    NoAuthTokenError,
-    SSOError,
-    TokenRetrievalError,
+    aws.CredentialRetrievalError,
+    aws.LoginError,
+    aws.NoAuthTokenError,
+    aws.SSOError,
+    aws.TokenRetrievalError,
 )
-
 
 _CONFIGURATION_ERRORS = (
-    ConfigParseError,
-    InvalidConfigError,
-    InvalidRetryConfigurationError,
-    NoRegionError,
+    aws.ConfigParseError,
+    aws.InvalidConfigError,
+    aws.InvalidRetryConfigurationError,
+    aws.NoRegionError,
 )
-
 
 _EXPLANATIONS: tuple[
     tuple[Callable[[BaseException], bool], Callable[[BaseException], tuple[str, str]]], ...
 ] = (
-    (lambda exc: isinstance(exc, NoCredentialsError | PartialCredentialsError), _no_credentials),
-    (lambda exc: isinstance(exc, ProfileNotFound), _no_profile),
+    (
+        lambda exc: isinstance(exc, aws.NoCredentialsError | aws.PartialCredentialsError),
+        _no_credentials,
+    ),
+    (lambda exc: isinstance(exc, aws.ProfileNotFound), _no_profile),
     (
         lambda exc: (
             isinstance(exc, _SIGN_IN_ERRORS)
@@ -284,17 +261,6 @@ _EXPLANATIONS: tuple[
     ),
     (lambda exc: error_code(exc) in _BAD_KEY_CODES, _refused_keys),
     (lambda exc: error_code(exc) in _DENIED_CODES, _denied),
-    (lambda exc: isinstance(exc, AwsConnectionError | HTTPClientError), _unreachable),
+    (lambda exc: isinstance(exc, aws.ConnectionError | aws.HTTPClientError), _unreachable),
     (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
 )
-
-
-def explain_error(error: BaseException, region: str, stack: str) -> DeploymentError | None:
-    """Return our error for what ended a thread, or None for a bug."""
-    if isinstance(error, DeploymentError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted(f"Interrupted before stack {stack} in {region} was changed.")
-    if isinstance(error, BotoCoreError | ClientError):
-        return explain(error, region, stack)
-    return None

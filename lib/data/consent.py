@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lib.data import loss, proving, tables
-from lib.errors import Declined, Refused
+from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 
@@ -17,24 +17,58 @@ if TYPE_CHECKING:
     from lib.templates.changes import Change
 
 
+def prefix_of(region: str) -> str:
+    """Return what stands before a path where consent names one of several regions."""
+    return f"{region}:"
+
+
+def read_by_region(allowed: frozenset[str], names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return by region the paths whose data may be lost.
+
+    Consent names both, `us-west-2:DatabaseStack/JobsTable`: what may go in one region may be
+    all there is of it in another. Raises `InputError` for anything else.
+    """
+    consents: dict[str, frozenset[str]] = {name: frozenset() for name in names}
+    for one in allowed:
+        region, colon, path = one.partition(":")
+        if not colon or not path or region not in consents:
+            raise InputError(
+                f"--allow-data-loss takes REGION:PATH with one of {', '.join(names)}, not {one!r}.",
+                next_step=f"--allow-data-loss {names[0]}:DatabaseStack/JobsTable",
+            )
+        consents[region] |= {path}
+    return consents
+
+
 def require_consent(
-    job: Job, access: Access, risks: Sequence[Change], allowed: frozenset[str]
+    job: Job, access: Access, risks: Sequence[Change], allowed: frozenset[str], *, prefix: str = ""
 ) -> None:
     """Have each path at risk named: in `allowed`, or typed on a terminal.
 
-    Raises `Declined` when the operator types something else, and `DataLossRefused` naming
-    every path, with the flag that allows it, where nobody can be asked.
+    With `prefix` the job's region is one of several, of which none is changed without this
+    consent; it is typed in front of the path. Raises `Declined` when the operator types
+    something else, and `DataLossRefused`, with the flag that allows it, where nobody can be
+    asked.
     """
+    target = f"stack {job.stack_name} in {job.region}"
     for risk in risks:
         if risk.path in allowed:
             continue
-        question = f"{risk.path} ({risk.type}): {risk.verdict}. Agree?"
+        path = f"{prefix}{risk.path}"
+        verdict = f" will be {risk.verdict}" if prefix else f": {risk.verdict}"
         try:
-            agreed = access.operator.confirm(question, risk.path)
+            agreed = access.operator.confirm(f"{path} ({risk.type}){verdict}. Agree?", path)
         except Refused:
-            target = f"stack {job.stack_name} in {job.region}"
-            loss.refuse_unless_allowed(risks, allowed, target=target)
-            raise
+            if not prefix:
+                loss.refuse_unless_allowed(risks, allowed, target=target)
+                raise
+            raise DataLossRefused(
+                f"Data would be lost; nothing was changed. {path} ({risk.type}): {risk.verdict}",
+                next_step=f"to accept it, add `--allow-data-loss {path}`",
+                details={"at_risk": [path]},
+            ) from None
+        if not agreed and prefix:
+            raise Declined("No region was changed.")
         if not agreed:
             raise Declined(f"Stack {job.stack_name} in {job.region} was not changed.")
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lib.deploy.outcomes import Outcome
 from lib.errors import (
@@ -64,6 +64,14 @@ class Plan:
 class Rollout:
     """What became of each region, in the order they were named."""
 
+    KEYS: ClassVar[Mapping[str, str]] = {
+        "release": "release",
+        "regions": "outcomes",
+        "failed": "failed",
+        "outputs": "outputs",
+        "interrupted": "interrupted",
+    }
+
     release: str
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
@@ -73,6 +81,11 @@ class Rollout:
     def failed(self) -> tuple[str, ...]:
         """Return the regions that AWS was asked to change and did not."""
         return tuple(outcome.region for outcome in self.outcomes if outcome.failed)
+
+    @property
+    def outputs(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the outputs of each region's stack."""
+        return {outcome.region: outcome.outputs for outcome in self.outcomes}
 
     @property
     def exit_code(self) -> int:
@@ -114,24 +127,6 @@ def read_concurrency(count: int | None, *, sequential: bool) -> int | None:
     if sequential and (count or 1) > 1:
         raise InputError("--sequential and --max-concurrency exclude each other.")
     return 1 if sequential else count
-
-
-def read_consents(allowed: frozenset[str], names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return by region the paths whose data may be lost.
-
-    Consent names both, `us-west-2:DatabaseStack/JobsTable`: what may go in one region may be
-    all there is of it in another. Raises `InputError` for anything else.
-    """
-    consents: dict[str, frozenset[str]] = {name: frozenset() for name in names}
-    for one in allowed:
-        region, colon, path = one.partition(":")
-        if not colon or not path or region not in consents:
-            raise InputError(
-                f"--allow-data-loss takes REGION:PATH with one of {', '.join(names)}, not {one!r}.",
-                next_step=f"--allow-data-loss {names[0]}:DatabaseStack/JobsTable",
-            )
-        consents[region] |= {path}
-    return consents
 
 
 def require_one_release(sites: Sequence[Site]) -> Release:

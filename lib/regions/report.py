@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lib import document
-from lib.deploy import report
+from lib.data import consent
+from lib.deploy import report as stack_report
 from lib.deploy.outcomes import Outcome
 from lib.drawing import draw_table
 from lib.errors import (
@@ -20,12 +22,17 @@ from lib.errors import (
 )
 from lib.inputs import parameters
 from lib.operators import Answer, Level, Listing, Note, Operator
-from lib.regions.plan import Rollout, Site
+from lib.refusals import explain
+from lib.regions.plan import NotStarted
+from lib.stacks.events import Failure
+from lib.stacks.statuses import Status
 from lib.templates import templates as template_room
 
 if TYPE_CHECKING:
-    pass
-
+    from lib.checks.preflight import Look
+    from lib.inputs.jobs import Job
+    from lib.regions.crews import Ended
+    from lib.regions.plan import Rollout, Site
 
 #: Which error speaks for several regions: the one that has to be mended first.
 _GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
@@ -42,7 +49,7 @@ def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentErro
     )
     lines = [title, *(f"{region}: {error.message}" for region, error in errors.items())]
     consents = [
-        f"{region}:{path}"
+        f"{consent.prefix_of(region)}{path}"
         for region, error in errors.items()
         if isinstance(error, DataLossRefused)
         for path in _paths_of(error)
@@ -80,19 +87,49 @@ def describe(outcome: Outcome) -> str:
     if outcome.failure and not outcome.failure.type:
         return f"{outcome.region}: {outcome.action}: {outcome.failure.reason}"
     if outcome.failed:
-        return report.describe_failure(outcome)
-    return report.describe_success(outcome)
+        return stack_report.describe_failure(outcome)
+    return stack_report.describe_success(outcome)
 
 
-def as_document(rollout: Rollout) -> dict[str, Any]:
-    """Return a rollout as the JSON contract has it."""
-    return {
-        "release": rollout.release,
-        "regions": document.as_document(rollout.outcomes),
-        "failed": list(rollout.failed),
-        "outputs": {outcome.region: dict(outcome.outputs) for outcome in rollout.outcomes},
-        "interrupted": rollout.interrupted,
-    }
+def explain_end(error: BaseException, job: Job) -> DeploymentError | None:
+    """Return our error for what ended a region's thread, or None for a bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(
+            f"Interrupted before stack {job.stack_name} in {job.region} was changed."
+        )
+    return explain(error, job.region, job.stack_name)
+
+
+def outcome_in(end: Ended) -> Outcome | None:
+    """Return the outcome with which a region's thread ended, if it came that far."""
+    return end.result if isinstance(end.result, Outcome) else None
+
+
+def went_wrong(end: Ended) -> bool:
+    """Tell whether a region ended otherwise than asked, not counting one never started."""
+    outcome = outcome_in(end)
+    return outcome.failed if outcome else not isinstance(end.error, NotStarted)
+
+
+def conclude_region(job: Job, look: Look, end: Ended, seconds: float) -> Outcome:
+    """Return what became of one region, `seconds` after it was let go."""
+    outcome = outcome_in(end)
+    if outcome:
+        return replace(outcome, seconds=round(seconds, 2))
+    error = explain_end(end.error, job) if end.error else None
+    return Outcome(
+        "declined" if isinstance(error, Refused) else "failed",
+        job.stack_name,
+        look.stack.id if look.stack else "",
+        job.region,
+        job.environment,
+        look.stack.status if look.stack else Status.ABSENT,
+        "",
+        outputs=look.stack.outputs if look.stack else {},
+        failure=Failure("", "", "", "", error.message if error else repr(end.error)),
+        next_step=(error.next_step if error else "") or f"inv deploy {job.flags}",
+        seconds=round(seconds, 2),
+    )
 
 
 def answer(rollout: Rollout, operator: Operator) -> Answer:
@@ -106,7 +143,7 @@ def answer(rollout: Rollout, operator: Operator) -> Answer:
         operator.report(Note(describe(outcome), level))
         if outcome.next_step and level is not Level.DONE:
             operator.report(Note(f"{outcome.region}: next: {outcome.next_step}"))
-    return Answer(as_document(rollout), draw_outputs(rollout.outcomes), rollout.exit_code)
+    return Answer(document.as_document(rollout), draw_outputs(rollout.outcomes), rollout.exit_code)
 
 
 def draw_outputs(found: Sequence[Outcome]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import DeploymentError
 from lib.operators import Answer
-from lib.refusals import explain_error
+from lib.parallel import side_by_side
+from lib.refusals import explain
 
 if TYPE_CHECKING:
     from lib.deploy.status import View
@@ -40,10 +40,9 @@ def survey(sites: Sequence[Site], operator: Operator, *, detect: bool) -> tuple[
         try:
             return Sighting(job.region, status.look(job, Access(site.aws, operator), detect=detect))
         except (DeploymentError, BotoCoreError, ClientError) as exc:
-            return Sighting(job.region, None, explain_error(exc, job.region, job.stack_name))
+            return Sighting(job.region, None, explain(exc, job.region, job.stack_name))
 
-    with ThreadPoolExecutor(len(sites)) as pool:
-        return tuple(pool.map(see, sites))
+    return tuple(side_by_side(see, sites, at_once=len(sites)))
 
 
 def answer(seen: Sequence[Sighting]) -> Answer:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
-from lib.drawing import clean, draw_elapsed, draw_table
+from lib.drawing import clean, draw_event, draw_table
 from lib.errors import Refused
 from lib.operators import (
     Level,
@@ -32,10 +32,8 @@ _ERASE_LINE = "\r\x1b[K"
 _ERASE_BELOW = "\r\x1b[J"
 _LINE_UP = "\x1b[A"
 
-
 #: What GitHub's runner would take for a command at the beginning of a line.
 _RUNNER_COMMAND = re.compile(r"^([^\S\n]*)(?=::|##\[)", re.MULTILINE)
-
 
 _MARKS = {
     Level.INFO: ("", "-"),
@@ -98,20 +96,18 @@ class Console:
 
     def _report_resource(self, event: ResourceProgress) -> None:
         """Show one stack event; on a terminal what is only under way is redrawn in place."""
-        kind = event.type.removeprefix("AWS::").replace("::", " ")
-        path = event.path or "(stack)"
-        text = f"{draw_elapsed(event.elapsed):>6}  {event.status:<20} {path}  {kind}"
         if self.redraw and event.status.endswith("_IN_PROGRESS"):
+            text = draw_event(replace(event, reason=""))
             self.log(text)
             self._redraw(text)
             return
         colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
         if event.status.endswith("_COMPLETE") and not colour:
             colour = "green"
-        reason = f"  {' '.join(event.reason.split())}" if event.reason else ""
+        text = draw_event(event)
         self._open_group("Events")
-        self.log(text + reason)
-        self._write(text + reason, colour)
+        self.log(text)
+        self._write(text, colour)
 
     def _redraw(self, text: str) -> None:
         import shutil

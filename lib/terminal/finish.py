@@ -40,7 +40,10 @@ def finish(
         )
         return _fail(console, interrupted, as_json, describe_error)
     except Exception as exc:
-        explained = _explain(exc, *place())
+        # Not at the top: refusals imports botocore, which a task that needs no AWS can spare.
+        from lib.refusals import explain
+
+        explained = explain(exc, *place())
         if explained is None:
             raise
         return _fail(console, explained, as_json, describe_error)
@@ -49,17 +52,6 @@ def finish(
     elif answer.text:
         console.result(answer.text)
     return answer.exit_code
-
-
-def _explain(exc: Exception, region: str, stack: str) -> DeploymentError | None:
-    """Return our error for one of botocore's, or None for a bug."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    if not isinstance(exc, BotoCoreError | ClientError):
-        return None
-    from lib.refusals import explain
-
-    return explain(exc, region, stack)
 
 
 def _fail(

@@ -10,13 +10,15 @@ from moto import mock_aws
 from lib import session
 from lib.access import Access
 from lib.data import consent
-from lib.errors import DataLossRefused, Declined, Refused
+from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource
 from lib.templates.changes import Change
 from tests.support.aws_fakes import FakeTime
 from tests.support.factories import job
+
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 
 RISK = Change(
     "DatabaseStack/JobsTable",
@@ -76,6 +78,31 @@ def test_where_nobody_can_be_asked_every_path_is_named_with_its_flag() -> None:
         consent.require_consent(job(), Person(None).access(), [RISK], frozenset({"Other"}))
     assert RISK.path in caught.value.message
     assert f"--allow-data-loss {RISK.path}" in caught.value.next_step
+
+
+def test_consent_counts_only_for_the_region_it_names() -> None:
+    consents = consent.read_by_region(frozenset({"us-west-2:A/B", "us-west-2:C"}), REGIONS)
+    assert consents["us-west-2"] == {"A/B", "C"}
+    assert consents["us-east-1"] == frozenset()
+
+
+@pytest.mark.parametrize("one", ["A/B", "eu-north-1:A/B", "us-east-1:", ":A/B"])
+def test_consent_without_a_region_of_the_rollout_is_bad_input(one: str) -> None:
+    with pytest.raises(InputError, match="REGION:PATH"):
+        consent.read_by_region(frozenset({one}), REGIONS)
+
+
+def test_one_of_several_regions_is_typed_in_front_of_the_path() -> None:
+    person = Person(f"eu-west-1:{RISK.path}")
+    access = person.access()
+    consent.require_consent(job(), access, [RISK], frozenset(), prefix="eu-west-1:")
+    [(question, word)] = person.asked
+    assert word == f"eu-west-1:{RISK.path}"
+    assert question == f"{word} ({RISK.type}) will be {RISK.verdict}. Agree?"
+    with pytest.raises(Declined, match="No region was changed"):
+        consent.require_consent(
+            job(), Person(RISK.path).access(), [RISK], frozenset(), prefix="eu-west-1:"
+        )
 
 
 def test_no_backup_has_to_be_said_and_is_repeated() -> None:

@@ -1,0 +1,112 @@
+"""Check every region and publish the release in each, before a stack is changed in any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lib.checks import preflight, quotas
+from lib.errors import NotOurs, Refused, TemplateError
+from lib.inputs import parameters
+from lib.operators import Level
+from lib.regions.report import list_parameters
+from lib.templates import linting
+
+if TYPE_CHECKING:
+    from lib.checks.preflight import Look
+    from lib.regions.crews import Ended
+    from lib.regions.desk import Desk
+    from lib.regions.work import Work
+    from lib.releases.releases import Published
+
+
+def check(desk: Desk, work: Work) -> dict[str, Look]:
+    """Look at every region, and raise one error with everything that stops any of them."""
+    desk.say(f"Checking {len(desk.sites)} regions.")
+    found = list(_find_disabled(desk))
+    off = {finding.region for finding in found if finding.severity == parameters.ERROR}
+    looked = desk.work_on([region for region in desk.sites if region not in off], work.look)
+    errors = {region: end.error for region, end in looked.items() if end.error}
+    looks: dict[str, Look] = {r: end.result for r, end in looked.items() if not end.error}
+    for one in looks.values():
+        found += one.findings
+    found += _measure_roles(desk, looks)
+    rows = [row for one in looks.values() for row in one.headroom]
+    if rows:
+        desk.operator.report(quotas.list_headroom(rows))
+    for finding in found:
+        if finding.severity == parameters.ERROR:
+            errors.setdefault(finding.region, Refused(finding.message))
+        else:
+            desk.say(f"{finding.region}: {finding.message}", Level.WARNING)
+    desk.raise_all(errors, "No region was touched.")
+    _require_one_account(looks)
+    if desk.plan.options.preview:
+        desk.operator.report(list_parameters(list(desk.sites.values())))
+    return looks
+
+
+def _find_disabled(desk: Desk) -> Sequence[quotas.Finding]:
+    """Return what the account says of the regions, where it can be asked."""
+    if desk.plan.home is None:
+        desk.say("Quotas and enabled regions are not checked on the emulator: it has neither.")
+        return ()
+    return preflight.find_disabled(desk.plan.home.client("ec2"), list(desk.sites))
+
+
+def _measure_roles(desk: Desk, looks: Mapping[str, Look]) -> Sequence[quotas.Finding]:
+    """Hold all regions' roles against the account's quota."""
+    if desk.plan.home is None:
+        return ()
+    added = {region: look.roles for region, look in looks.items()}
+    return quotas.measure_roles(desk.plan.home.client("iam"), added)[1]
+
+
+def _require_one_account(looks: Mapping[str, Look]) -> None:
+    """Refuse credentials that mean another account in another region."""
+    if len({look.account for look in looks.values()}) > 1:
+        named = ", ".join(f"{look.account} in {region}" for region, look in looks.items())
+        raise NotOurs(
+            f"The credentials belong to several accounts: {named}. Nothing was touched.",
+            next_step="use one profile that is the same account everywhere",
+        )
+
+
+def publish(desk: Desk, work: Work) -> dict[str, Published]:
+    """Publish the release in every region; lint it once for all of them."""
+    names = list(desk.sites)
+    listed = desk.work_on(names, work.list_new)
+    desk.raise_all(_errors_of(listed), "Nothing was published.")
+    new = sorted({name for end in listed.values() for name in end.result})
+    if new:
+        _lint(desk, new)
+    done = desk.work_on(names, work.publish)
+    desk.raise_all(_errors_of(done), "No stack was touched.")
+    published: dict[str, Published] = {}
+    for region, end in done.items():
+        release, published[region] = end.result
+        if release.digest != desk.release.digest:
+            raise TemplateError(
+                f"{region} got release {release.name}, not {desk.release.name}.",
+                next_step="run the same command again",
+            )
+    return published
+
+
+def _lint(desk: Desk, names: Sequence[str]) -> None:
+    """Lint what is new anywhere, for every region that gets it."""
+    job = next(iter(desk.sites.values())).job
+    findings = linting.lint_once(
+        [job.folder / name for name in names],
+        regions=list(desk.sites),
+        folder=job.folder,
+        memory=job.lint_memory,
+        say=desk.say,
+    )
+    if findings:
+        raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
+
+
+def _errors_of(ended: Mapping[str, Ended]) -> dict[str, BaseException | None]:
+    """Return what ended each piece of work."""
+    return {name: end.error for name, end in ended.items()}

@@ -1,0 +1,82 @@
+"""Do one region's part, in that region's thread, as `inv deploy` does for one region alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lib.checks import preflight, verification
+from lib.deploy import change, publishing
+from lib.errors import Declined
+from lib.inputs import jobs
+from lib.releases import releases
+from lib.stacks.events import Failure
+from lib.stacks.statuses import Move
+from lib.templates.templates import STACK_TYPE
+
+if TYPE_CHECKING:
+    from lib.checks.preflight import Look
+    from lib.deploy.outcomes import Outcome
+    from lib.inputs.jobs import Options
+    from lib.regions.desk import Desk
+    from lib.releases.releases import Published, Release
+
+
+class Work:
+    """The work of each region's thread; it reaches the person only through the desk's crew."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.sites, self.access = desk.sites, desk.access
+        self.plan, self.release = desk.plan, desk.release
+
+    def look(self, region: str) -> Look:
+        """Look at a region, without touching it."""
+        job, access = self.sites[region].job, self.access[region]
+        return preflight.look(job, access, quotas=self.plan.home is not None)
+
+    def list_new(self, region: str) -> list[str]:
+        """Return the templates that a region's bucket has never held."""
+        access = self.access[region]
+        owner = access.aws.identity().account
+        bucket = jobs.bucket_of(self.sites[region].job, owner)
+        s3 = access.aws.client("s3")
+        if releases.find(s3, bucket, self.release.name, owner=owner):
+            return []
+        published = releases.list_published(s3, bucket, owner=owner)
+        return [file.name for file in self.release.files if file.key not in published]
+
+    def publish(self, region: str) -> tuple[Release, Published]:
+        """Publish the release in a region; all regions' templates have been linted."""
+        linted = frozenset(file.key for file in self.release.files)
+        return publishing.publish(self.sites[region].job, self.access[region], linted=linted)
+
+    def deploy(self, region: str, look: Look, published: Published) -> Outcome:
+        """Deploy a region; the thread comes to rest at its question until it is its turn."""
+        job, access = self.sites[region].job, self.access[region]
+        consents = self.plan.consents.get(region, frozenset())
+        options = replace(self.plan.options, allow_data_loss=consents)
+        values = jobs.fill_in(job, published.bucket)
+        run = publishing.Run(job, access, options, self.release, published, values)
+        # A creation asks nothing by itself, but here it has to wait for its turn.
+        turn = f"Create stack {job.stack_name} in {region}?"
+        if (
+            look.decision.move is Move.CREATE
+            and not options.preview
+            and not access.operator.confirm(turn, "y")
+        ):
+            raise Declined(f"Stack {job.stack_name} in {region} was not created.")
+        outcome = change.carry_out(run, look.stack, look.decision)
+        return self._verify(region, outcome, options) if self.plan.verify else outcome
+
+    def _verify(self, region: str, outcome: Outcome, options: Options) -> Outcome:
+        """Check what a region's deployment left; a canary that does not answer has failed."""
+        if not outcome.is_deployed:
+            return outcome
+        job = self.sites[region].job
+        found = verification.follow_up(job, self.access[region], options)
+        if found is None or found.passed:
+            return outcome
+        reasons = "; ".join(f"{c.name}: {c.detail}" for c in found.checks if not c.passed)
+        failure = Failure("", "", STACK_TYPE, outcome.status, f"deployed, but {reasons}")
+        next_step = f"inv verify {job.flags}"
+        return replace(outcome, action="failed", failure=failure, next_step=next_step)

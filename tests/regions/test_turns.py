@@ -1,0 +1,135 @@
+"""One region goes ahead, one's failure is not the others', and Ctrl-C starts no further one."""
+
+from __future__ import annotations
+
+import threading
+
+from lib.deploy.outcomes import Outcome
+from lib.errors import Interrupted
+from lib.regions.plan import OnFailure
+from tests.support import factories
+from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, fail, plan_of, stay
+
+
+def work(desk: Rehearsal, region: str) -> Outcome:
+    outcome = create(desk, region)
+    desk.working(region)
+    return outcome
+
+
+def work_long(desk: Rehearsal, region: str) -> Outcome:
+    """Work for long enough that regions meet, however busy the machine is."""
+    outcome = create(desk, region)
+    desk.working(region, 0.5)
+    return outcome
+
+
+def test_the_first_region_goes_alone_and_the_rest_go_together() -> None:
+    desk = Rehearsal(Person(), dict.fromkeys((*THREE, "ap-southeast-1"), work_long))
+    rollout = desk.run()
+    assert desk.order[0] == "us-east-1"
+    assert desk.most == 3
+    assert actions(rollout) == ["created"] * 4
+    assert rollout.exit_code == 0
+
+
+def test_no_more_regions_change_at_once_than_allowed() -> None:
+    names = (*THREE, "ap-southeast-1", "eu-north-1")
+    desk = Rehearsal(Person(), dict.fromkeys(names, work_long), plan_of(concurrency=2))
+    desk.run()
+    assert desk.most == 2
+
+
+def test_sequential_regions_follow_each_other_in_the_order_given() -> None:
+    desk = Rehearsal(Person(), dict.fromkeys(THREE, work_long), plan_of(concurrency=1))
+    desk.run()
+    assert (desk.order, desk.most) == (list(THREE), 1)
+
+
+def test_a_canary_that_is_up_to_date_hands_its_part_to_the_next() -> None:
+    names = (*THREE, "ap-southeast-1")
+    desk = Rehearsal(Person(), {names[0]: stay} | dict.fromkeys(names[1:], work_long))
+    rollout = desk.run()
+    assert desk.order[0] == "us-west-2"
+    assert desk.most == 2
+    assert actions(rollout) == ["unchanged", "created", "created", "created"]
+
+
+def test_a_failed_canary_leaves_the_others_untouched() -> None:
+    desk = Rehearsal(Person(), {"us-east-1": fail, "us-west-2": work, "eu-west-1": work})
+    rollout = desk.run()
+    assert actions(rollout) == ["failed", "declined", "declined"]
+    assert desk.order == []
+    assert rollout.failed == ("us-east-1",)
+    assert rollout.exit_code == 1
+    held = rollout.outcomes[1].failure
+    assert held is not None
+    assert "us-east-1 failed" in held.reason
+
+
+def test_stop_lets_regions_that_run_finish() -> None:
+    began = threading.Event()
+
+    def slow(desk: Rehearsal, region: str) -> Outcome:
+        outcome = create(desk, region)
+        began.set()
+        desk.working(region, 1.0)
+        return outcome
+
+    def fail_meanwhile(desk: Rehearsal, region: str) -> Outcome:
+        create(desk, region)
+        began.wait(60)
+        return factories.outcome("failed", region=region)
+
+    acts = {"us-east-1": work, "us-west-2": fail_meanwhile, "eu-west-1": slow, "eu-north-1": work}
+    rollout = Rehearsal(Person(), acts, plan_of(concurrency=2)).run()
+    assert actions(rollout) == ["created", "failed", "created", "declined"]
+
+
+def test_continue_does_them_all() -> None:
+    acts = {"us-east-1": fail, "us-west-2": work, "eu-west-1": work}
+    rollout = Rehearsal(Person(), acts, plan_of(on_failure=OnFailure.CONTINUE)).run()
+    assert actions(rollout) == ["failed", "created", "created"]
+    assert rollout.exit_code == 1
+
+
+def test_ctrl_c_starts_no_further_region_and_follows_what_runs() -> None:
+    person = Person()
+    person.interrupt_at = ["us-east-1: started"]
+    rollout = Rehearsal(person, dict.fromkeys(THREE, work)).run()
+    assert actions(rollout) == ["created", "declined", "declined"]
+    assert rollout.exit_code == Interrupted.exit_code
+
+
+def test_a_second_ctrl_c_leaves_every_region_to_aws() -> None:
+    def endless(desk: Rehearsal, region: str) -> Outcome:
+        create(desk, region)
+        try:
+            while True:
+                desk.access[region].say("still running")
+                desk.access[region].clock.sleep(0.05)
+        except KeyboardInterrupt:
+            raise Interrupted(f"AWS goes on in {region}", next_step="inv events --follow") from None
+
+    person = Person()
+    person.interrupt_at = ["still running", "still running"]
+    rollout = Rehearsal(person, {"us-east-1": endless, "us-west-2": work}).run()
+    assert rollout.exit_code == Interrupted.exit_code
+    first, second = rollout.outcomes
+    assert first.failure is not None
+    assert first.failure.reason == "AWS goes on in us-east-1"
+    assert first.next_step == "inv events --follow"
+    assert second.action == "declined"
+
+
+def test_a_second_ctrl_c_counts_even_while_the_first_is_answered() -> None:
+    def endless(desk: Rehearsal, region: str) -> Outcome:
+        create(desk, region)
+        while True:
+            desk.access[region].clock.sleep(0.05)
+
+    person = Person()
+    person.interrupt_at = ["us-east-1: started", "no further region is started"]
+    rollout = Rehearsal(person, {"us-east-1": endless, "us-west-2": work}).run()
+    assert rollout.exit_code == Interrupted.exit_code
+    assert actions(rollout) == ["failed", "declined"]
