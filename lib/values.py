@@ -10,13 +10,16 @@ from typing import Any
 
 def walk(value: Any) -> Iterator[Any]:
     """Yield a value and then, depth first, every value inside its mappings and lists."""
-    yield value
-    if isinstance(value, Mapping):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return
-    for item in value:
-        yield from walk(item)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, str):
+            continue
+        if isinstance(value, Mapping):
+            waiting += reversed([*value.values()])
+        elif isinstance(value, list | tuple):
+            waiting += reversed(value)
 
 
 def as_text(value: object) -> str:

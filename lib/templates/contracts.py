@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lib.templates.templates import Child, Template, children, output_references
+from lib.templates.templates import Child, Template, attribute_references, children
 from lib.values import walk
 
 
@@ -21,9 +21,10 @@ def check_contracts(folder: Mapping[str, Template]) -> tuple[str, ...]:
         nested = {child.logical_id: child for child in children(parent)}
         for child in nested.values():
             problems += _check_parameters(parent, child, folder)
-        for logical_id, output in sorted(set(output_references(parent.body))):
+        for logical_id, attribute in sorted(set(attribute_references(parent.body))):
+            output = attribute.removeprefix("Outputs.")
             target = folder.get(nested[logical_id].file) if logical_id in nested else None
-            if target and output not in target.outputs:
+            if target and output != attribute and output not in target.outputs:
                 problems.append(
                     f"{parent.name} reads {logical_id}.Outputs.{output}, "
                     f"which {target.name} does not declare."

@@ -98,9 +98,9 @@ def _edges_of(parent: Template, logical_id: str, prefix: str) -> list[Edge]:
     waits: dict[str, list[str]] = {
         name: [] for name in ([named] if isinstance(named, str) else named)
     }
-    for source, output in templates.output_references(resource):
-        waits.setdefault(source, [])
-        if output not in waits[source]:
+    for source, attribute in templates.attribute_references(resource):
+        output = attribute.removeprefix("Outputs.")
+        if output not in waits.setdefault(source, []):
             waits[source].append(output)
     return [
         Edge(f"{prefix}{source}", f"{prefix}{logical_id}", tuple(outputs))

@@ -28,7 +28,7 @@ MAX_TEMPLATE_BYTES = 1_000_000
 
 _CHILD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*\.(?:ya?ml|json|template))\s*$")
 
-_OUTPUT = re.compile(r"\$\{([A-Za-z0-9]+)\.Outputs\.([A-Za-z0-9]+)\}")
+_OUTPUT = re.compile(r"\$\{(\w+)\.(Outputs\.\w+)\}")
 
 Body = Mapping[str, Any]
 
@@ -263,17 +263,16 @@ def child_file(url: object) -> str:
     return match[1] if match else ""
 
 
-def output_references(node: object) -> Iterator[tuple[str, str]]:
-    """Yield (logical ID, output) of every reference to a nested stack's output."""
+def attribute_references(node: object) -> Iterator[tuple[str, str]]:
+    """Yield logical ID and attribute of whatever reads one; a stack's output is `Outputs.NAME`."""
     for inside in walk(node):
         if not isinstance(inside, Mapping):
             continue
         target = inside.get("Fn::GetAtt")
         if isinstance(target, str):
             target = target.split(".", 1)
-        match target:
-            case [str(logical_id), str(attribute)] if attribute.startswith("Outputs."):
-                yield logical_id, attribute.removeprefix("Outputs.")
+        if isinstance(target, list) and len(target) == 2:
+            yield str(target[0]), str(target[1])
         text = inside.get("Fn::Sub")
         text = text[0] if isinstance(text, list) and text else text
         if isinstance(text, str):
