@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from commands.answers import (
     answer_outcome,
     parameter_error,
@@ -14,10 +12,8 @@ from commands.target import (
     open_sites,
 )
 from lib.document import as_document
+from lib.errors import InputError
 from lib.operators import Answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(
@@ -135,7 +131,10 @@ def graph(target: Target, format: str = "mermaid") -> Answer:
     """
     from lib.templates import graph as graphs
     from lib.templates import templates
+    from manual import stacks_svg
 
-    draw = graphs.choose_format(format)
+    formats = {"mermaid": graphs.draw_mermaid, "svg": stacks_svg.draw}
+    if format not in formats:
+        raise InputError(f"--format takes {', '.join(formats)}, not {format!r}.")
     found = graphs.read(templates.read_folder(target.root / "infrastructure" / "cloudformation"))
-    return Answer(graphs.as_document(found), draw(found))
+    return Answer(as_document(found), formats[format](found))

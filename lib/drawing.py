@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 #: What a terminal must never be sent from a name or a message that came from outside.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-
 #: Markdown's own characters, each as the entity that shows it.
 _ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
 

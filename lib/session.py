@@ -16,19 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.refusals import explain
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import boto3
     import botocore.loaders
     import botocore.session
@@ -170,7 +162,7 @@ class Identity:
 def _watch_calls(client: Any, region: str, observe: Callable[[ApiCall], None]) -> None:
     """Have every call of a client reported when it has ended.
 
-    The three events see arguments too; only the names below are ever read from them.
+    The three events see arguments too; only what `ApiCall` holds is ever read from them.
     https://docs.aws.amazon.com/boto3/latest/guide/events.html
     """
     name = client.meta.service_model.service_name
@@ -179,20 +171,9 @@ def _watch_calls(client: Any, region: str, observe: Callable[[ApiCall], None]) -
     def begin(context: dict[str, Any], **_: Any) -> None:
         context[began] = time.monotonic()
 
-    def end(context: dict[str, Any], operation: str, parsed: Mapping[str, Any], **_: Any) -> None:
-        metadata = parsed.get("ResponseMetadata", {})
-        observe(
-            ApiCall(
-                name,
-                operation,
-                region,
-                time.monotonic() - context.get(began, time.monotonic()),
-                int(metadata.get("HTTPStatusCode", 0)),
-                str(metadata.get("RequestId", "")),
-                int(metadata.get("RetryAttempts", 0)),
-                str(parsed.get("Error", {}).get("Code", "")),
-            )
-        )
+    def end(context: dict[str, Any], operation: str, answer: Mapping[str, Any]) -> None:
+        seconds = time.monotonic() - context.get(began, time.monotonic())
+        observe(_as_call(name, operation, region, seconds, answer))
 
     def answered(model: Any, context: dict[str, Any], parsed: Mapping[str, Any], **_: Any) -> None:
         end(context, model.name, parsed)
@@ -200,17 +181,31 @@ def _watch_calls(client: Any, region: str, observe: Callable[[ApiCall], None]) -
     def unanswered(
         event_name: str, context: dict[str, Any], exception: BaseException, **_: Any
     ) -> None:
-        end(
-            context,
-            event_name.rsplit(".", maxsplit=1)[-1],
-            {"Error": {"Code": type(exception).__name__}},
-        )
+        operation = event_name.rsplit(".", maxsplit=1)[-1]
+        end(context, operation, {"Error": {"Code": type(exception).__name__}})
 
     events = client.meta.events
     service = client.meta.service_model.service_id.hyphenize()
     events.register_first(f"before-call.{service}.*", begin)
     events.register_last(f"after-call.{service}.*", answered)
     events.register_last(f"after-call-error.{service}.*", unanswered)
+
+
+def _as_call(
+    service: str, operation: str, region: str, seconds: float, answer: Mapping[str, Any]
+) -> ApiCall:
+    """Return a call as it ended, told from the answer in botocore's form."""
+    metadata = answer.get("ResponseMetadata", {})
+    return ApiCall(
+        service,
+        operation,
+        region,
+        seconds,
+        status=int(metadata.get("HTTPStatusCode", 0)),
+        request_id=str(metadata.get("RequestId", "")),
+        retries=int(metadata.get("RetryAttempts", 0)),
+        error=str(answer.get("Error", {}).get("Code", "")),
+    )
 
 
 def _is_aws(client: Any) -> bool:
@@ -345,9 +340,7 @@ def choose_region(
 _HOMES = {"cn-": "cn-north-1", "us-gov-": "us-gov-west-1"}
 
 
-_HOME = "us-east-1"
-
-
 def home_of(region: str) -> str:
     """Return the region that answers for the whole account, in the partition of `region`."""
-    return next((home for start, home in _HOMES.items() if region.startswith(start)), _HOME)
+    homes = (home for start, home in _HOMES.items() if region.startswith(start))
+    return next(homes, "us-east-1")

@@ -1,14 +1,37 @@
-"""Write values as people and CloudFormation write them, and keep secrets out of them."""
+"""Walk values, write them as CloudFormation writes them, and keep secrets out of them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+
+def walk(value: Any) -> Iterator[Any]:
+    """Yield a value and then, depth first, every value inside its mappings and lists."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, str):
+            continue
+        if isinstance(value, Mapping):
+            waiting += reversed([*value.values()])
+        elif isinstance(value, list | tuple):
+            waiting += reversed(value)
+
+
+def as_text(value: object) -> str:
+    """Return a value as CloudFormation writes it, all of which is text to it.
+
+    A structure, which it has no text for, comes as JSON; what is not there is empty.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping | list | tuple):
+        return canonical(value)
+    return "" if value is None else str(value)
 
 
 def canonical(value: object) -> str:
@@ -20,18 +43,18 @@ def canonical(value: object) -> str:
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 MASK = "****"
 
-
 #: Longer values are cut: a table of changes is read by people.
 LONGEST_VALUE = 240
-
 
 _SECRET = re.compile(
     r"password|passphrase|secret|token|credential|(?:key.?material|private.?key|api.?key|access.?key)",
     re.IGNORECASE,
 )
 
-
 _HARMLESS = frozenset({"", "true", "false", "null"})
+
+#: The members by which a list's items are named.
+_NAMES = ("Name", "Key", "name", "key", "ParameterKey")
 
 
 def show_value(path: str, value: object, *, contexts: Sequence[object] = ()) -> str:
@@ -41,21 +64,12 @@ def show_value(path: str, value: object, *, contexts: Sequence[object] = ()) -> 
     properties around it: they tell that `Environment/2/Value` belongs to a variable named
     DB_PASSWORD.
     """
-    text = _text(value)
+    text = as_text(value)
     if text in _HARMLESS:
         return text
     if _SECRET.search(path) or any(_names_secret(path, context) for context in contexts):
         return MASK
     return _shorten(_mask_inside(value, text))
-
-
-def _text(value: object) -> str:
-    """Return a value on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping | list | tuple):
-        return canonical(value)
-    return "" if value is None else str(value)
 
 
 def _shorten(text: str) -> str:
@@ -81,7 +95,7 @@ def _is_secret_pair(value: object) -> bool:
     """Recognise `{"Name": "DB_PASSWORD", "Value": …}` and its like."""
     if not isinstance(value, Mapping):
         return False
-    names = (value.get(key) for key in ("Name", "Key", "name", "key", "ParameterKey"))
+    names = (value.get(key) for key in _NAMES)
     return any(isinstance(name, str) and _SECRET.search(name) for name in names)
 
 
@@ -107,13 +121,12 @@ def _mask_structure(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     if _is_secret_pair(value):
-        named = ("Name", "Key", "name", "key", "ParameterKey")
-        return {key: item if key in named else MASK for key, item in value.items()}
+        return {key: item if key in _NAMES else MASK for key, item in value.items()}
     return {key: _mask_member(str(key), item) for key, item in value.items()}
 
 
 def _mask_member(key: str, value: Any) -> Any:
     """Return one member of a structure, masked when its key looks secret."""
-    if _SECRET.search(key) and _text(value) not in _HARMLESS:
+    if _SECRET.search(key) and as_text(value) not in _HARMLESS:
         return MASK
     return _mask_structure(value)

@@ -24,6 +24,7 @@ from lib.stacks.statuses import Move, Operation, Status
 from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
+from lib.values import as_text
 from manual import error_index
 
 PARAMETERS = "docs/deployment/parameter-reference.md"
@@ -31,7 +32,6 @@ STATES = "docs/deployment/states.md"
 TROUBLESHOOTING = "docs/deployment/troubleshooting.md"
 TASKS = "docs/tasks.md"
 ARCHITECTURE = "docs/architecture.md"
-GRAPH = "docs/images/stacks.svg"
 
 #: Where errors are raised that an operator may see.
 CODE = ("commands", "emulator", "lib", "manual")
@@ -114,7 +114,7 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
     infrastructure = root / "infrastructure"
     folder = infrastructure / "parameters"
     modules = [path for wing in CODE for path in sorted((root / wing).rglob("*.py"))]
-    paths = (PARAMETERS, STATES, TROUBLESHOOTING, TASKS, ARCHITECTURE, GRAPH)
+    paths = (PARAMETERS, STATES, TROUBLESHOOTING, TASKS, ARCHITECTURE)
     return Sources(
         folder=templates.read_folder(infrastructure / "cloudformation"),
         values={
@@ -135,8 +135,7 @@ def read(root: Path, tasks: Sequence[TaskEntry]) -> Sources:
 
 def build(sources: Sources) -> dict[str, str]:
     """Return every generated page by its path, in full."""
-    graph = graphs.read(sources.folder)
-    drawn = f"```mermaid\n{graphs.draw_mermaid(graph)}\n```"
+    drawn = f"```mermaid\n{graphs.draw_mermaid(graphs.read(sources.folder))}\n```"
     troubleshooting = sources.pages.get(TROUBLESHOOTING, "")
     index = error_index.draw_errors(
         error_index.list_messages(sources.code), error_index.read_sections(troubleshooting)
@@ -147,7 +146,6 @@ def build(sources: Sources) -> dict[str, str]:
         TASKS: draw_tasks(sources.tasks),
         TROUBLESHOOTING: fill(TROUBLESHOOTING, troubleshooting, "errors", index),
         ARCHITECTURE: fill(ARCHITECTURE, sources.pages.get(ARCHITECTURE, ""), "graph", drawn),
-        GRAPH: graphs.draw_svg(graph),
     }
 
 
@@ -203,13 +201,9 @@ def example_of(name: str, declaration: Mapping[str, Any]) -> str:
     """Return a value that a parameter takes."""
     if name in _EXAMPLES:
         return _EXAMPLES[name]
-    default = _plain(declaration.get("Default", ""))
-    choices = [_plain(choice) for choice in declaration.get("AllowedValues") or ()]
+    default = as_text(declaration.get("Default", ""))
+    choices = [as_text(choice) for choice in declaration.get("AllowedValues") or ()]
     return next(iter([*[c for c in choices if c != default], *([default] if default else [])]), "")
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def draw_parameters(folder: Mapping[str, Template], values: Mapping[str, Mapping[str, str]]) -> str:
@@ -265,7 +259,7 @@ def _draw_parameter(
     """Return one parameter's section."""
     lines = [f"### {name}", "", f"- **Type:** {declaration.get('Type', 'String')}"]
     if declaration.get("AllowedValues"):
-        choices = ", ".join(f"`{_plain(choice)}`" for choice in declaration["AllowedValues"])
+        choices = ", ".join(f"`{as_text(choice)}`" for choice in declaration["AllowedValues"])
         lines.append(f"- **Allowed values:** {choices}")
     if declaration.get("AllowedPattern"):
         lines.append(f"- **Pattern:** `{declaration['AllowedPattern']}`")
@@ -277,7 +271,7 @@ def _draw_parameter(
             ends = f"{declaration.get(least, '')} – {declaration.get(most, '')}"
             lines.append(f"- **{title}:** {ends.strip()}")
     if "Default" in declaration:
-        default = _plain(declaration["Default"])
+        default = as_text(declaration["Default"])
         lines.append(f"- **Default:** {f'`{default}`' if default else '(empty)'}")
     if declaration.get("NoEcho"):
         lines.append("- **Secret:** shown nowhere (NoEcho)")
@@ -310,7 +304,7 @@ def _production_choices(folder: Mapping[str, Template]) -> list[tuple[str, str, 
         for logical_id, resource in template.resources.items():
             for path, one, other in _choices(resource.get("Properties"), ""):
                 where = f"`{file}` {logical_id}: {path}"
-                found.append((where, f"`{_plain(one)}`", f"`{_plain(other)}`"))
+                found.append((where, f"`{as_text(one)}`", f"`{as_text(other)}`"))
     return found
 
 
@@ -342,7 +336,7 @@ def _unpassed(folder: Mapping[str, Template]) -> list[tuple[str, str, str, str]]
         (
             f"`{file}`",
             f"`{name}`",
-            f"`{_plain(d.get('Default', ''))}`",
+            f"`{as_text(d.get('Default', ''))}`",
             str(d.get("Description", "")),
         )
         for file, names in passed.items()

@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from lib.costs.usage import Assumption, Range, Usage, constant
-from lib.templates.resolution import Resource, Tree, Unknown
+from lib.templates.resolution import Resource, Tree
+from lib.templates.unknowns import Unknown
 
 #: Kinds of charge: what runs without a single user, what grows with use, and what the same
 #: use would cost at most (shown beside the total, never in it).

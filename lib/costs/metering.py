@@ -24,7 +24,8 @@ from lib.costs.charges import (
     Site,
 )
 from lib.costs.usage import Range, Usage, constant
-from lib.templates.resolution import Tree, Unknown
+from lib.templates.resolution import Tree
+from lib.templates.unknowns import Unknown
 
 
 def meter(tree: Tree, usage: Usage) -> tuple[list[Charge], dict[str, str], dict[str, list[str]]]:

@@ -18,7 +18,8 @@ from lib.costs import metering
 from lib.costs.book import Book, Price, Status
 from lib.costs.charges import BASELINE, CEILING, USAGE, Charge
 from lib.costs.usage import ZERO, Assumption, Range, Usage
-from lib.templates.resolution import Tree, Unknown
+from lib.templates.resolution import Tree
+from lib.templates.unknowns import Unknown
 
 FREE_TIER: Final = "free tier"
 

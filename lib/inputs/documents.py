@@ -1,7 +1,4 @@
-"""Read JSON that people edit, naming file and key of whatever is wrong with it.
-
-Pure: works on text. Numbers are read as `Decimal`, so that a price is what the file says.
-"""
+"""Read JSON that people edit, naming file and key of whatever is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lib.errors import InputError
@@ -117,38 +115,64 @@ class Node:
         return number
 
 
-def read(text: str, file: str) -> Node:
-    """Read a document. `file` is its name in messages.
+def read_text(path: Path, kind: str, *, at_most: int = MAX_CHARACTERS) -> str:
+    """Return the text of a file of at most so many bytes, without a byte order mark.
 
-    Raises `InputError` for text that is not JSON, is too large or nested too deeply, or has
-    a key that stands twice.
+    `kind` is what the file should be, in messages: "a usage file". Raises `InputError` for a
+    file that is absent, too large for its kind, may not be read or is no text.
+    """
+    try:
+        if path.stat().st_size > at_most:
+            raise InputError(f"{path} is too large for {kind} (over {at_most // 1_000_000} MB).")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (OSError, ValueError) as exc:
+        raise InputError(f"{path} cannot be read: {exc}.") from None
+
+
+def read(text: str, file: str) -> Node:
+    """Read a document of amounts, its numbers as `Decimal`: a price is what the file says.
+
+    `file` is its name in messages. Raises `InputError` as `parse` does, and for a document
+    that is too large.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{file} is too large (over {MAX_CHARACTERS:,} characters).")
+    return Node(file, "", parse(text.removeprefix("\ufeff"), file, exact=True))
+
+
+def parse(text: str, file: str, *, exact: bool = False) -> Any:
+    """Return what JSON text says. `file` is its name in messages.
+
+    With `exact` numbers become `Decimal`, and NaN and the infinities are refused. Without, so
+    is half a character, which JSON can escape and nothing can write down again. Raises
+    `InputError` for text that is not JSON or nests too deeply, and for a key that stands twice.
+    """
     try:
         value = json.loads(
-            text.removeprefix("\ufeff"),
-            parse_float=Decimal,
-            parse_int=Decimal,
-            parse_constant=_reject_constant,
-            object_pairs_hook=_reject_double_keys,
+            text, object_pairs_hook=_reject_double_keys, **(_EXACTLY if exact else {})
         )
+        if not exact:
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as exc:
         raise InputError(f"{file}:{exc.lineno}:{exc.colno} is not valid JSON: {exc.msg}.") from None
     except RecursionError:
         raise InputError(f"{file} is nested too deeply.") from None
-    except (_Unusable, InvalidOperation) as exc:
+    except (ValueError, InvalidOperation) as exc:
         raise InputError(f"{file} cannot be used: {exc}.") from None
-    return Node(file, "", value)
-
-
-class _Unusable(Exception):
-    """Carry the reason out of the JSON reader's hooks."""
+    return value
 
 
 def _reject_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which Python's JSON would let through."""
-    raise _Unusable(f"{name} is not a number")
+    raise ValueError(f"{name} is not a number")
+
+
+_EXACTLY: Mapping[str, Any] = {
+    "parse_constant": _reject_constant,
+    "parse_float": Decimal,
+    "parse_int": Decimal,
+}
 
 
 def _reject_double_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -156,6 +180,6 @@ def _reject_double_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     built: dict[str, Any] = {}
     for key, value in pairs:
         if key in built:
-            raise _Unusable(f"the key {key!r} stands twice")
+            raise ValueError(f"the key {key!r} stands twice")
         built[key] = value
     return built

@@ -105,7 +105,7 @@ def read_accounts(path: Path, known: Collection[str]) -> dict[str, str]:
     """
     if not path.exists():
         return {}
-    document = parameters._read_json(path)  # noqa: SLF001 (same reader, same messages)
+    document = parameters.load(path)
     if not isinstance(document, dict):
         raise InputError(f"{path} is not an object with an account for each environment.")
     faults = [f"there is no environment {name!r}" for name in document if name not in known]
@@ -125,7 +125,7 @@ def read_regions(path: Path) -> dict[str, Region]:
     Raises `InputError` listing every fault: a key that is not known, a value of the wrong
     type, a CIDR that is none, an override of what the region's own keys set.
     """
-    document = parameters._read_json(path)  # noqa: SLF001 (same reader, same messages)
+    document = parameters.load(path)
     if not isinstance(document, dict) or not document:
         raise InputError(f"{path} is not an object with one entry per region.")
     faults = [fault for name, entry in document.items() for fault in _region_faults(name, entry)]

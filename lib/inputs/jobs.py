@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, parameters
@@ -18,11 +17,6 @@ from lib.inputs.environments import Region
 from lib.inputs.parameters import Problem
 from lib.templates import contracts, templates
 from lib.templates.templates import Template
-
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
 
 PROJECT = "plot-palette"
 MANAGED_BY = "plot-palette-deploy"

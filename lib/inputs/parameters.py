@@ -16,8 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lib.errors import ParameterError
-from lib.values import MASK
+from lib.errors import InputError, ParameterError
+from lib.inputs import documents
+from lib.values import MASK, as_text
 
 #: A stack takes 200 parameters of 4 KB: nothing near this size is a parameter file.
 MAX_FILE_BYTES = 2_000_000
@@ -74,7 +75,7 @@ def read(path: Path) -> ParameterFile:
     Raises `ParameterError` when the file is absent, not JSON or in neither form. Faults in
     single entries (a key that stands twice, a value that is no string) are returned.
     """
-    document = _read_json(path)
+    document = load(path)
     if isinstance(document, dict) and isinstance(document.get("Parameters"), dict):
         return _collect(path, list(document["Parameters"].items()), [])
     if not isinstance(document, list):
@@ -93,29 +94,16 @@ def read(path: Path) -> ParameterFile:
     return _collect(path, pairs, problems)
 
 
-def _read_json(path: Path) -> Any:
-    """Return a file's JSON, or raise `ParameterError` saying where it breaks off."""
+def load(path: Path) -> Any:
+    """Return what a JSON file with an environment's or a region's values says.
+
+    Raises `ParameterError` naming the file, and where it breaks off.
+    """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ParameterError(f"{path} is too large for a parameter file (over 2 MB).")
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ParameterError(f"{path} does not exist.") from None
-    except (OSError, ValueError) as exc:
-        raise ParameterError(f"{path} cannot be read: {exc}.") from None
-    try:
-        document = json.loads(text, object_pairs_hook=_reject_double_keys)
-        # JSON can escape half a character, which nothing can write down again.
-        json.dumps(document, ensure_ascii=False).encode()
-    except json.JSONDecodeError as exc:
-        raise ParameterError(
-            f"{path}:{exc.lineno}:{exc.colno} is not valid JSON: {exc.msg}."
-        ) from None
-    except RecursionError:
-        raise ParameterError(f"{path} is nested too deeply.") from None
-    except (_DoubleKey, ValueError) as exc:
-        raise ParameterError(f"{path} cannot be used: {exc}.") from None
-    return document
+        text = documents.read_text(path, "a parameter file", at_most=MAX_FILE_BYTES)
+        return documents.parse(text, str(path))
+    except InputError as exc:
+        raise ParameterError(exc.message) from None
 
 
 _KINDS: Mapping[type, str] = {
@@ -126,20 +114,6 @@ _KINDS: Mapping[type, str] = {
     list: "a list",
     type(None): "null",
 }
-
-
-class _DoubleKey(Exception):
-    """A JSON object names one key twice; JSON readers silently keep the last."""
-
-
-def _reject_double_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, refusing keys that stand twice."""
-    built: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in built:
-            raise _DoubleKey(f"the key {key!r} stands twice")
-        built[key] = value
-    return built
 
 
 def _entry_fault(entry: object) -> str:
@@ -247,7 +221,7 @@ def _broken_rules(item: str, kind: str, declaration: Mapping[str, Any]) -> Itera
         yield f"is not an {element}"
     allowed = declaration.get("AllowedValues")
     if isinstance(allowed, list) and not any(_same(item, choice, element) for choice in allowed):
-        yield f"is not one of {', '.join(map(_plain, allowed))}"
+        yield f"is not one of {', '.join(map(as_text, allowed))}"
     pattern = declaration.get("AllowedPattern")
     if element in _PATTERNED and isinstance(pattern, str) and not _matches(pattern, item):
         yield f"does not match {pattern}"
@@ -295,12 +269,7 @@ def _same(item: str, choice: object, element: str) -> bool:
     """Compare a value with an allowed one, numbers by value."""
     if element == "Number":
         return _as_number(item) == _as_number(choice)
-    return item == _plain(choice)
-
-
-def _plain(value: object) -> str:
-    """Return a scalar of a template as CloudFormation reads it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return item == as_text(choice)
 
 
 def without_secrets(

@@ -14,8 +14,9 @@ from typing import Any
 
 from lib.templates import schemas, templates
 from lib.templates.changes import RECREATIONS, REPLACEMENTS, Cause, Change, join, pick_worst
-from lib.templates.resolution import Resource, Tree, Unknown
-from lib.values import MASK, show_value
+from lib.templates.resolution import Resource, Tree
+from lib.templates.unknowns import Unknown, has_unknown
+from lib.values import MASK, as_text, show_value, walk
 
 SOURCE = "templates"
 
@@ -129,19 +130,14 @@ def _same(before: Any, after: Any) -> bool:
         return before.keys() == after.keys() and all(_same(before[k], after[k]) for k in before)
     if isinstance(before, list) and isinstance(after, list):
         return len(before) == len(after) and all(map(_same, before, after))
-    old, new = _as_text(before), _as_text(after)
-    if old is None or new is None:
+    if not (_is_plain(before) and _is_plain(after)):
         return bool(before == after)
+    old, new = as_text(before), as_text(after)
     return old == new or (MASK in old and _fits_mask(old, new))
 
 
-def _as_text(value: Any) -> str | None:
-    """Return a plain value as CloudFormation writes it, None for a structure."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Unknown):
-        return value.expression
-    return None if isinstance(value, Mapping | list) or value is None else str(value)
+def _is_plain(value: Any) -> bool:
+    return value is not None and not isinstance(value, Mapping | list)
 
 
 def _fits_mask(masked: str, text: str) -> bool:
@@ -176,7 +172,7 @@ class _Behaviour:
             old, new = _pick(before, path), _pick(after, path)
             if _same(old, new) or not self._counts(path, old, new):
                 continue
-            sure = path in self.always and not (_holds_unknown(old) or _holds_unknown(new))
+            sure = path in self.always and not (has_unknown(old) or has_unknown(new))
             moved[path] = "Always" if sure else "Conditionally"
         return moved
 
@@ -231,15 +227,6 @@ def _overlap(path: str, other: str) -> bool:
     return all(a == b or "*" in (a, b) for a, b in pairs)
 
 
-def _holds_unknown(value: Any) -> bool:
-    """Tell whether a value is or holds something that only AWS will know."""
-    if isinstance(value, Mapping):
-        return any(_holds_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_holds_unknown(item) for item in value)
-    return isinstance(value, Unknown)
-
-
 def _spread(
     changes: dict[tuple[str, str], Change],
     kept: list[tuple[Resource, Resource]],
@@ -279,21 +266,10 @@ def _create_only_expressions(resource: Resource, region: str) -> Iterator[tuple[
         resource.type, region
     )
     for path in sorted(paths):
-        expressions = " ".join(_expressions(_pick(resource.properties, path)))
+        inside = walk(_pick(resource.properties, path))
+        expressions = " ".join(v.expression for v in inside if isinstance(v, Unknown))
         if expressions:
             yield path, expressions
-
-
-def _expressions(value: Any) -> Iterator[str]:
-    """Yield every expression inside a value."""
-    if isinstance(value, Unknown):
-        yield value.expression
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _expressions(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _expressions(item)
 
 
 def _cites(expressions: str, path: str) -> bool:

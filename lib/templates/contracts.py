@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from lib.templates.templates import Child, Template, children
-
-if TYPE_CHECKING:
-    pass
+from lib.templates.templates import Child, Template, attribute_references, children
+from lib.values import walk
 
 
 def check_contracts(folder: Mapping[str, Template]) -> tuple[str, ...]:
@@ -25,9 +21,10 @@ def check_contracts(folder: Mapping[str, Template]) -> tuple[str, ...]:
         nested = {child.logical_id: child for child in children(parent)}
         for child in nested.values():
             problems += _check_parameters(parent, child, folder)
-        for logical_id, output in sorted(set(_output_references(parent.body))):
+        for logical_id, attribute in sorted(set(attribute_references(parent.body))):
+            output = attribute.removeprefix("Outputs.")
             target = folder.get(nested[logical_id].file) if logical_id in nested else None
-            if target and output not in target.outputs:
+            if target and output != attribute and output not in target.outputs:
                 problems.append(
                     f"{parent.name} reads {logical_id}.Outputs.{output}, "
                     f"which {target.name} does not declare."
@@ -55,31 +52,6 @@ def _check_parameters(
             yield f"{where} passes {name}, which {target.name} does not declare."
 
 
-def _output_references(node: object) -> Iterator[tuple[str, str]]:
-    """Yield (logical ID, output) of every reference to a nested stack's output."""
-    if isinstance(node, Mapping):
-        target = node.get("Fn::GetAtt")
-        if isinstance(target, str):
-            target = target.split(".", 1)
-        if (
-            isinstance(target, list)
-            and len(target) == 2
-            and all(isinstance(t, str) for t in target)
-        ):
-            attribute = target[1]
-            if attribute.startswith("Outputs."):
-                yield target[0], attribute.removeprefix("Outputs.")
-        substitution = node.get("Fn::Sub")
-        text = substitution[0] if isinstance(substitution, list) and substitution else substitution
-        if isinstance(text, str):
-            yield from re.findall(r"\$\{([A-Za-z0-9]+)\.Outputs\.([A-Za-z0-9]+)\}", text)
-        for value in node.values():
-            yield from _output_references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _output_references(value)
-
-
 def capabilities(folder: Mapping[str, Template]) -> tuple[str, ...]:
     """Return the capabilities that the root operation needs, and no others.
 
@@ -89,7 +61,7 @@ def capabilities(folder: Mapping[str, Template]) -> tuple[str, ...]:
     """
     needed: set[str] = set()
     for template in folder.values():
-        if template.body.get("Transform") or _uses_transform(template.body):
+        if template.body.get("Transform") or any(map(_is_macro, walk(template.body))):
             needed.add("CAPABILITY_AUTO_EXPAND")
         for resource in template.resources.values():
             name_property = _NAMED_IAM.get(resource["Type"])
@@ -113,8 +85,6 @@ _NAMED_IAM: Mapping[str, str] = {
 }
 
 
-def _uses_transform(node: object) -> bool:
-    """Tell whether a macro is called anywhere in a template."""
-    if isinstance(node, Mapping):
-        return "Fn::Transform" in node or any(_uses_transform(value) for value in node.values())
-    return isinstance(node, list) and any(_uses_transform(value) for value in node)
+def _is_macro(node: object) -> bool:
+    """Tell whether a node of a template calls a macro."""
+    return isinstance(node, Mapping) and "Fn::Transform" in node

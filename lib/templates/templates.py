@@ -1,4 +1,4 @@
-"""Read CloudFormation templates and check the contract between a master and its children.
+"""Read CloudFormation templates, and find what they nest and read from one another.
 
 Pure: works on text and on a folder it is given, never on AWS. Intrinsics are read into
 their long form (`!Ref A` becomes `{"Ref": "A"}`), as CloudFormation itself does.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import TemplateError
+from lib.values import walk
 
 if TYPE_CHECKING:
     import yaml
@@ -26,6 +27,8 @@ STACK_TYPE = "AWS::CloudFormation::Stack"
 MAX_TEMPLATE_BYTES = 1_000_000
 
 _CHILD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*\.(?:ya?ml|json|template))\s*$")
+
+_OUTPUT = re.compile(r"\$\{(\w+)\.(Outputs\.\w+)\}")
 
 Body = Mapping[str, Any]
 
@@ -81,44 +84,48 @@ def _loader() -> type[yaml.SafeLoader]:
     class Loader(base):  # type: ignore[misc]  # the C reader's type is only known at run time
         pass
 
-    def read_mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key is not a plain value", key_node.start_mark
-                )
-            # Keys are text, whatever YAML makes of them: an account of a mapping, `on`, `<<`.
-            key = key_node.value
-            if key in mapping:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            mapping[key] = loader.construct_object(value_node, deep=True)
-        return mapping
-
-    def read_short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
-        value: Any
-        if isinstance(node, yaml.ScalarNode):
-            value = loader.construct_scalar(node)
-        elif isinstance(node, yaml.SequenceNode):
-            value = loader.construct_sequence(node, deep=True)
-        else:
-            value = read_mapping(loader, node)
-        if suffix in ("Ref", "Condition"):
-            return {suffix: value}
-        if suffix == "GetAtt" and isinstance(value, str):
-            value = value.split(".", 1)
-        return {f"Fn::{suffix}": value}
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, read_mapping)
-    Loader.add_multi_constructor("!", read_short_form)
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _read_mapping)
+    Loader.add_multi_constructor("!", _read_short_form)
     # CloudFormation reads dates in templates (the version, policy versions) as text.
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in base.yaml_implicit_resolvers.items()
     }
     return Loader
+
+
+def _read_mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
+    """Build a mapping; its keys are text, whatever YAML makes of an account, `on` or `<<`."""
+    import yaml
+
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = key_node.value
+        problem = "" if isinstance(key_node, yaml.ScalarNode) else "a key is not a plain value"
+        if not problem and key in mapping:
+            problem = f"the key {key!r} stands twice"
+        if problem:
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+def _read_short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
+    """Build the long form of a function that is written as a tag."""
+    import yaml
+
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = _read_mapping(loader, node)
+    if suffix in ("Ref", "Condition"):
+        return {suffix: value}
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {f"Fn::{suffix}": value}
 
 
 def parse(name: str, text: str) -> Template:
@@ -254,3 +261,19 @@ def child_file(url: object) -> str:
             url = url[0]
     match = _CHILD_FILE.search(url) if isinstance(url, str) else None
     return match[1] if match else ""
+
+
+def attribute_references(node: object) -> Iterator[tuple[str, str]]:
+    """Yield logical ID and attribute of whatever reads one; a stack's output is `Outputs.NAME`."""
+    for inside in walk(node):
+        if not isinstance(inside, Mapping):
+            continue
+        target = inside.get("Fn::GetAtt")
+        if isinstance(target, str):
+            target = target.split(".", 1)
+        if isinstance(target, list) and len(target) == 2:
+            yield str(target[0]), str(target[1])
+        text = inside.get("Fn::Sub")
+        text = text[0] if isinstance(text, list) and text else text
+        if isinstance(text, str):
+            yield from _OUTPUT.findall(text)

@@ -20,6 +20,7 @@ from lib.templates import comparison, contracts, resolution, templates
 from lib.templates import graph as graphs
 from lib.templates.resolution import Tree
 from lib.templates.templates import Template
+from manual import stacks_svg
 from tests.support.shapes import attempt
 
 pytestmark = pytest.mark.corpus
@@ -62,7 +63,7 @@ def evaluate(folder: dict[str, Template], master: str) -> Tree:
     """Draw and check a tree of templates, and evaluate it."""
     graph = graphs.read(folder, master)
     graphs.draw_mermaid(graph)
-    graphs.draw_svg(graph)
+    stacks_svg.draw(graph)
     contracts.check_contracts(folder)
     contracts.capabilities(folder)
     return resolution.resolve(

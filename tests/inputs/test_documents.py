@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,37 @@ def test_what_is_no_date_names_its_key(value: str) -> None:
 def test_a_date_may_be_a_day_or_a_month() -> None:
     assert documents.read('"2026-10-01"', "f").date() == "2026-10-01"
     assert documents.read('"2026-10"', "f").date() == "2026-10"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist"),
+        (b"\xff", "cannot be read"),
+        (b" " * 1_000_001, r"is too large for a usage file \(over 1 MB\)"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_by_its_path(
+    tmp_path: Path, content: bytes | None, told: str
+) -> None:
+    path = tmp_path / "usage.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"usage\.json {told}"):
+        documents.read_text(path, "a usage file", at_most=1_000_000)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "usage.json"
+    path.write_text("{}", encoding="utf-8-sig")
+    assert documents.read_text(path, "a usage file") == "{}"
+    assert documents.read("\ufeff{}", "usage.json").value == {}
+
+
+def test_a_document_without_amounts_keeps_numbers_as_json_has_them() -> None:
+    assert documents.parse('{"A": [1, 0.5]}', "f.json") == {"A": [1, 0.5]}
+    with pytest.raises(InputError, match=r"f\.json cannot be used: .* surrogates not allowed"):
+        documents.parse('"\\ud800"', "f.json")
 
 
 JSON = st.recursive(

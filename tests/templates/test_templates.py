@@ -297,7 +297,3 @@ def test_a_macro_of_the_whole_template_needs_its_capability() -> None:
     text = "Transform: AWS::LanguageExtensions\nResources: {A: {Type: 'AWS::IAM::User'}}"
     needed = ("CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM")
     assert contracts.capabilities(folder_of(a=text)) == needed
-
-
-def test_equal_values_have_equal_canonical_text() -> None:
-    assert values.canonical({"b": [1], "a": None}) == '{"a":null,"b":[1]}'
