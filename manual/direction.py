@@ -35,9 +35,10 @@ def draw_direction(project: str, code: Mapping[str, str]) -> str:
         for floor, layer in zip(floors, layers, strict=True)
         if ":" in layer
     ]
-    rules = "\n".join(f"- {one['name']}." for one in contracts)
-    if meeting:
-        rules += f"\n- Only on the floor of {' and '.join(meeting)} may they."
+    but = f", but on that of {' and '.join(meeting)}" if meeting else ""
+    rules = "\n".join(
+        f"- {one['name']}{but if one['type'] == 'layers' else ''}." for one in contracts
+    )
     return f"```text\n{tower}\n\n{draw(beside)}\n```\n\n{rules}"
 
 

@@ -10,7 +10,7 @@ PROJECT_TEXT = """
 [tool.importlinter]
 root_packages = ["top", "house"]
 [[tool.importlinter.contracts]]
-name = "Imports go down"
+name = "Wings of one floor do not meet"
 type = "layers"
 layers = ["top", "house.left | house.right", "house.one : house.two"]
 [[tool.importlinter.contracts]]
@@ -39,9 +39,8 @@ house/two.py
 house/attic/  Keep what is old.
 ```
 
-- Imports go down.
-- Nobody knocks.
-- Only on the floor of `house/one.py` may they."""
+- Wings of one floor do not meet, but on that of `house/one.py`.
+- Nobody knocks."""
 
 
 def test_floors_stand_from_top_to_bottom_with_what_each_wing_is_for() -> None:
