@@ -169,10 +169,26 @@ def _draw_inside(kind: Any) -> str:
     return f"{{name: {inner}}}" if issubclass(origin, Mapping) else f"[{inner}]"
 
 
-def _type_of(kind: type, attribute: str) -> Any:
-    """Return the type of a field, or of what a property or method returns; None without one."""
+def _type_of(kind: Any, path: str) -> Any:
+    """Return the type of what a path of attributes leads to, None where that cannot be told.
+
+    A step is a field, a property or a method, or a key of a mapping; what may be None is
+    followed as if it were there.
+    """
+    for name in filter(None, path.split(".")):
+        if typing.get_origin(kind) in (types.UnionType, typing.Union):
+            kind = next(one for one in typing.get_args(kind) if one is not types.NoneType)
+        origin = typing.get_origin(kind) or kind
+        if not isinstance(origin, type):
+            return None
+        kind = typing.get_args(kind)[1] if issubclass(origin, Mapping) else _hint(origin, name)
+    return kind if path else None
+
+
+def _hint(kind: type, name: str) -> Any:
+    """Return the type of a field, or of what a property or method returns."""
     hints = typing.get_type_hints(kind)
-    if attribute in hints or not attribute:
-        return hints.get(attribute)
-    found = getattr(kind, attribute)
+    if name in hints:
+        return hints[name]
+    found = getattr(kind, name)
     return typing.get_type_hints(getattr(found, "fget", found)).get("return")

@@ -43,6 +43,9 @@ class Tree:
         **{name: name for name in ("plain", "pairs", "one", "many", "named")},
         "first": "first",
         "worst": "worst",
+        "far": "one.name",
+        "farther": "pairs.some.one",
+        "inner": "named.some",
     }
 
     @property
@@ -69,7 +72,7 @@ def test_what_stands_inside_a_key_is_read_from_its_type(monkeypatch: pytest.Monk
     leaf = "{`title`}"
     assert keys.draw_keys("grow") == (
         f"`plain`, `pairs`, `one` {leaf}, `many` [{leaf}], `named` {{name: {leaf}}}, "
-        f"`first` {leaf}, `worst` [{leaf}]"
+        f"`first` {leaf}, `worst` [{leaf}], `far`, `farther`, `inner` {leaf}"
     )
     monkeypatch.setattr(keys, "DOCUMENTS", described)
     assert keys.draw_keys("again") == "as `inv grow`"
