@@ -25,7 +25,6 @@ from commands.target import (
     open_home,
     open_sites,
 )
-from lib import document
 from lib.errors import InputError
 from lib.operators import Answer
 
@@ -44,13 +43,21 @@ def upload(target: Target) -> Answer:
 
     _release, published = publishing.publish(target.job, target.access)
     link = publishing.console_link(target.job, published)
-    made = {**document.as_document(published), "quick_create_url": link}
+    document = {
+        "bucket": published.bucket,
+        "region": published.region,
+        "release": published.release,
+        "uploaded": published.uploaded,
+        "unchanged": published.unchanged,
+        "master_url": published.master_url,
+        "quick_create_url": link,
+    }
     text = (
         f"Release      {published.release} ({published.uploaded} uploaded, "
         f"{published.unchanged} unchanged)\nBucket       {published.bucket}\n"
         f"Master       {published.master_url}\nQuick create {link}"
     )
-    return Answer(made, text)
+    return Answer(document, text)
 
 
 @operation(
