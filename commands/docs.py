@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from commands.operation import operation
+from commands.operation import COMMON, operation
 from commands.target import Target
 from lib.operators import Answer
 
 if TYPE_CHECKING:
-    from manual.pages import TaskEntry
+    from manual.tasks_page import TaskEntry
 
 
 def make_docs(collection: Collection) -> Task[Any]:
@@ -37,7 +37,7 @@ def make_docs(collection: Collection) -> Task[Any]:
 
 def describe_tasks(collection: Collection) -> list[TaskEntry]:
     """Return every task of the collection as plain data, for the manual."""
-    from manual.pages import Flag, TaskEntry
+    from manual.tasks_page import Flag, TaskEntry
 
     entries = []
     for name in collection.task_names:
@@ -48,7 +48,8 @@ def describe_tasks(collection: Collection) -> list[TaskEntry]:
             takes_value = argument.kind is not bool
             shown = f"[no-]{long}" if argument.default is True else long
             default = str(argument.default or "") if takes_value else ""
-            flags.append(Flag(shown, short, takes_value, default, argument.help or ""))
+            common = long.replace("-", "_") in COMMON
+            flags.append(Flag(shown, short, takes_value, default, argument.help or "", common))
         summary = (made.__doc__ or "").strip().splitlines()[0].rstrip(".")
         entries.append(TaskEntry(name, f"{summary}.", tuple(flags)))
     return entries

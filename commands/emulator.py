@@ -10,6 +10,7 @@ from commands.target import (
     local_state,
     start_emulator,
 )
+from lib import document
 from lib.operators import Answer
 
 if TYPE_CHECKING:
@@ -18,15 +19,8 @@ if TYPE_CHECKING:
 
 def emulator_answer(emulator: Emulator) -> Answer:
     """Tell whether the emulator runs, and where."""
-    document = {
-        "running": emulator.running,
-        "endpoint": emulator.endpoint,
-        "pid": emulator.pid,
-        "port": emulator.port,
-        "state": str(emulator.state),
-    }
     text = f"running at {emulator.endpoint}" if emulator.running else "not running"
-    return Answer(document, f"Emulator {text} (state in {emulator.state})")
+    return Answer(document.as_document(emulator), f"Emulator {text} (state in {emulator.state})")
 
 
 @operation(common=("json",))

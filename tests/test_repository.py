@@ -244,6 +244,35 @@ def test_every_link_in_the_documentation_leads_to_a_file() -> None:
     assert not broken
 
 
+def test_every_room_that_the_documentation_names_is_there() -> None:
+    named = re.compile(r"`((?:bench|commands|emulator|lib|manual|tests)/[\w./-]+)`")
+    gone = [
+        f"{name_of(path)}: {name}"
+        for path in tracked()
+        if path.suffix == ".md"
+        for name in named.findall(path.read_text())
+        if not (REPOSITORY / name).exists()
+    ]
+    assert gone == []
+
+
+def test_the_map_of_the_readme_shows_every_wing_and_nothing_that_is_gone() -> None:
+    section = (REPOSITORY / "README.md").read_text().split("## Map of the repository\n", 1)[1]
+    places, above = set(), ""
+    for line in section.split("```")[1].splitlines()[1:]:
+        # A line that is set in lies in the folder above it.
+        name = line.split()[0]
+        above = above if line.startswith(" ") else name
+        places.add(name if name == above else above + name)
+    assert [place for place in places if not (REPOSITORY / place).exists()] == []
+    wings = {
+        f"{name_of(path.parent)}/"
+        for path in PYTHON
+        if path.name == "__init__.py" and path.parent != REPOSITORY
+    }
+    assert wings - places == set()
+
+
 def test_the_quick_start_is_two_commands_of_one_line_each() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     section = readme.split("\n## Quick start\n", 1)[1].split("\n## ", 1)[0]

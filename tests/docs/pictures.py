@@ -5,18 +5,25 @@ Each picture is a real run on a pseudo-terminal, in a clone with an emulator of 
 
 from __future__ import annotations
 
+import io
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
+from rich.console import Console
+from rich.text import Text
+
 from emulator import control
-from tests.docs import guides, terminal_svg
+from tests.docs import guides
 
 IMAGES = guides.REPOSITORY / "docs" / "images"
+COLUMNS = 110
 
 #: File, title, what to run before it unseen, the command, and how many lines to keep.
 RUNS = (
@@ -44,7 +51,7 @@ def main() -> None:
                 environment = guides.environment(Path(folder), state)
                 subprocess.run(["bash", "-c", before], cwd=clone, env=environment, check=True)
                 shown = capture(command, clone, environment).replace(str(clone), "~/plot-palette")
-                text = terminal_svg.draw(title, f"$ {command}\n{shown}", keep=keep)
+                text = draw(title, f"$ {command}\n{shown}", keep)
                 (IMAGES / f"{name}.svg").write_text(text)
         finally:
             control.stop(state)
@@ -74,6 +81,24 @@ def capture(command: str, folder: Path, environment: dict[str, str]) -> str:
     running.wait()
     os.close(ours)
     return written.decode(errors="replace")
+
+
+def draw(title: str, output: str, keep: tuple[int, int]) -> str:
+    """Return a picture, as SVG, of a terminal that shows the output as it was in the end.
+
+    Of a long output the first and the last lines, as many as `keep` says, are shown; lines
+    longer than the terminal is wide are cut.
+    """
+    lines = list(AnsiDecoder().decode(output.replace("\r\n", "\n").rstrip("\n")))
+    first, last = keep
+    if len(lines) > first + last + 1:
+        left_out = len(lines) - first - last
+        lines[first:-last] = [Text(f"        … {left_out} lines …", style="dim")]
+    terminal = Console(record=True, width=COLUMNS, file=io.StringIO())
+    for line in lines:
+        terminal.print(line, no_wrap=True, overflow="ellipsis")
+    # Fonts would be fetched from a stranger by whoever opens the picture.
+    return re.sub(r"@font-face \{.*?\}\s*", "", terminal.export_svg(title=title), flags=re.DOTALL)
 
 
 if __name__ == "__main__":
