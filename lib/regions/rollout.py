@@ -184,7 +184,7 @@ class Desk:
         if self.plan.options.preview:
             self.operator.report(list_parameters(list(self.sites.values())))
 
-    def _find_disabled(self) -> Sequence[quotas.Finding]:
+    def _find_disabled(self) -> Sequence[quotas.RegionFinding]:
         """Return what the account says of the regions, where it can be asked."""
         if self.plan.home is None:
             self._say("Quotas and enabled regions are not checked on the emulator: it has neither.")
@@ -196,7 +196,7 @@ class Desk:
         job, access = self.sites[region].job, self.access[region]
         return preflight.look(job, access, quotas=self.plan.home is not None)
 
-    def _measure_roles(self) -> Sequence[quotas.Finding]:
+    def _measure_roles(self) -> Sequence[quotas.RegionFinding]:
         """Hold all regions' roles against the account's quota."""
         if self.plan.home is None:
             return ()

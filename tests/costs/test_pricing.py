@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.costs import book as prices
 from lib.costs import differences, metering, pricing, usage
-from lib.costs.book import Book, Dimension, FreeTier, Price, Tier
+from lib.costs.book import Book, Dimension, FreeTier, Price, Tier, parse
 from lib.costs.charges import BASELINE, CEILING, USAGE
 from lib.costs.metering import FREE
 from lib.costs.pricing import Estimate, Line, dollars
 from lib.costs.usage import Range, Usage
+from lib.document import as_document
 from lib.errors import TemplateError
 from lib.inputs import environments
 from lib.templates import resolution, templates
@@ -32,6 +32,7 @@ from tests.support.shapes import tried
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = ROOT / "infrastructure"
 REGION = "us-east-1"
+TODAY = date(2026, 11, 22)
 
 
 def make_tree(text: str, **values: str) -> Tree:
@@ -71,7 +72,9 @@ def make_book(free: Mapping[str, int] | None = None, /, **rows: Any) -> Book:
 
 
 def estimate(tree: Tree, used: Usage, book: Book, **options: Any) -> Estimate:
-    return pricing.estimate(tree, used, book, environment="test", region=REGION, **options)
+    return pricing.estimate(
+        tree, used, book, environment="test", region=REGION, today=TODAY, **options
+    )
 
 
 def price_of(found: Estimate, dimension: str, kind: str | None = None) -> str:
@@ -333,7 +336,7 @@ def test_whatever_a_property_holds_it_is_priced_or_named(kind: str, properties: 
             {master.name: master}, {}, region=REGION, account="", stack_name="s"
         )
         found = estimate(tree, make_usage({"R": {"task_hours": 1}}), make_book(x="1", **FARGATE))
-        json.dumps(pricing.as_json(found, make_book(x="1"), date(2026, 11, 22)))
+        json.dumps(as_document(found))
 
 
 def test_a_property_that_only_aws_knows_leaves_the_quantity_open() -> None:
@@ -456,7 +459,7 @@ def test_models_known_only_to_aws_are_a_gap_and_not_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def shipped_book() -> Book:
-    return prices.parse((INFRASTRUCTURE / "prices.json").read_text(), "prices.json")
+    return parse((INFRASTRUCTURE / "prices.json").read_text(), "prices.json")
 
 
 def price_application(
@@ -474,7 +477,7 @@ def price_application(
     path = INFRASTRUCTURE / "usage" / f"{environment}.json"
     used = usage.parse(path.read_text(), path.name)
     return pricing.estimate(
-        tree, used, book, environment=environment, region=region, free_tier=free_tier
+        tree, used, book, environment=environment, region=region, today=TODAY, free_tier=free_tier
     )
 
 
@@ -521,7 +524,7 @@ def test_switching_a_parameter_moves_the_total_by_exactly_its_lines(
 ) -> None:
     before = price_application(shipped_book, "production")
     after = price_application(shipped_book, "production", **values)
-    found = differences.compare(before, after)
+    found = differences.compare(before, after).lines
     assert {difference.dimension for difference in found} >= dimensions - {"sns.request"}
     assert {difference.dimension for difference in found} <= dimensions | {"amplify.build_minute"}
     moved = sum((difference.monthly for difference in found), usage.ZERO)
@@ -551,13 +554,19 @@ def test_removing_a_resource_moves_the_total_by_exactly_its_lines(shipped_book: 
             master=template.name,
         )
         return pricing.estimate(
-            tree, used, shipped_book, environment="production", region=REGION, free_tier=False
+            tree,
+            used,
+            shipped_book,
+            environment="production",
+            region=REGION,
+            today=TODAY,
+            free_tier=False,
         )
 
     before, after = price_alone(table), price_alone(database)
     assert len(own) > 4
     assert before.exact() - after.exact() == sum(own, usage.ZERO)
-    assert {difference.reason for difference in differences.compare(before, after)} == {
+    assert {difference.reason for difference in differences.compare(before, after).lines} == {
         "the resource is gone"
     }
 
@@ -567,7 +576,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
     after = price_application(
         shipped_book, "production", free_tier=True, LogRetentionDays="90", DeployBudget="false"
     )
-    moved = sum((d.monthly for d in differences.compare(before, after)), usage.ZERO)
+    moved = sum((d.monthly for d in differences.compare(before, after).lines), usage.ZERO)
     assert moved == after.exact() - before.exact()
 
 
@@ -575,7 +584,7 @@ def test_with_the_free_tier_the_differences_still_add_up(shipped_book: Book) -> 
 
 
 def reasons(before: Estimate, after: Estimate) -> dict[str, str]:
-    return {d.dimension: d.reason for d in differences.compare(before, after)}
+    return {d.dimension: d.reason for d in differences.compare(before, after).lines}
 
 
 def test_a_difference_names_the_property_the_usage_or_the_price_behind_it() -> None:
@@ -612,7 +621,7 @@ def test_the_budget_is_read_from_the_templates(shipped_book: Book) -> None:
 
 def test_the_document_keeps_the_contract(shipped_book: Book) -> None:
     found = price_application(shipped_book, "production", free_tier=True)
-    document = json.loads(json.dumps(pricing.as_json(found, shipped_book, date(2026, 11, 22))))
+    document = json.loads(json.dumps(as_document(found)))
     assert document["currency"] == "USD"
     assert set(document["monthly"]) == {"min", "typical", "max"}
     keys = {"resource", "dimension", "quantity", "unit", "unit_price", "monthly"}
