@@ -19,7 +19,7 @@ from lib import refusals
 from lib.costs.pricing import dollars
 from lib.document import keys
 from lib.drawing import draw_table
-from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
+from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
 
 #: Cost Explorer and Budgets are global services with one endpoint.
@@ -65,15 +65,15 @@ def read(
     those of the deployment. Returns what could be found out. Raises `AwsUnavailable` when
     nothing could.
     """
-    refused: dict[str, DeploymentError] = {}
+    refused: dict[str, tuple[str, str]] = {}
     spent = _ask("month to date", lambda: _month_to_date(ce, tags, today), refused)
     forecast = _ask("forecast", lambda: _forecast(ce, tags, today), refused)
     found = _ask("budgets", lambda: _budgets(budgets, account, environment), refused)
-    problems = [f"{what}: {error.message}" for what, error in refused.items()]
+    problems = [f"{what}: {reason}" for what, (reason, _) in refused.items()]
     if spent is None and forecast is None and found is None:
         raise AwsUnavailable(
             "\n".join(["Costs cannot be read.", *(f"  - {text}" for text in problems)]),
-            next_step=refused["month to date"].next_step,
+            next_step=refused["month to date"][1],
         )
     if spent == 0:
         pairs = ", ".join(f"{name}={value}" for name, value in tags.items())
@@ -86,17 +86,18 @@ def read(
     return Spending(environment, spent, forecast, found or (), tuple(problems))
 
 
-def _ask(what: str, call: Callable[[], T], refused: dict[str, DeploymentError]) -> T | None:
-    """Return AWS's answer, or None with the reason added to what was refused."""
+def _ask(what: str, call: Callable[[], T], refused: dict[str, tuple[str, str]]) -> T | None:
+    """Return AWS's answer, or None with the reason and the next step added to `refused`."""
     try:
         return call()
     except (ClientError, BotoCoreError) as exc:
         if refusals.is_unsupported(exc):
-            refused[what] = AwsUnavailable("not available at this endpoint")
-        elif refusals.error_code(exc) == "DataUnavailableException":
-            refused[what] = OperationFailed("AWS has too little history for it yet")
+            error: DeploymentError = AwsUnavailable("not available at this endpoint")
         else:
-            refused[what] = refusals.explain(exc, API_REGION)
+            error = refusals.explain(exc, API_REGION)
+        early = refusals.error_code(exc) == "DataUnavailableException"
+        reason = "AWS has too little history for it yet" if early else error.message
+        refused[what] = (reason, error.next_step)
         return None
 
 

@@ -126,7 +126,14 @@ def refresh(book: Book, open_url: Open, today: date, *, base_url: str = OFFERS) 
     return Refreshed(fresh, tuple(_changes(book, fresh)), tuple(kept), len(rows) - len(stale))
 
 
-def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str] | OperationFailed:
+@dataclass(frozen=True)
+class _Failure:
+    """Why a source could not be read."""
+
+    reason: str
+
+
+def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str] | _Failure:
     """Return the path of each region's file of one service."""
     url = f"{base_url}/offers/v1.0/aws/{service}/current/region_index.json"
     try:
@@ -139,22 +146,22 @@ def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str
     except (
         OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError, RecursionError,
     ) as exc:  # fmt: skip
-        return OperationFailed(f"{url}: {exc!r}")
+        return _Failure(f"{url}: {exc!r}")
     return {region: path for region, path in files.items() if path.startswith("/")}
 
 
 def _read_region(
-    files: Mapping[str, str] | OperationFailed,
+    files: Mapping[str, str] | _Failure,
     dimensions: Sequence[Dimension],
     region: str,
     open_url: Open,
     base_url: str,
-) -> list[Product] | OperationFailed:
+) -> list[Product] | _Failure:
     """Return the products of one region that any of the dimensions may mean."""
-    if isinstance(files, OperationFailed):
+    if isinstance(files, _Failure):
         return files
     if region not in files:
-        return OperationFailed(f"the service has no offer file for {region}")
+        return _Failure(f"the service has no offer file for {region}")
     # EC2's file has hundreds of megabytes: read line by line, keeping a handful.
     url = base_url + files[region].removesuffix(".json").removesuffix(".csv") + ".csv"
     endings = tuple(d.listing.usagetype for d in dimensions if d.listing)
@@ -167,7 +174,7 @@ def _read_region(
                 raise ValueError("the file was cut off")
             return products
     except (OSError, HTTPException, ValueError, csv.Error, InvalidOperation) as exc:
-        return OperationFailed(f"{url}: {exc!r}")
+        return _Failure(f"{url}: {exc!r}")
 
 
 def _read_offer(text: Iterable[str], endings: tuple[str, ...]) -> Iterator[Product]:
@@ -200,19 +207,20 @@ def _settle(
     dimension: Dimension,
     region: str,
     service: str,
-    outcome: list[Product] | OperationFailed,
+    outcome: list[Product] | _Failure,
     today: date,
 ) -> tuple[Price | None, str]:
     """Return the new row of a dimension in a region, if it changes, and what went wrong."""
     old = book.prices.get((dimension.name, region))
-    try:
-        if isinstance(outcome, OperationFailed):
-            raise outcome
+    if isinstance(outcome, _Failure):
+        reason = outcome.reason
+    else:
         source = f"AWS offer file of {service} for {region}"
-        return choose_price(outcome, dimension, region, source, today, Standing.BOOK), ""
-    except OperationFailed as exc:
-        stale = dataclasses.replace(old, status=Standing.STALE) if old and old.tiers else None
-        return stale, exc.message
+        try:
+            return choose_price(outcome, dimension, region, source, today, Standing.BOOK), ""
+        except OperationFailed as exc:
+            reason = exc.message
+    return dataclasses.replace(old, status=Standing.STALE) if old and old.tiers else None, reason
 
 
 def _changes(before: Book, after: Book) -> Iterator[PriceChange]:
