@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lib.checks import models as bedrock
+from lib.checks.models import check_models
 from lib.checks.quotas import Headroom, RegionFinding, ask, count, measure
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 
 _OPTED_OUT = "not-opted-in"
-
-
 _CREATES = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
 
 
@@ -66,7 +64,7 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
     account = access.aws.identity().account
     stack, decision = decisions.decide(job, access, Operation.DEPLOY)
     tree = deployed.resolve_for(job, access, job.templates, job.values)
-    models = bedrock.check_models(access.aws.client("bedrock"), job.models, region=job.region)
+    models = check_models(access.aws.client("bedrock"), job.models, region=job.region)
     findings = [
         RegionFinding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models
     ]

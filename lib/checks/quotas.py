@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-
 #: Service Quotas says this where nobody asked for more than AWS's default.
 _NO_APPLIED_QUOTA = "NoSuchResourceException"
 
-
 #: ListUserPools takes no more at once.
 _POOLS_PER_PAGE = 60
-
 
 #: ECS counts CPU in units. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 _UNITS_PER_VCPU = 1024
