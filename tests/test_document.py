@@ -77,3 +77,7 @@ def test_a_class_that_names_its_keys_shows_nothing_else() -> None:
 def test_a_key_may_lead_through_other_attributes_and_ends_where_there_is_none() -> None:
     assert document.as_document(Nested(Inner("a", "x"), {"one": "1"})) == {"name": "a", "one": "1"}
     assert document.as_document(Nested(None, {"one": "1"})) == {"name": None, "one": "1"}
+
+
+def test_keys_are_words_of_which_some_name_another_attribute() -> None:
+    assert document.keys("name source=price.source") == {"name": "name", "source": "price.source"}

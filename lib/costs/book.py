@@ -95,12 +95,13 @@ class FreeTier:
 
 @dataclass(frozen=True)
 class Book:
-    """All dimensions, prices and free quantities."""
+    """All dimensions, prices and free quantities; `file` is its name in messages."""
 
     file: str
     dimensions: Mapping[str, Dimension]
     prices: Mapping[tuple[str, str], Price]
     free: Mapping[str, FreeTier]
+    description: str = ""
 
     def regions(self) -> tuple[str, ...]:
         """Return the regions that have rows, in alphabetical order."""
@@ -164,7 +165,7 @@ def parse(text: str, file: str) -> Book:
         if tier.dimension in free:
             node.fail(f"repeats {tier.dimension}")
         free[tier.dimension] = tier
-    return Book(file, dimensions, prices, free)
+    return Book(file, dimensions, prices, free, root.optional("description", "").text())
 
 
 def _read_dimension(name: str, node: Node) -> Dimension:
@@ -250,11 +251,11 @@ def _read_free_tier(node: Node, dimensions: Mapping[str, Dimension]) -> FreeTier
     )
 
 
-def dump(book: Book, description: str = "") -> str:
+def dump(book: Book) -> str:
     """Return a book as the text of its file: one row a line, so that a change is one line."""
     rows = sorted(book.prices.values(), key=lambda row: (row.dimension, row.region))
     sections = [
-        f'  "description": {json.dumps(description)}',
+        f'  "description": {json.dumps(book.description)}',
         '  "currency": "USD"',
         '  "dimensions": {\n'
         + ",\n".join(
@@ -266,11 +267,6 @@ def dump(book: Book, description: str = "") -> str:
         '  "rows": ' + _lines(_price_as_json(row) for row in rows),
     ]
     return "{\n" + ",\n".join(sections) + "\n}\n"
-
-
-def description_of(text: str, file: str) -> str:
-    """Return the description at the head of a book, to write it back unchanged."""
-    return documents.read(text, file).optional("description", "").text()
 
 
 def _inline(value: Mapping[str, Any]) -> str:
@@ -296,12 +292,7 @@ def _dimension_as_json(item: Dimension) -> dict[str, Any]:
             listing["attributes"] = dict(item.listing.attributes)
         if item.listing.scale != 1:
             listing["scale"] = plain(item.listing.scale)
-    return {
-        "service": item.service,
-        "unit": item.unit,
-        "per": int(item.per),
-        "listing": listing,
-    }
+    return {"service": item.service, "unit": item.unit, "per": int(item.per), "listing": listing}
 
 
 def _free_as_json(item: FreeTier) -> dict[str, Any]:

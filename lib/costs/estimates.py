@@ -63,7 +63,7 @@ class Estimated:
 
 def read_book(terms: Terms) -> Book:
     """Read the price book."""
-    return book.parse(*read_text(terms, terms.book_path))
+    return book.parse(*_read(terms, terms.book_path))
 
 
 def read_usage(terms: Terms, environment: str) -> Usage:
@@ -75,10 +75,10 @@ def read_usage(terms: Terms, environment: str) -> Usage:
             f"There is no usage file {path}.",
             next_step="choose one of infrastructure/usage with --usage FILE, or write one",
         )
-    return usage.parse(*read_text(terms, path))
+    return usage.parse(*_read(terms, path))
 
 
-def read_text(terms: Terms, path: Path) -> tuple[str, str]:
+def _read(terms: Terms, path: Path) -> tuple[str, str]:
     """Return a file's text, and its name in messages: short when it is in the repository."""
     try:
         text = path.read_bytes().decode()

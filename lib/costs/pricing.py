@@ -7,15 +7,15 @@ cannot be priced or counted stays in the estimate as such and makes the total "a
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from lib.costs import metering
 from lib.costs.book import Book, Price, age_days, cost_of, require_region
-from lib.costs.charges import BASELINE, CEILING, USAGE, Charge
+from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place
 from lib.costs.usage import ZERO, Assumption, Range, Usage
 from lib.document import keys
 from lib.templates.resolution import Tree, Unknown
@@ -154,11 +154,8 @@ class Estimate:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return why the total is only a lower bound; nothing when it is complete."""
-        unpriced = [
-            f"{line.resource}: {line.problem}"
-            for line in self.lines
-            if line.problem and line.counts
-        ]
+        counted = (line for line in self.lines if line.counts)
+        unpriced = (f"{line.resource}: {line.problem}" for line in counted if line.problem)
         unknown = [
             f"{path}: nothing is known about the cost of {kind}"
             for kind, paths in self.unknown_types.items()
@@ -173,18 +170,13 @@ class Estimate:
 
     def exact(self, *kinds: str) -> Range:
         """Return the unrounded total, of some kinds of lines or of all that count."""
+        chosen = (line for line in self.lines if (line.kind in kinds if kinds else line.counts))
         with decimal.localcontext(prec=PRECISION):
-            return _total(
-                line for line in self.lines if (line.kind in kinds if kinds else line.counts)
-            )
+            return sum((line.monthly for line in chosen if line.monthly), ZERO)
 
     def monthly(self, *kinds: str) -> Range:
         """Return the total in dollars and cents: the only place where money is rounded."""
         return Range(*map(to_cents, self.exact(*kinds)))
-
-
-def _total(lines: Iterable[Line]) -> Range:
-    return sum((line.monthly for line in lines if line.monthly), ZERO)
 
 
 def to_cents(amount: Decimal) -> Decimal:
@@ -236,7 +228,7 @@ def estimate(
             if id(item) not in used
         ),
         undecided=tuple(f"{r.path} ({r.condition})" for r in tree.resources if r.condition),
-        budget=read_budget(tree),
+        budget=_read_budget(tree, usage),
         prices=PricesUsed(book.file, oldest, age_days(oldest, today) if oldest else None),
     )
 
@@ -311,17 +303,12 @@ def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
         )
 
 
-def read_budget(tree: Tree) -> Decimal | None:
+def _read_budget(tree: Tree, usage: Usage) -> Decimal | None:
     """Return the monthly limit that the templates set on themselves, if they do."""
     for resource in tree.resources:
         if resource.type == "AWS::Budgets::Budget":
-            limit = resource.properties.get("Budget", {})
-            for key in ("BudgetLimit", "Amount"):
-                limit = limit.get(key) if isinstance(limit, Mapping) else None
+            limit = Place(resource, tree, usage).property("Budget", "BudgetLimit", "Amount")
             if limit is not None and not isinstance(limit, Unknown):
-                return Decimal(str(limit)) if _is_number(limit) else None
+                is_number = str(limit).replace(".", "", 1).isdecimal()
+                return Decimal(str(limit)) if is_number else None
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return str(value).replace(".", "", 1).isdecimal()

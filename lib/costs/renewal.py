@@ -20,12 +20,10 @@ from lib.costs.book import (
     Dimension,
     Price,
     Standing,
-    description_of,
     draw_price,
     dump,
-    parse,
 )
-from lib.costs.estimates import Report, Terms, read_text, write
+from lib.costs.estimates import Report, Terms, read_book, write
 from lib.costs.offers import CURRENCY, Product, choose_price, plain_name, read_tiers
 from lib.document import as_document, keys
 from lib.drawing import draw_table
@@ -78,9 +76,8 @@ def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) ->
     """
     if not base_url.startswith(("https://", "http://")):
         raise InputError(f"--source takes an http or https address, not {base_url!r}.")
-    text, name = read_text(terms, terms.book_path)
-    fresh = refresh(parse(text, name), open_url, terms.today, base_url=base_url)
-    write(terms.book_path, dump(fresh.book, description_of(text, name)))
+    fresh = refresh(read_book(terms), open_url, terms.today, base_url=base_url)
+    write(terms.book_path, dump(fresh.book))
     grouped: dict[str, list[str]] = {}  # one file's failure concerns many rows
     for row in fresh.kept:
         grouped.setdefault(row.reason, []).append(f"{row.dimension} in {row.region}")
@@ -94,7 +91,7 @@ def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) ->
     table = draw_table(("Dimension", "Region", "Before", "After"), changes)
     return Answer(
         as_document(fresh),
-        table if changes else f"{name}: no price changed.",
+        table if changes else f"{fresh.book.file}: no price changed.",
         AwsUnavailable.exit_code if failed else 0,
     )
 

@@ -186,24 +186,20 @@ def _draw_free(found: Estimate) -> str:
     return f"Free of charge:\n{_listed(free)}\n\nNot included:\n{_listed(found.excluded)}"
 
 
-def by_service(found: Estimate) -> dict[str, Range]:
-    """Return the exact monthly amount of each service, free tier included."""
-    totals: dict[str, Range] = {}
+def _by_service(found: Estimate) -> dict[str, tuple[Range, bool]]:
+    """Return each service's exact month, free tier included, and whether all of it is priced."""
+    totals: dict[str, tuple[Range, bool]] = {}
     for line in found.lines:
         if line.counts:
-            amount = line.monthly or ZERO
-            totals[line.service] = totals.get(line.service, ZERO) + amount
+            amount, whole = totals.get(line.service, (ZERO, True))
+            whole = whole and line.monthly is not None
+            totals[line.service] = amount + (line.monthly or ZERO), whole
     return totals
-
-
-def unpriced_services(found: Estimate) -> frozenset[str]:
-    """Return the services of which something could not be priced or counted."""
-    return frozenset(line.service for line in found.lines if line.counts and line.monthly is None)
 
 
 def _draw_side_by_side(made: Sequence[Estimated]) -> str:
     """Return the environments beside each other, service by service."""
-    services = sorted({name for item in made for name in by_service(item.estimate)})
+    services = sorted({name for item in made for name in _by_service(item.estimate)})
     rows = [(name, *(_service_cell(item.estimate, name) for item in made)) for name in services]
     rows.append(("Total", *(_total(item.estimate).removesuffix(" a month") for item in made)))
     rows.append(("Range", *(_spread(item.estimate.monthly()) for item in made)))
@@ -213,12 +209,12 @@ def _draw_side_by_side(made: Sequence[Estimated]) -> str:
 
 
 def _service_cell(found: Estimate, service: str) -> str:
-    amount = by_service(found).get(service)
+    amount, whole = _by_service(found).get(service, (None, True))
     if amount is None:
         return "-"
-    if service not in unpriced_services(found):
+    if whole:
         return dollars(amount.typical)
-    return f"at least {dollars(amount.typical)}" if amount != ZERO else "not priced"
+    return "not priced" if amount == ZERO else f"at least {dollars(amount.typical)}"
 
 
 def _budget(found: Estimate) -> str:
@@ -247,10 +243,9 @@ def draw_chart(made: Sequence[Estimated]) -> str:
     sections = []
     for item in made:
         found = item.estimate
-        gaps = unpriced_services(found)
         bars = [
-            chart.Bar(f"{name}, at least" if name in gaps else name, Range(*map(to_cents, amount)))
-            for name, amount in by_service(found).items()
+            chart.Bar(name if whole else f"{name}, at least", Range(*map(to_cents, amount)))
+            for name, (amount, whole) in _by_service(found).items()
         ]
         # A bar without length says nothing, unless its price is what is missing.
         bars = [bar for bar in bars if bar.amount.max or "at least" in bar.label]
