@@ -38,8 +38,12 @@ bench
 lock
 # Python writes no bytecode where it is set.
 _.dont_write_bytecode
-# A document's KEYS name it.
+# `KEYS` show them in a document.
 _.age_seconds
+currency
+unit_price_text
+unused
+stated_budget
 # Only tests ask: every error is explained in the troubleshooting guide.
 find_unexplained
 # The benchmark and the tests call the emulator by it.

@@ -46,16 +46,16 @@ def estimate(
     """
     from lib.costs import estimates, offers, report
 
-    question = estimates.Question(target.root, today(), usage, free_tier)
+    terms = estimates.Terms(target.root, today(), usage, free_tier)
     limit = estimates.read_limit(max_monthly)
-    made = estimates.estimate_all(question, target.job, every=all, compare=compare)
+    made = estimates.estimate_all(terms, target.job, every=all, compare=compare)
     if live:
         pricing = connect_in(target, offers.API_REGION).client("pricing")
-        made = estimates.with_live_prices(made, question, pricing, target.console.report)
-    before = estimates.compare(made[0], question, compare, target.access) if compare else None
+        made = estimates.with_live_prices(made, terms, pricing, target.console.report)
+    before = estimates.compare(made[0], terms, compare, target.access) if compare else None
     if svg:
         estimates.write(Path(svg), report.draw_chart(made))
-    told = report.answer(made, question, limit=limit, before=before, report=target.console.report)
+    told = report.answer(made, limit=limit, before=before, report=target.console.report)
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
 
@@ -68,11 +68,11 @@ def refresh_prices(target: Target, source: str | None = None) -> Answer:
     """
     from urllib.request import urlopen
 
-    from lib.costs import estimates, renewal
+    from lib.costs import renewal
+    from lib.costs.estimates import Terms
 
-    question = estimates.Question(target.root, today())
-    return estimates.refresh_book(
-        question,
+    return renewal.refresh_book(
+        Terms(target.root, today()),
         lambda url: urlopen(url, timeout=60),  # noqa: S310 (lib takes http and https only)
         source or renewal.OFFERS,
         target.console.report,
@@ -87,6 +87,7 @@ def costs(target: Target) -> Answer:
     inv costs --env production --json
     """
     from lib.costs import bill
+    from lib.document import as_document
 
     aws = connect_in(target, bill.API_REGION)
     found = bill.read(
@@ -99,4 +100,4 @@ def costs(target: Target) -> Answer:
     )
     for problem in found.problems:
         target.console.report(Note(problem, Level.WARNING))
-    return Answer(bill.as_json(found), bill.draw(found))
+    return Answer(as_document(found), bill.draw(found))

@@ -19,17 +19,24 @@ def keys_of(kind: type) -> Mapping[str, str]:
     """Return a result class's keys in order, each with the attribute that it shows.
 
     A class whose keys are not simply its fields says so in a class variable `KEYS`, a
-    mapping of the same form.
+    mapping of the same form. `price.source` is an attribute of an attribute, None where the
+    first is.
     """
     declared: Mapping[str, str] | None = getattr(kind, "KEYS", None)
     return declared if declared is not None else {field.name: field.name for field in fields(kind)}
+
+
+def keys(shown: str) -> Mapping[str, str]:
+    """Return a class's `KEYS` from words: an attribute's own name, or `key=attribute`."""
+    pairs = (word.partition("=") for word in shown.split())
+    return {key: attribute or key for key, _, attribute in pairs}
 
 
 def as_document(value: Any) -> Any:
     """Return a result as plain JSON values: dicts, lists, text, numbers, booleans and None."""
     if is_dataclass(value) and not isinstance(value, type):
         keys = keys_of(type(value))
-        return {key: as_document(getattr(value, attribute)) for key, attribute in keys.items()}
+        return {key: as_document(_follow(value, attribute)) for key, attribute in keys.items()}
     if isinstance(value, Mapping):
         return {str(key): as_document(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -39,12 +46,20 @@ def as_document(value: Any) -> Any:
     return _as_scalar(value)
 
 
+def _follow(value: Any, path: str) -> Any:
+    """Return what a path of attributes or keys leads to, None where it ends early."""
+    for name in path.split("."):
+        if value is not None:
+            value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value
+
+
 def _as_scalar(value: Any) -> Any:
     """Return one value as JSON has it."""
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, date):  # a datetime, too
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
+    if isinstance(value, Decimal):  # money; what is exact beyond cents is text by then
+        return float(round(value, 2))
     return str(value) if isinstance(value, Path) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 
@@ -37,6 +38,12 @@ def as_text(value: object) -> str:
 def canonical(value: object) -> str:
     """Return JSON that is equal for equal values, to digest or compare them."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def plain(number: Decimal) -> str:
+    """Return a decimal without exponent and trailing zeros."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 #: What CloudFormation itself shows instead of the value of a NoEcho parameter.

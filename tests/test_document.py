@@ -40,10 +40,18 @@ class Outer:
     extra: Mapping[str, Inner | None]
 
 
+@dataclass(frozen=True)
+class Nested:
+    inner: Inner | None
+    extra: Mapping[str, str]
+
+    KEYS: ClassVar[Mapping[str, str]] = {"name": "inner.name", "one": "extra.one"}
+
+
 def test_every_kind_of_value_becomes_plain_json() -> None:
     outer = Outer(
         datetime(2026, 11, 25, tzinfo=UTC),
-        Decimal("1.5"),
+        Decimal("1.501"),
         frozenset({Colour.RED}),
         (Inner("a", "x"),),
         Path("b"),
@@ -64,3 +72,12 @@ def test_every_kind_of_value_becomes_plain_json() -> None:
 def test_a_class_that_names_its_keys_shows_nothing_else() -> None:
     assert list(document.keys_of(Inner)) == ["title", "name"]
     assert list(document.keys_of(Outer))[:2] == ["when", "price"]
+
+
+def test_a_key_may_lead_through_other_attributes_and_ends_where_there_is_none() -> None:
+    assert document.as_document(Nested(Inner("a", "x"), {"one": "1"})) == {"name": "a", "one": "1"}
+    assert document.as_document(Nested(None, {"one": "1"})) == {"name": None, "one": "1"}
+
+
+def test_keys_are_words_of_which_some_name_another_attribute() -> None:
+    assert document.keys("name source=price.source") == {"name": "name", "source": "price.source"}

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lib.checks import models as bedrock
-from lib.checks.quotas import Finding, Headroom, ask, count, measure
+from lib.checks.models import check_models
+from lib.checks.quotas import Headroom, RegionFinding, ask, count, measure
 from lib.inputs.jobs import require_valid
 from lib.inputs.parameters import ERROR
 from lib.stacks import admission, deployed
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 
 _OPTED_OUT = "not-opted-in"
-
-
 _CREATES = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
 
 
@@ -41,7 +39,7 @@ class Look:
     stack: Stack | None
     decision: Decision
     tree: Tree
-    findings: tuple[Finding, ...]
+    findings: tuple[RegionFinding, ...]
     headroom: tuple[Headroom, ...]
 
     @property
@@ -66,8 +64,10 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
     account = access.aws.identity().account
     stack, decision = admission.admit(job, access, Operation.DEPLOY)
     tree = deployed.resolve_for(job, access, job.templates, job.values)
-    models = bedrock.check_models(access.aws.client("bedrock"), job.models, region=job.region)
-    findings = [Finding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models]
+    models = check_models(access.aws.client("bedrock"), job.models, region=job.region)
+    findings = [
+        RegionFinding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models
+    ]
     headroom: tuple[Headroom, ...] = ()
     if quotas:
         added = tree.resources if decision.move in _CREATES else ()
@@ -76,7 +76,7 @@ def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
     return Look(job.region, account, stack, decision, tree, tuple(findings), headroom)
 
 
-def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[Finding, ...]:
+def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[RegionFinding, ...]:
     """Return an error for each region that the account has not switched on.
 
     `ec2` is a client of a region that is always on: a region that is off refuses every call
@@ -86,10 +86,10 @@ def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[Finding, ...]:
     answer, problem = ask(lambda: ec2.describe_regions(AllRegions=True)["Regions"])
     if answer is None:
         text = f"whether the region is enabled for the account could not be checked: {problem}"
-        return tuple(Finding(region, text) for region in regions)
+        return tuple(RegionFinding(region, text) for region in regions)
     states = {entry["RegionName"]: entry.get("OptInStatus", "") for entry in answer}
     return tuple(
-        Finding(
+        RegionFinding(
             region,
             "the region is not enabled for this account; enable it under Account, AWS Regions"
             if region in states

@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
 SHORTEST_PASSWORD = 12
 
-
 _LOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-
-
 _REQUIRED = ("RequireLowercase", "RequireUppercase", "RequireNumbers", "RequireSymbols")
-
 
 #: What S3 says of a setting that a bucket does not have.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -19,21 +19,18 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-
 #: Service Quotas says this where nobody asked for more than AWS's default.
 _NO_APPLIED_QUOTA = "NoSuchResourceException"
 
-
 #: ListUserPools takes no more at once.
 _POOLS_PER_PAGE = 60
-
 
 #: ECS counts CPU in units. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 _UNITS_PER_VCPU = 1024
 
 
 @dataclass(frozen=True)
-class Finding:
+class RegionFinding:
     """One thing found in one region; `severity` as in `lib.inputs.parameters`."""
 
     region: str
@@ -157,7 +154,7 @@ def measure(
     client: Callable[[str], Any],
     added: Sequence[Resource],
     wanted: Sequence[Resource],
-) -> tuple[tuple[Headroom, ...], list[Finding]]:
+) -> tuple[tuple[Headroom, ...], list[RegionFinding]]:
     """Hold what a deployment adds against the region's quotas.
 
     `client` gives a client by service name. `added` are the resources that are new, `wanted`
@@ -176,7 +173,7 @@ def measure(
         rows.append(Headroom(region, quota.name, needed, used, limit))
     findings = [find_shortage(row) for row in rows if not row.suffices]
     findings += [
-        Finding(region, f"quotas not checked ({', '.join(names)}): {problem}")
+        RegionFinding(region, f"quotas not checked ({', '.join(names)}): {problem}")
         for problem, names in unread.items()
     ]
     return tuple(rows), findings
@@ -211,10 +208,10 @@ def _read_limit(quotas: Any, quota: _Quota) -> tuple[float | None, str]:
     return ask(read)
 
 
-def find_shortage(row: Headroom) -> Finding:
+def find_shortage(row: Headroom) -> RegionFinding:
     """Say which quota is too small."""
     used = f"{row.used:g} are in use, " if row.used is not None else ""
-    return Finding(
+    return RegionFinding(
         row.region,
         f"the quota of {row.limit:g} {row.name} is too small: {used}{row.needed:g} more are "
         "needed; ask for more in the Service Quotas console",
@@ -222,7 +219,9 @@ def find_shortage(row: Headroom) -> Finding:
     )
 
 
-def measure_roles(iam: Any, added: Mapping[str, int]) -> tuple[Headroom | None, list[Finding]]:
+def measure_roles(
+    iam: Any, added: Mapping[str, int]
+) -> tuple[Headroom | None, list[RegionFinding]]:
     """Hold the IAM roles that all regions add together against the account's quota.
 
     `added` is by region. Roles are global, and IAM itself gives both figures (quota
@@ -235,7 +234,7 @@ def measure_roles(iam: Any, added: Mapping[str, int]) -> tuple[Headroom | None, 
     place = ",".join(region for region, count in added.items() if count)
     answer, problem = ask(lambda: iam.get_account_summary()["SummaryMap"])
     if answer is None:
-        return None, [Finding(place, f"quotas not checked (IAM roles): {problem}")]
+        return None, [RegionFinding(place, f"quotas not checked (IAM roles): {problem}")]
     row = Headroom(place, "IAM roles", needed, answer.get("Roles"), answer.get("RolesQuota"))
     return row, [] if row.suffices else [find_shortage(row)]
 

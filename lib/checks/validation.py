@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from lib.document import as_document, keys
 from lib.errors import AwsUnavailable, InputError, ParameterError
 from lib.inputs import environments, jobs, parameters
 from lib.inputs.parameters import Problem
@@ -29,15 +30,12 @@ class Report:
     asked: str
     identity: str = ""
 
+    KEYS: ClassVar = keys("valid environment region file=path identity problems")
+
     @property
     def valid(self) -> bool:
         """Tell whether nothing worse than a warning was found."""
         return not any(problem.severity == parameters.ERROR for problem in self.problems)
-
-
-def list_environments(root: Path) -> list[str]:
-    """Return the names of the environments that have a parameter file."""
-    return environments.list_environments(root / "infrastructure" / "parameters")
 
 
 def check(
@@ -57,12 +55,13 @@ def check(
 def check_all(root: Path, region: str, stack_name: str | None, *, flags: str) -> list[Report]:
     """Check every environment that has a file; one that cannot be read is a problem of its own."""
     reports: list[Report] = []
-    for name in list_environments(root):
+    folder = root / "infrastructure" / "parameters"
+    for name in environments.list_environments(folder):
         try:
             reports.append(check(root, name, region, stack_name, flags=flags))
         except ParameterError as exc:
-            path = root / "infrastructure" / "parameters" / f"{name}.json"
-            reports.append(Report(name, path, region, (), (Problem("", exc.message),), name))
+            problem = Problem("", exc.message)
+            reports.append(Report(name, folder / f"{name}.json", region, (), (problem,), name))
     return reports
 
 
@@ -91,27 +90,12 @@ def add_online(reports: Sequence[Report], access: Access) -> list[Report]:
 
 def answer(reports: Sequence[Report]) -> Answer:
     """Tell what was found: every problem, then whether the environments can be deployed."""
-    documents = [_as_document(report) for report in reports]
+    documents = [as_document(report) for report in reports]
     document = documents[0] if len(documents) == 1 else _combine(documents)
     text = "\n".join(_draw(report) for report in reports)
     return Answer(
         document, text, 0 if all(report.valid for report in reports) else InputError.exit_code
     )
-
-
-def _as_document(report: Report) -> dict[str, Any]:
-    """Return a report as the JSON contract has it."""
-    return {
-        "valid": report.valid,
-        "environment": report.environment,
-        "region": report.region,
-        "file": str(report.path),
-        "identity": report.identity,
-        "problems": [
-            {"parameter": p.parameter, "message": p.message, "severity": p.severity}
-            for p in report.problems
-        ],
-    }
 
 
 def _combine(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:

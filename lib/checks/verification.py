@@ -7,22 +7,21 @@ the deployment.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.checks import health
 from lib.checks.protection import bucket_flaws, pool_flaws, table_flaws
+from lib.document import as_document, keys
 from lib.drawing import draw_table
 from lib.errors import DeploymentError, TemplateError
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Answer, Level
+from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, explain, is_unsupported
 from lib.stacks import drift, stacks
 from lib.templates import resolution, templates
@@ -30,27 +29,15 @@ from lib.templates import resolution, templates
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job, Options
-    from lib.polling import Clock
     from lib.stacks.stacks import Stack, StackResource
-
-#: A new API answers 404 or 5xx for some seconds until its stage and permission have spread.
-WARM_UP = 20.0
-WARM_UP_PAUSE = 1.0
-
-#: HTTP APIs give up on a function after 30 s and say so themselves.
-#: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-ANSWER_TIMEOUT = 35.0
 
 #: Checks under way at once; each makes a handful of calls to another service.
 PARALLEL_CHECKS = 8
 
-
 _HEALTH_OUTPUT = "HealthUrl"
-_BODY_BYTES_AT_MOST = 100_000
 
-
-#: Gets a URL; returns the HTTP status and the body, or raises `OSError`.
-Fetch = Callable[[str], tuple[int, bytes]]
+#: Tells what is wrong with a resource, which production may hold to more.
+FindFlaws = Callable[["Access", "StackResource", bool], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +68,11 @@ class Verification:
         """Return the names of the checks that failed."""
         return tuple(check.name for check in self.checks if not check.passed)
 
+    KEYS: ClassVar = keys("passed checks")
+
 
 def verify(
-    job: Job, access: Access, *, detect_drift: bool = False, fetch: Fetch | None = None
+    job: Job, access: Access, *, detect_drift: bool = False, fetch: health.Fetch | None = None
 ) -> Verification:
     """Make every check of a job's stack.
 
@@ -92,13 +81,11 @@ def verify(
     """
     cfn = access.aws.client("cloudformation")
     stack = stacks.require(cfn, job)
-    resources = stacks.walk(cfn, stack.id)
-    asked = _list_checks(job, access, stack, resources, fetch or fetcher(direct=_is_local(access)))
+    asked = _list_checks(job, access, stack, stacks.walk(cfn, stack.id), fetch)
     if detect_drift:
         asked["drift"] = lambda: _check_drift(access, stack)
-    with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
-        made = pool.map(lambda item: _make(*item), asked.items())
-        return Verification(stack.name, job.region, tuple(made))
+    made = side_by_side(lambda item: _make(*item), asked.items(), at_once=PARALLEL_CHECKS)
+    return Verification(stack.name, job.region, tuple(made))
 
 
 def follow_up(job: Job, access: Access, options: Options) -> Verification | None:
@@ -124,21 +111,10 @@ def follow_up(job: Job, access: Access, options: Options) -> Verification | None
     return Verification(job.stack_name, job.region, (Check("stack", False, problem),))
 
 
-def as_document(found: Verification) -> dict[str, Any]:
-    """Return a verification as a JSON document."""
-    return {"passed": found.passed, "checks": [asdict(check) for check in found.checks]}
-
-
 def draw(found: Verification) -> str:
     """Return a verification as a table."""
-    rows = [
-        (
-            "?" if check.warning else "✓" if check.passed else "✗",
-            check.name,
-            check.detail,
-        )
-        for check in found.checks
-    ]
+    marks = [("?" if one.warning else "✓" if one.passed else "✗") for one in found.checks]
+    rows = [(mark, one.name, one.detail) for mark, one in zip(marks, found.checks, strict=True)]
     return draw_table(("", "Check", "Found"), rows)
 
 
@@ -184,29 +160,23 @@ def _list_checks(
     access: Access,
     stack: Stack,
     resources: Sequence[StackResource],
-    fetch: Fetch,
+    fetch: health.Fetch | None,
 ) -> dict[str, Callable[[], Check]]:
     """Name every check with the call that makes it."""
     is_production = job.environment == PRODUCTION
     checks: dict[str, Callable[[], Check]] = {
         "stack": lambda: Check("stack", stack.status.is_healthy, str(stack.status)),
-        "health": lambda: _check_health(stack.outputs.get(_HEALTH_OUTPUT, ""), fetch, access.clock),
+        "health": lambda: _check_health(stack.outputs.get(_HEALTH_OUTPUT, ""), access, fetch),
         "outputs": lambda: _check_outputs(job, access, stack),
     }
-    makers: dict[str, Callable[[Access, StackResource, bool], Iterator[str]]] = {
+    makers: dict[str, FindFlaws] = {
         "AWS::DynamoDB::Table": table_flaws,
         "AWS::S3::Bucket": bucket_flaws,
         "AWS::Cognito::UserPool": pool_flaws,
     }
     for resource in resources:
-        find_flaws = makers.get(resource.type)
-        if find_flaws is None:
-            continue
-
-        def check(resource: StackResource = resource, find: Any = find_flaws) -> Check:
-            return _judge(resource, find(access, resource, is_production))
-
-        checks[resource.path] = check
+        if find_flaws := makers.get(resource.type):
+            checks[resource.path] = partial(_judge, access, resource, is_production, find_flaws)
     return checks
 
 
@@ -224,62 +194,22 @@ def _make(name: str, check: Callable[[], Check]) -> Check:
         return Check(name, False, error.message)
 
 
-def _judge(resource: StackResource, flaws: Iterable[str]) -> Check:
+def _judge(
+    access: Access, resource: StackResource, is_production: bool, find_flaws: FindFlaws
+) -> Check:
     """Return the check of one resource from what is wrong with it."""
-    found = "; ".join(flaws)
+    found = "; ".join(find_flaws(access, resource, is_production))
     return Check(resource.path, not found, found or f"{resource.physical_id} is as it should be")
 
 
-def _check_health(url: str, fetch: Fetch, clock: Clock) -> Check:
-    """Ask the health endpoint until it answers 200 or has had time to warm up."""
+def _check_health(url: str, access: Access, fetch: health.Fetch | None) -> Check:
+    """Ask the health endpoint that the stack names."""
     if not url:
         # Where the template declares it, the outputs' own check fails.
         return Check("health", True, f"the stack has no output {_HEALTH_OUTPUT}", warning=True)
-    give_up = clock.monotonic() + WARM_UP
-    while True:
-        try:
-            status, body = fetch(url)
-        except (OSError, HTTPException) as error:
-            healthy, detail = False, f"{url} does not answer: {error}"
-        else:
-            healthy, detail = status == 200, f"{url} answers {status}{_describe_tables(body)}"
-        if healthy or clock.monotonic() >= give_up:
-            return Check("health", healthy, detail)
-        clock.sleep(WARM_UP_PAUSE)
-
-
-def _describe_tables(body: bytes) -> str:
-    """Return the tables' states from the endpoint's answer, "" when it has none."""
-    try:
-        tables = json.loads(body)["tables"]
-        states = ", ".join(f"{name} {state}" for name, state in tables.items())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return f": {states}" if states else ""
-
-
-def fetcher(*, direct: bool) -> Fetch:
-    """Return what gets a URL over HTTP; `direct` goes past any proxy, as on this machine."""
-    proxies = (urllib.request.ProxyHandler({}),) if direct else ()
-    opener = urllib.request.build_opener(*proxies)
-
-    def fetch(url: str) -> tuple[int, bytes]:
-        if not url.startswith(("https://", "http://")):
-            raise OSError(f"{url!r} is no web address")
-        try:
-            with opener.open(url, timeout=ANSWER_TIMEOUT) as response:
-                return int(response.status), response.read(_BODY_BYTES_AT_MOST)
-        except urllib.error.HTTPError as error:
-            # Any other status than 2xx; its body says which table is missing.
-            with error:
-                return error.code, error.read(_BODY_BYTES_AT_MOST)
-
-    return fetch
-
-
-def _is_local(access: Access) -> bool:
-    """Tell whether AWS is an endpoint of this machine."""
-    return (access.aws.endpoint_url or "").startswith("http://127.0.0.1")
+    is_local = (access.aws.endpoint_url or "").startswith("http://127.0.0.1")
+    found = health.ask(url, fetch or health.fetcher(direct=is_local), access.clock)
+    return Check("health", found.ok, found.detail)
 
 
 def _check_outputs(job: Job, access: Access, stack: Stack) -> Check:

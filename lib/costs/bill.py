@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import refusals
-from lib.costs import pricing
+from lib.costs.pricing import dollars
+from lib.document import keys
 from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
 from lib.inputs.jobs import PROJECT
@@ -51,6 +52,9 @@ class Spending:
     budgets: tuple[BudgetState, ...]
     problems: tuple[str, ...]
 
+    currency: ClassVar = "USD"
+    KEYS: ClassVar = keys("environment currency month_to_date forecast budgets problems")
+
 
 def read(
     ce: Any, budgets: Any, *, account: str, environment: str, tags: Mapping[str, str], today: date
@@ -61,28 +65,15 @@ def read(
     those of the deployment. Returns what could be found out. Raises `AwsUnavailable` when
     nothing could.
     """
-    problems: list[str] = []
-    errors: list[DeploymentError] = []
-
-    def attempt(what: str, call: Callable[[], T]) -> T | None:
-        try:
-            return call()
-        except (ClientError, BotoCoreError) as exc:
-            if refusals.is_unsupported(exc):
-                error: DeploymentError = AwsUnavailable("not available at this endpoint")
-            else:
-                error = refusals.explain(exc, API_REGION)
-            errors.append(error)
-            problems.append(f"{what}: {_reason(exc, error)}")
-            return None
-
-    spent = attempt("month to date", lambda: _month_to_date(ce, tags, today))
-    forecast = attempt("forecast", lambda: _forecast(ce, tags, today))
-    found = attempt("budgets", lambda: _budgets(budgets, account, environment))
+    refused: dict[str, tuple[str, str]] = {}
+    spent = _ask("month to date", lambda: _month_to_date(ce, tags, today), refused)
+    forecast = _ask("forecast", lambda: _forecast(ce, tags, today), refused)
+    found = _ask("budgets", lambda: _budgets(budgets, account, environment), refused)
+    problems = [f"{what}: {reason}" for what, (reason, _) in refused.items()]
     if spent is None and forecast is None and found is None:
         raise AwsUnavailable(
             "\n".join(["Costs cannot be read.", *(f"  - {text}" for text in problems)]),
-            next_step=errors[0].next_step,
+            next_step=refused["month to date"][1],
         )
     if spent == 0:
         pairs = ", ".join(f"{name}={value}" for name, value in tags.items())
@@ -95,15 +86,24 @@ def read(
     return Spending(environment, spent, forecast, found or (), tuple(problems))
 
 
+def _ask(what: str, call: Callable[[], T], refused: dict[str, tuple[str, str]]) -> T | None:
+    """Return AWS's answer, or None with the reason and the next step added to `refused`."""
+    try:
+        return call()
+    except (ClientError, BotoCoreError) as exc:
+        if refusals.is_unsupported(exc):
+            error: DeploymentError = AwsUnavailable("not available at this endpoint")
+        else:
+            error = refusals.explain(exc, API_REGION)
+        early = refusals.error_code(exc) == "DataUnavailableException"
+        reason = "AWS has too little history for it yet" if early else error.message
+        refused[what] = (reason, error.next_step)
+        return None
+
+
 def allocation_tags(environment: str) -> dict[str, str]:
     """Return the tags of a deployment's stacks by which costs are told apart."""
     return {"Project": PROJECT, "Environment": environment}
-
-
-def _reason(exc: BaseException, error: DeploymentError) -> str:
-    if refusals.error_code(exc) == "DataUnavailableException":
-        return "AWS has too little history for it yet"
-    return error.message
 
 
 def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
 def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
     """Add up the unblended cost since the first of the month."""
     # The end of a period is the day after its last.
-    period = {"Start": today.replace(day=1).isoformat(), "End": _after(today).isoformat()}
+    end = (today + timedelta(days=1)).isoformat()
+    period = {"Start": today.replace(day=1).isoformat(), "End": end}
     total, token = Decimal(0), ""
     while True:
         more = {"NextPageToken": token} if token else {}
@@ -147,10 +148,6 @@ def _forecast(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
     return _amount(answer.get("Total"))
 
 
-def _after(day: date) -> date:
-    return day + timedelta(days=1)
-
-
 def _amount(metric: Mapping[str, Any] | None) -> Decimal:
     return Decimal(str((metric or {}).get("Amount", "0")))
 
@@ -177,26 +174,6 @@ def _read_budget(entry: Mapping[str, Any]) -> BudgetState:
     )
 
 
-def as_json(spending: Spending) -> dict[str, Any]:
-    """Return the document that `costs --json` prints."""
-    return {
-        "environment": spending.environment,
-        "currency": "USD",
-        "month_to_date": _number(spending.month_to_date),
-        "forecast": _number(spending.forecast),
-        "budgets": [
-            {
-                "name": budget.name,
-                "limit": _number(budget.limit),
-                "actual": _number(budget.actual),
-                "forecast": _number(budget.forecast),
-            }
-            for budget in spending.budgets
-        ],
-        "problems": list(spending.problems),
-    }
-
-
 def draw(spending: Spending) -> str:
     """Return a month as text: what is spent, what is to come, each budget."""
     rows = [
@@ -214,8 +191,4 @@ def draw(spending: Spending) -> str:
 
 
 def _dollars(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else pricing.dollars(amount)
-
-
-def _number(amount: Decimal | None) -> float | None:
-    return None if amount is None else float(round(amount, 2))
+    return "unknown" if amount is None else dollars(amount)

@@ -19,12 +19,13 @@ from typing import Any
 from lib.errors import InputError
 from lib.inputs import documents
 from lib.inputs.documents import Node
+from lib.values import plain
 
 #: The region of a row whose source publishes one price without naming a region.
 EVERYWHERE = "*"
 
 
-class Status(enum.Enum):
+class Standing(enum.Enum):
     """Where a price stands."""
 
     BOOK = "book"
@@ -34,7 +35,7 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Listing:
+class PriceListing:
     """How the AWS price list names a dimension.
 
     `usagetype` is the part that follows the region's prefix. `attributes` are further
@@ -58,7 +59,7 @@ class Dimension:
     service: str
     unit: str
     per: Decimal
-    listing: Listing | None
+    listing: PriceListing | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Price:
     tiers: tuple[Tier, ...]
     source: str
     as_of: str
-    status: Status = Status.BOOK
+    status: Standing = Standing.BOOK
     note: str = ""
 
 
@@ -94,20 +95,23 @@ class FreeTier:
 
 @dataclass(frozen=True)
 class Book:
-    """All dimensions, prices and free quantities."""
+    """All dimensions, prices and free quantities; `file` is its name in messages."""
 
     file: str
     dimensions: Mapping[str, Dimension]
     prices: Mapping[tuple[str, str], Price]
     free: Mapping[str, FreeTier]
+    description: str = ""
 
     def regions(self) -> tuple[str, ...]:
         """Return the regions that have rows, in alphabetical order."""
         return tuple(sorted({region for _, region in self.prices} - {EVERYWHERE}))
 
-    def find(self, dimension: str, region: str) -> Price | None:
-        """Return the row for a region, else the one its source gives for everywhere, if any."""
-        return self.prices.get((dimension, region)) or self.prices.get((dimension, EVERYWHERE))
+    def find(self, dimension: str, region: str) -> Price:
+        """Return the row for a region, its source's for everywhere, or else a missing one."""
+        nowhere = Price(dimension, region, (), "", "", Standing.MISSING)
+        everywhere = self.prices.get((dimension, EVERYWHERE), nowhere)
+        return self.prices.get((dimension, region), everywhere)
 
     def replacing(self, rows: Iterable[Price]) -> Book:
         """Return a book in which these rows take the place of their predecessors."""
@@ -121,7 +125,7 @@ def age_days(as_of: str, today: date) -> int:
     return (today - date.fromisoformat(whole)).days
 
 
-def charge(tiers: Iterable[Tier], quantity: Decimal, per: Decimal) -> Decimal:
+def cost_of(tiers: Iterable[Tier], quantity: Decimal, per: Decimal) -> Decimal:
     """Return what a monthly quantity costs in USD, each tier's share at its own price.
 
     `quantity` counts single units, prices are for `per` of them. Nothing is rounded.
@@ -161,7 +165,7 @@ def parse(text: str, file: str) -> Book:
         if tier.dimension in free:
             node.fail(f"repeats {tier.dimension}")
         free[tier.dimension] = tier
-    return Book(file, dimensions, prices, free)
+    return Book(file, dimensions, prices, free, root.optional("description", "").text())
 
 
 def _read_dimension(name: str, node: Node) -> Dimension:
@@ -180,10 +184,10 @@ def _read_dimension(name: str, node: Node) -> Dimension:
     )
 
 
-def _read_listing(node: Node) -> Listing:
+def _read_listing(node: Node) -> PriceListing:
     for _ in node.members(("service_code", "usagetype", "attributes", "scale")):
         pass
-    return Listing(
+    return PriceListing(
         node.member("service_code").stated(),
         node.member("usagetype").stated(),
         {name: value.text() for name, value in node.optional("attributes", {}).members()},
@@ -203,10 +207,10 @@ def _read_price(node: Node, dimensions: Mapping[str, Dimension]) -> Price:
         ("dimension", "region", "price", "tiers", "source", "as_of", "status", "note")
     ):
         pass
-    stored = (Status.BOOK.value, Status.STALE.value, Status.MISSING.value)
-    status = Status(node.optional("status", Status.BOOK.value).choice(stored))
+    stored = (Standing.BOOK.value, Standing.STALE.value, Standing.MISSING.value)
+    status = Standing(node.optional("status", Standing.BOOK.value).choice(stored))
     tiers = _read_tiers(node)
-    if bool(tiers) == (status is Status.MISSING):
+    if bool(tiers) == (status is Standing.MISSING):
         node.fail("has a price although it is missing" if tiers else "has no price")
     return Price(
         _known_dimension(node, dimensions),
@@ -247,11 +251,11 @@ def _read_free_tier(node: Node, dimensions: Mapping[str, Dimension]) -> FreeTier
     )
 
 
-def dump(book: Book, description: str = "") -> str:
+def dump(book: Book) -> str:
     """Return a book as the text of its file: one row a line, so that a change is one line."""
     rows = sorted(book.prices.values(), key=lambda row: (row.dimension, row.region))
     sections = [
-        f'  "description": {json.dumps(description)}',
+        f'  "description": {json.dumps(book.description)}',
         '  "currency": "USD"',
         '  "dimensions": {\n'
         + ",\n".join(
@@ -265,11 +269,6 @@ def dump(book: Book, description: str = "") -> str:
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
-def description_of(text: str, file: str) -> str:
-    """Return the description at the head of a book, to write it back unchanged."""
-    return documents.read(text, file).optional("description", "").text()
-
-
 def _inline(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -278,13 +277,7 @@ def _lines(values: Iterable[Mapping[str, Any]]) -> str:
     return "[\n" + ",\n".join(f"    {_inline(value)}" for value in values) + "\n  ]"
 
 
-def plain(number: Decimal) -> str:
-    """Return a decimal without exponent and trailing zeros."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def amount(price: Decimal) -> str:
+def draw_price(price: Decimal) -> str:
     """Return a price in dollars with all its digits, and cents at least: `$0.10`."""
     text = plain(price)
     decimals = len(text.partition(".")[2])
@@ -299,12 +292,7 @@ def _dimension_as_json(item: Dimension) -> dict[str, Any]:
             listing["attributes"] = dict(item.listing.attributes)
         if item.listing.scale != 1:
             listing["scale"] = plain(item.listing.scale)
-    return {
-        "service": item.service,
-        "unit": item.unit,
-        "per": int(item.per),
-        "listing": listing,
-    }
+    return {"service": item.service, "unit": item.unit, "per": int(item.per), "listing": listing}
 
 
 def _free_as_json(item: FreeTier) -> dict[str, Any]:
@@ -325,7 +313,7 @@ def _price_as_json(row: Price) -> dict[str, Any]:
             {"from": plain(tier.start), "price": plain(tier.price)} for tier in row.tiers
         ]
     built |= {"source": row.source, "as_of": row.as_of}
-    if row.status in (Status.STALE, Status.MISSING):
+    if row.status in (Standing.STALE, Standing.MISSING):
         built["status"] = row.status.value
     if row.note:
         built["note"] = row.note

@@ -14,24 +14,15 @@ from lib.templates.unknowns import Unknown
 #: Kinds of charge: what runs without a single user, what grows with use, and what the same
 #: use would cost at most (shown beside the total, never in it).
 BASELINE: Final = "baseline"
-
-
 USAGE: Final = "usage"
-
-
 CEILING: Final = "ceiling"
-
 
 #: AWS's own month: https://aws.amazon.com/ec2/pricing/ and its calculator use 730 hours.
 HOURS_A_MONTH: Final = 730
-
-
 DAYS_A_MONTH: Final = Decimal(HOURS_A_MONTH) / 24
-
 
 #: No size or count in a template comes near this; beyond it a property is a mistake.
 MAX_PROPERTY: Final = Decimal("1e12")
-
 
 #: The scope in a usage file for models that have no entry of their own.
 ANY_MODEL: Final = "Bedrock model"
@@ -78,7 +69,7 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Site:
+class Place:
     """One resource in its surroundings: the whole tree and the assumed usage."""
 
     resource: Resource
@@ -131,21 +122,16 @@ class Site:
         return Quantity(found.amount, ((measure, describe(found)),), "", (found,))
 
     def charge(
-        self,
-        dimension: str,
-        quantity: Quantity,
-        kind: str = USAGE,
-        note: str = "",
-        part: str = "",
+        self, dimension: str, quantity: Quantity, kind: str = USAGE, note: str = "", part: str = ""
     ) -> Charge:
         """Build a charge of this resource."""
         return Charge(self.resource.path, dimension, quantity, kind, note, part)
 
-    def neighbours(self, kind: str) -> Iterator[Site]:
+    def neighbours(self, kind: str) -> Iterator[Place]:
         """Yield the resources of one type in the same stack."""
         for other in self.tree.resources:
             if other.type == kind and other.path.rpartition("/")[0] == self.stack:
-                yield Site(other, self.tree, self.usage)
+                yield Place(other, self.tree, self.usage)
 
 
 def describe(assumption: Assumption) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import decimal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
 
-from lib.costs import book as prices
+from lib.costs.book import Tier, draw_price
 from lib.costs.pricing import PRECISION, Estimate, Line
 from lib.costs.usage import ZERO, Range
+from lib.document import keys
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,20 @@ class Difference:
     monthly: Range
     reason: str
 
+    KEYS: ClassVar = keys("resource dimension kind monthly=monthly.texts.typical reason")
 
-def compare(before: Estimate, after: Estimate) -> tuple[Difference, ...]:
+
+@dataclass(frozen=True)
+class Comparison:
+    """The usual month of two estimates, the exact change and the lines that make it."""
+
+    before: Decimal
+    after: Decimal
+    change: Decimal
+    lines: tuple[Difference, ...]
+
+
+def compare(before: Estimate, after: Estimate) -> Comparison:
     """List every line that changes a month's cost from one estimate to another, and why.
 
     Lines are matched by resource, dimension, kind and part. The differences add up to the
@@ -39,7 +54,8 @@ def compare(before: Estimate, after: Estimate) -> tuple[Difference, ...]:
             if reason and (amount != ZERO or _is_open(line) or _is_open(previous)):
                 resource, dimension, kind, _ = key
                 found.append(Difference(resource, dimension, kind, amount, reason))
-    return tuple(found)
+    change = after.exact().typical - before.exact().typical
+    return Comparison(before.monthly().typical, after.monthly().typical, change, tuple(found))
 
 
 def _by_key(estimate: Estimate) -> dict[tuple[str, str, str, str], Line]:
@@ -84,12 +100,11 @@ def _basis_changes(old: Line, new: Line) -> Iterator[str]:
 
 
 def _price_changes(old: Line, new: Line) -> Iterator[str]:
-    was, now = (line.price.tiers if line.price else () for line in (old, new))
-    if was != now:
-        yield f"price: {_first(was)} → {_first(now)}"
+    if old.price.tiers != new.price.tiers:
+        yield f"price: {_first(old.price.tiers)} → {_first(new.price.tiers)}"
     elif old.monthly != new.monthly and old.quantity == new.quantity:
         yield "another tier of the price applies"
 
 
-def _first(tiers: Sequence[prices.Tier]) -> str:
-    return prices.amount(tiers[0].price) if tiers else "none"
+def _first(tiers: Sequence[Tier]) -> str:
+    return draw_price(tiers[0].price) if tiers else "none"

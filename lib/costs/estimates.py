@@ -1,4 +1,4 @@
-"""Estimate what a deployment will cost: read the files, price the templates, say the result.
+"""Estimate what a deployment will cost: read the files, price the templates, compare.
 
 The arithmetic is in `lib/costs/pricing.py`. AWS is only asked for what an operator asks for: live
 prices, a published release or the deployed stack to compare with.
@@ -6,7 +6,6 @@ prices, a published release or the deployed stack to compare with.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,17 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.costs import book as prices
-from lib.costs import offers, renewal, usage
-from lib.costs import pricing as costs
+from lib.costs import book, offers, pricing, usage
 from lib.costs.book import Book
 from lib.costs.pricing import Estimate
-from lib.costs.renewal import Kept
 from lib.costs.usage import Usage
-from lib.drawing import draw_table
-from lib.errors import AwsUnavailable, InputError
+from lib.errors import InputError
 from lib.inputs import environments, jobs
-from lib.operators import Answer, Level, Note, Progress
+from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases
 from lib.stacks import deployed, stacks
@@ -38,12 +33,11 @@ if TYPE_CHECKING:
 #: What `--compare` takes instead of a release to mean the stack as it is.
 DEPLOYED = "deployed"
 
-
 Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Question:
+class Terms:
     """How to estimate. `usage` is a file, or None for each environment's own."""
 
     root: Path
@@ -67,75 +61,67 @@ class Estimated:
     estimate: Estimate
 
 
-def read_book(question: Question) -> Book:
+def read_book(terms: Terms) -> Book:
     """Read the price book."""
-    return prices.parse(_read(question.book_path), _name(question, question.book_path))
+    return book.parse(*_read(terms, terms.book_path))
 
 
-def read_usage(question: Question, environment: str) -> Usage:
+def read_usage(terms: Terms, environment: str) -> Usage:
     """Read the usage file asked for, else the environment's own."""
-    own = question.root / "infrastructure" / "usage" / f"{environment}.json"
-    path = Path(question.usage) if question.usage else own
+    own = terms.root / "infrastructure" / "usage" / f"{environment}.json"
+    path = Path(terms.usage) if terms.usage else own
     if not path.is_file():
         raise InputError(
             f"There is no usage file {path}.",
             next_step="choose one of infrastructure/usage with --usage FILE, or write one",
         )
-    return usage.parse(_read(path), _name(question, path))
+    return usage.parse(*_read(terms, path))
 
 
-def _read(path: Path) -> str:
+def _read(terms: Terms, path: Path) -> tuple[str, str]:
+    """Return a file's text, and its name in messages: short when it is in the repository."""
     try:
-        return path.read_bytes().decode()
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} cannot be read: {exc}.") from None
+    whole = path.resolve()
+    inside = whole.is_relative_to(terms.root)
+    return text, str(whole.relative_to(terms.root) if inside else path)
 
 
-def _name(question: Question, path: Path) -> str:
-    """Return a file's name in messages, short when it is in the repository."""
-    inside = path.resolve().is_relative_to(question.root)
-    return str(path.resolve().relative_to(question.root)) if inside else str(path)
-
-
-def estimate(job: Job, question: Question, book: Book) -> Estimated:
+def estimate(job: Job, terms: Terms, prices: Book) -> Estimated:
     """Price a job's templates with its values.
 
     Raises `InputError` for values or templates that could not be deployed either, for a
     usage file that cannot be used and for a region without prices.
     """
     jobs.require_valid(job)
-    used = read_usage(question, job.environment)
-    found = _price(job, question, book, used, job.templates, job.values)
-    return Estimated(job, used, book, found)
+    used = read_usage(terms, job.environment)
+    found = _price(job, terms, prices, used, job.templates, job.values)
+    return Estimated(job, used, prices, found)
 
 
-def estimate_all(
-    question: Question, job: Job, *, every: bool, compare: str | None
-) -> list[Estimated]:
+def estimate_all(terms: Terms, job: Job, *, every: bool, compare: str | None) -> list[Estimated]:
     """Price a job, or with `every` each environment in the job's region.
 
     Raises `InputError` when several environments are to be compared with one reference.
     """
     if every and compare:
         raise InputError("--all and --compare exclude each other: choose one environment.")
-    book = read_book(question)
+    prices = read_book(terms)
     if not every:
-        return [estimate(job, question, book)]
-    names = environments.list_environments(question.root / "infrastructure" / "parameters")
-    return [
-        estimate(
-            jobs.prepare(question.root, name, job.region, None, flags=f"--env {name}"),
-            question,
-            book,
-        )
-        for name in names
-    ]
+        return [estimate(job, terms, prices)]
+    names = environments.list_environments(terms.root / "infrastructure" / "parameters")
+    prepared = (
+        jobs.prepare(terms.root, name, job.region, None, flags=f"--env {name}") for name in names
+    )
+    return [estimate(each, terms, prices) for each in prepared]
 
 
 def _price(
     job: Job,
-    question: Question,
-    book: Book,
+    terms: Terms,
+    prices: Book,
     used: Usage,
     folder: Mapping[str, Template],
     values: Mapping[str, str],
@@ -143,45 +129,46 @@ def _price(
     tree = resolution.resolve(
         folder, values, region=job.region, account="", stack_name=job.stack_name
     )
-    return costs.estimate(
+    return pricing.estimate(
         tree,
         used,
-        book,
+        prices,
         environment=job.environment,
         region=job.region,
-        free_tier=question.free_tier,
+        today=terms.today,
+        free_tier=terms.free_tier,
     )
 
 
 def with_live_prices(
     made: Sequence[Estimated],
-    question: Question,
-    pricing: Any,
+    terms: Terms,
+    price_list: Any,
     report: Report,
     clock: Clock | None = None,
 ) -> list[Estimated]:
     """Price again with what the Price List API says today about the dimensions in use.
 
-    `pricing` is a client of `lib.costs.offers.API_REGION`. What the API does not give is reported
-    and keeps the book's price.
+    `price_list` is a client of `offers.API_REGION`. What the API does not give is reported and
+    keeps the book's price.
     """
     dimensions = {line.dimension for item in made for line in item.estimate.lines}
-    cache = question.root / ".cache" / "live-prices.json"
+    cache = terms.root / ".cache" / "live-prices.json"
     asked = offers.ask_all(
-        pricing,
+        price_list,
         made[0].book,
         dimensions,
         made[0].job.region,
-        question.today,
+        terms.today,
         cache,
         clock or Clock(),
     )
     for problem in asked.problems:
         report(Note(f"Live prices: {problem}.", Level.WARNING))
-    return [estimate(item.job, question, asked.book) for item in made]
+    return [estimate(item.job, terms, asked.book) for item in made]
 
 
-def compare(made: Estimated, question: Question, reference: str, access: Access) -> Estimate:
+def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Estimate:
     """Estimate a published release, or the stack as deployed, with the same usage and prices.
 
     `reference` is a release's name or `deployed`. Raises `InputError` for a release that is
@@ -191,9 +178,9 @@ def compare(made: Estimated, question: Question, reference: str, access: Access)
     if reference == DEPLOYED:
         cfn = access.aws.client("cloudformation")
         live = deployed.read(cfn, stacks.require(cfn, job))
-        return _price(job, question, made.book, made.usage, live.folder, live.parameters)
+        return _price(job, terms, made.book, made.usage, live.folder, live.parameters)
     folder = _read_release(job, reference, access)
-    return _price(job, question, made.book, made.usage, folder, job.values)
+    return _price(job, terms, made.book, made.usage, folder, job.values)
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:
@@ -226,47 +213,3 @@ def write(path: Path, text: str) -> None:
         fresh.replace(path)
     except OSError as exc:
         raise InputError(f"{path} cannot be written: {exc}.") from None
-
-
-def refresh_book(
-    question: Question, open_url: renewal.Open, base_url: str, report: Report
-) -> Answer:
-    """Rewrite the price book from the public offer files and tell what changed.
-
-    `base_url` is where the offer files are, `open_url` opens an address as a stream of bytes.
-    Raises `InputError` for an address that is not on the web and for a book that cannot be
-    read or written.
-    """
-    if not base_url.startswith(("https://", "http://")):
-        raise InputError(f"--source takes an http or https address, not {base_url!r}.")
-    text = _read(question.book_path)
-    name = _name(question, question.book_path)
-    book = prices.parse(text, name)
-    fresh = renewal.refresh(book, open_url, question.today, base_url=base_url)
-    write(question.book_path, prices.dump(fresh.book, prices.description_of(text, name)))
-    for reason, rows in _group(fresh.kept).items():
-        report(Note(f"Kept as it was: {', '.join(rows)}: {reason}.", Level.WARNING))
-    if fresh.kept and not fresh.read_again:
-        text = "Nothing was renewed: no price could be read again. The book's are marked stale."
-        report(Note(text, Level.ERROR))
-    changes = [dataclasses.astuple(change) for change in fresh.changes]
-    table = draw_table(("Dimension", "Region", "Before", "After"), changes)
-    document = {
-        "file": name,
-        "read_again": fresh.read_again,
-        "changes": [dataclasses.asdict(change) for change in fresh.changes],
-        "kept": [dataclasses.asdict(row) for row in fresh.kept],
-    }
-    return Answer(
-        document,
-        table if changes else f"{name}: no price changed.",
-        0 if fresh.read_again or not fresh.kept else AwsUnavailable.exit_code,
-    )
-
-
-def _group(kept: Sequence[Kept]) -> dict[str, list[str]]:
-    """Return the rows that were kept by reason, since one file's failure concerns many."""
-    grouped: dict[str, list[str]] = {}
-    for row in kept:
-        grouped.setdefault(row.reason, []).append(f"{row.dimension} in {row.region}")
-    return grouped

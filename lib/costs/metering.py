@@ -20,8 +20,8 @@ from lib.costs.charges import (
     HOURS_A_MONTH,
     USAGE,
     Charge,
+    Place,
     Quantity,
-    Site,
 )
 from lib.costs.usage import Range, Usage, constant
 from lib.templates.resolution import Tree
@@ -41,7 +41,7 @@ def meter(tree: Tree, usage: Usage) -> tuple[list[Charge], dict[str, str], dict[
         if resource.type in FREE:
             free[resource.type] = FREE[resource.type]
         elif resource.type in _METERS:
-            charges += _METERS[resource.type](Site(resource, tree, usage))
+            charges += _METERS[resource.type](Place(resource, tree, usage))
         else:
             unknown.setdefault(resource.type, []).append(resource.path)
     return charges, free, unknown
@@ -58,57 +58,57 @@ def _one() -> Quantity:
 # One function per metered type. The dimension names are those of the price book.
 
 
-def _meter_nat_gateway(site: Site) -> Iterator[Charge]:
-    yield site.charge("nat.hour", _hours(), BASELINE)
-    yield site.charge("nat.gb", site.assumed("data_gb"))
+def _meter_nat_gateway(place: Place) -> Iterator[Charge]:
+    yield place.charge("nat.hour", _hours(), BASELINE)
+    yield place.charge("nat.gb", place.assumed("data_gb"))
 
 
-def _meter_address(site: Site) -> Iterator[Charge]:
-    yield site.charge("ipv4.hour", _hours(), BASELINE, "billed whether it is used or not")
+def _meter_address(place: Place) -> Iterator[Charge]:
+    yield place.charge("ipv4.hour", _hours(), BASELINE, "billed whether it is used or not")
 
 
-def _meter_endpoint(site: Site) -> Iterator[Charge]:
-    if site.says("VpcEndpointType", default="Gateway") != "Gateway":
-        zones = site.property("SubnetIds")
+def _meter_endpoint(place: Place) -> Iterator[Charge]:
+    if place.says("VpcEndpointType", default="Gateway") != "Gateway":
+        zones = place.property("SubnetIds")
         count = len(zones) if isinstance(zones, list) else 1
-        yield site.charge("vpc.endpoint_hour", _hours(count), BASELINE)
+        yield place.charge("vpc.endpoint_hour", _hours(count), BASELINE)
 
 
-def _meter_bucket(site: Site) -> Iterator[Charge]:
+def _meter_bucket(place: Place) -> Iterator[Charge]:
     cheaper = "all at the Standard price, though its rules move old outputs to cheaper classes"
-    note = cheaper if "Transitions" in str(site.property("LifecycleConfiguration")) else ""
-    yield site.charge("s3.storage", site.assumed("storage_gb"), USAGE, note)
-    yield site.charge("s3.put", site.assumed("put_requests"))
-    yield site.charge("s3.get", site.assumed("get_requests"))
-    yield site.charge("egress.gb", site.assumed("egress_gb"))
+    note = cheaper if "Transitions" in str(place.property("LifecycleConfiguration")) else ""
+    yield place.charge("s3.storage", place.assumed("storage_gb"), USAGE, note)
+    yield place.charge("s3.put", place.assumed("put_requests"))
+    yield place.charge("s3.get", place.assumed("get_requests"))
+    yield place.charge("egress.gb", place.assumed("egress_gb"))
 
 
-def _meter_table(site: Site) -> Iterator[Charge]:
+def _meter_table(place: Place) -> Iterator[Charge]:
     # CloudFormation creates a table in provisioned mode unless it is told otherwise.
-    if site.says("BillingMode", default="PROVISIONED") != "PAY_PER_REQUEST":
-        yield site.charge("dynamodb.provisioned", _hours(), BASELINE)
+    if place.says("BillingMode", default="PROVISIONED") != "PAY_PER_REQUEST":
+        yield place.charge("dynamodb.provisioned", _hours(), BASELINE)
         return
-    table_class = site.says("TableClass", default="STANDARD")
+    table_class = place.says("TableClass", default="STANDARD")
     family = "dynamodb" if table_class == "STANDARD" else f"dynamodb.{table_class.lower()}"
-    writes, stored = site.assumed("write_units"), site.assumed("storage_gb")
-    yield site.charge(f"{family}.write", writes)
-    yield site.charge(f"{family}.read", site.assumed("read_units"))
-    yield site.charge(f"{family}.storage", stored)
-    indexes = site.property("GlobalSecondaryIndexes")
+    writes, stored = place.assumed("write_units"), place.assumed("storage_gb")
+    yield place.charge(f"{family}.write", writes)
+    yield place.charge(f"{family}.read", place.assumed("read_units"))
+    yield place.charge(f"{family}.storage", stored)
+    indexes = place.property("GlobalSecondaryIndexes")
     if indexes:
         count = _count(indexes, "GlobalSecondaryIndexes")
         note = "every write also writes, and every item is also stored in, each secondary index"
-        yield site.charge(f"{family}.write", writes * count, USAGE, note, "indexes")
-        yield site.charge(f"{family}.storage", stored * count, USAGE, note, "indexes")
-    if site.says("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") == "True":
+        yield place.charge(f"{family}.write", writes * count, USAGE, note, "indexes")
+        yield place.charge(f"{family}.storage", stored * count, USAGE, note, "indexes")
+    if place.says("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") == "True":
         # Continuous backups are billed by the size of the table, without its global indexes:
         # https://aws.amazon.com/dynamodb/pricing/on-demand/
-        larger = site.usage.find(site.resource.path, site.resource.type, "pitr_gb")
-        backed_up = site.assumed("pitr_gb") if larger else stored
-        yield site.charge("dynamodb.pitr", backed_up, USAGE, "follows the size of the table")
-    if site.says("SSESpecification", "SSEEnabled") == "True":
-        yield site.charge(
-            "kms.request", site.assumed("kms_requests"), USAGE, "KMS encrypts the table"
+        larger = place.usage.find(place.resource.path, place.resource.type, "pitr_gb")
+        backed_up = place.assumed("pitr_gb") if larger else stored
+        yield place.charge("dynamodb.pitr", backed_up, USAGE, "follows the size of the table")
+    if place.says("SSESpecification", "SSEEnabled") == "True":
+        yield place.charge(
+            "kms.request", place.assumed("kms_requests"), USAGE, "KMS encrypts the table"
         )
 
 
@@ -118,96 +118,93 @@ def _count(items: Any, name: str) -> Quantity:
     return Quantity(None, ((name, str(items)),), f"{name} is known only to AWS")
 
 
-def _meter_function(site: Site) -> Iterator[Charge]:
-    requests = site.assumed("requests")
-    architectures = site.property("Architectures") or ["x86_64"]
+def _meter_function(place: Place) -> Iterator[Charge]:
+    requests = place.assumed("requests")
+    architectures = place.property("Architectures") or ["x86_64"]
     chip = ".arm" if "arm64" in str(architectures) else ""
-    gigabytes = site.number("MemorySize", default="128") * (Decimal(1) / 1024)
-    seconds = site.assumed("milliseconds") * Decimal("0.001")
-    yield site.charge("lambda.request", requests)
-    yield site.charge(f"lambda.gb_second{chip}", requests * seconds * gigabytes)
+    gigabytes = place.number("MemorySize", default="128") * (Decimal(1) / 1024)
+    seconds = place.assumed("milliseconds") * Decimal("0.001")
+    yield place.charge("lambda.request", requests)
+    yield place.charge(f"lambda.gb_second{chip}", requests * seconds * gigabytes)
 
 
-def _meter_api(site: Site) -> Iterator[Charge]:
-    protocol = site.says("ProtocolType", default="HTTP").lower()
+def _meter_api(place: Place) -> Iterator[Charge]:
+    protocol = place.says("ProtocolType", default="HTTP").lower()
     # An HTTP API bills a request once for every 512 KB of it:
     # https://aws.amazon.com/api-gateway/pricing/
-    size = site.assumed("request_kb")
+    size = place.assumed("request_kb")
     if size.amount:
-        whole = [
-            _ceiling(kb / 512) for kb in (size.amount.min, size.amount.typical, size.amount.max)
-        ]
-        size = dataclasses.replace(size, amount=Range(*whole))
-    yield site.charge(f"api.{protocol}.request", site.assumed("requests") * size)
+        size = dataclasses.replace(size, amount=Range(*(_ceiling(kb / 512) for kb in size.amount)))
+    yield place.charge(f"api.{protocol}.request", place.assumed("requests") * size)
 
 
 def _ceiling(number: Decimal) -> Decimal:
     return max(number.to_integral_value(ROUND_CEILING), Decimal(1))
 
 
-def _meter_user_pool(site: Site) -> Iterator[Charge]:
-    tier = site.says("UserPoolTier", default="ESSENTIALS").lower()
-    yield site.charge(f"cognito.{tier}", site.assumed("monthly_active_users"))
+def _meter_user_pool(place: Place) -> Iterator[Charge]:
+    tier = place.says("UserPoolTier", default="ESSENTIALS").lower()
+    yield place.charge(f"cognito.{tier}", place.assumed("monthly_active_users"))
 
 
-def _meter_repository(site: Site) -> Iterator[Charge]:
-    yield site.charge("ecr.storage", site.assumed("storage_gb"))
+def _meter_repository(place: Place) -> Iterator[Charge]:
+    yield place.charge("ecr.storage", place.assumed("storage_gb"))
 
 
-def _meter_log_group(site: Site) -> Iterator[Charge]:
-    log_class = site.says("LogGroupClass", default="STANDARD")
+def _meter_log_group(place: Place) -> Iterator[Charge]:
+    log_class = place.says("LogGroupClass", default="STANDARD")
     family = "logs" if log_class == "STANDARD" else f"logs.{log_class.lower()}"
-    ingested = site.assumed("ingest_gb")
-    yield site.charge(f"{family}.ingest", ingested)
+    ingested = place.assumed("ingest_gb")
+    yield place.charge(f"{family}.ingest", ingested)
     # Twelve decimals of a month are a few microseconds; the fraction itself never ends.
     months = (Decimal(1) / DAYS_A_MONTH).quantize(Decimal("1e-12"))
-    kept = site.number("RetentionInDays", default="365") * months
+    kept = place.number("RetentionInDays", default="365") * months
     endless = (
         "kept for ever, so it grows; counted as a year"
-        if site.property("RetentionInDays") is None
+        if place.property("RetentionInDays") is None
         else ""
     )
-    stored = ingested * kept * site.assumed("stored_share")
-    yield site.charge(f"{family}.storage", stored, USAGE, endless)
+    stored = ingested * kept * place.assumed("stored_share")
+    yield place.charge(f"{family}.storage", stored, USAGE, endless)
 
 
-def _meter_cluster(site: Site) -> Iterator[Charge]:
-    settings = site.property("ClusterSettings")
+def _meter_cluster(place: Place) -> Iterator[Charge]:
+    settings = place.property("ClusterSettings")
     for setting in settings if isinstance(settings, list) else []:
         named = isinstance(setting, Mapping) and setting.get("Name") == "containerInsights"
         if named and setting.get("Value") != "disabled":
             note = f"container insights are {setting.get('Value')}"
-            yield site.charge("metric.custom", site.assumed("insight_metrics"), USAGE, note)
+            yield place.charge("metric.custom", place.assumed("insight_metrics"), USAGE, note)
 
 
-def _meter_task(site: Site) -> Iterator[Charge]:
-    hours = site.assumed("task_hours")
-    cpus = site.number("Cpu", default="256") * (Decimal(1) / 1024)
-    gigabytes = site.number("Memory", default="512") * (Decimal(1) / 1024)
-    chip = ".arm" if site.says("RuntimePlatform", "CpuArchitecture") == "ARM64" else ""
-    system = site.says("RuntimePlatform", "OperatingSystemFamily", default="LINUX")
+def _meter_task(place: Place) -> Iterator[Charge]:
+    hours = place.assumed("task_hours")
+    cpus = place.number("Cpu", default="256") * (Decimal(1) / 1024)
+    gigabytes = place.number("Memory", default="512") * (Decimal(1) / 1024)
+    chip = ".arm" if place.says("RuntimePlatform", "CpuArchitecture") == "ARM64" else ""
+    system = place.says("RuntimePlatform", "OperatingSystemFamily", default="LINUX")
     chip = chip if system == "LINUX" else f".{system.lower()}"
-    spot = _spot_share(site)
+    spot = _spot_share(place)
     shares = ((f"fargate{chip}", 1 - spot, USAGE), (f"fargate_spot{chip}", spot, USAGE))
     for family, share, kind in (*shares, (f"fargate{chip}", spot, CEILING)):
         if share:
             note = "what these Spot hours cost on demand" if kind == CEILING else ""
-            yield site.charge(f"{family}.vcpu_hour", hours * cpus * share, kind, note)
-            yield site.charge(f"{family}.gb_hour", hours * gigabytes * share, kind, note)
-    if site.property("EphemeralStorage") is not None:
-        size = site.number("EphemeralStorage", "SizeInGiB", default="21")
-        yield site.charge("fargate.storage_gb_hour", hours * size)
-    parameters = site.tree.parameters.get(site.stack, {})
+            yield place.charge(f"{family}.vcpu_hour", hours * cpus * share, kind, note)
+            yield place.charge(f"{family}.gb_hour", hours * gigabytes * share, kind, note)
+    if place.property("EphemeralStorage") is not None:
+        size = place.number("EphemeralStorage", "SizeInGiB", default="21")
+        yield place.charge("fargate.storage_gb_hour", hours * size)
+    parameters = place.tree.parameters.get(place.stack, {})
     if parameters.get("AssignPublicIp") != "DISABLED":
         note = "a running task in a public subnet has an address of its own"
-        yield site.charge("ipv4.hour", hours, USAGE, note)
-    yield from _meter_models(site)
+        yield place.charge("ipv4.hour", hours, USAGE, note)
+    yield from _meter_models(place)
 
 
-def _spot_share(site: Site) -> Decimal:
+def _spot_share(place: Place) -> Decimal:
     """Return the part of tasks that the stack's cluster starts on Spot, by its weights."""
     weights: dict[str, Decimal] = {}
-    for cluster in site.neighbours("AWS::ECS::Cluster"):
+    for cluster in place.neighbours("AWS::ECS::Cluster"):
         strategy = cluster.property("DefaultCapacityProviderStrategy")
         items = strategy if isinstance(strategy, list) else []
         for item in (entry for entry in items if isinstance(entry, Mapping)):
@@ -227,17 +224,17 @@ def _weight(value: Any) -> Decimal:
     return Decimal(str(value)) if str(value).isdecimal() else Decimal(0)
 
 
-def _meter_models(site: Site) -> Iterator[Charge]:
+def _meter_models(place: Place) -> Iterator[Charge]:
     """Yield the tokens of every model that a task is told it may call."""
-    containers = site.property("ContainerDefinitions")
+    containers = place.property("ContainerDefinitions")
     if _names_unknown_models(containers):
         problem = "which models it calls is known only to AWS"
-        yield site.charge("bedrock", Quantity(None, (), problem))
+        yield place.charge("bedrock", Quantity(None, (), problem))
     for model, profile in called_models(containers):
         for direction in ("input", "output"):
-            tokens = site.assumed(f"{direction}_tokens", model, ANY_MODEL)
+            tokens = place.assumed(f"{direction}_tokens", model, ANY_MODEL)
             dimension = f"bedrock.{model}.{profile}.{direction}"
-            yield site.charge(dimension, tokens)
+            yield place.charge(dimension, tokens)
 
 
 _MODEL_VARIABLES: Final = ("BEDROCK_MODEL_IDS", "BEDROCK_INFERENCE_PROFILE_IDS")
@@ -298,32 +295,32 @@ def _is_version(part: str) -> bool:
     return part[:1] == "v" and part[1:].isdigit()
 
 
-def _meter_key(site: Site) -> Iterator[Charge]:
-    yield site.charge("kms.key", _one(), BASELINE)
-    yield site.charge("kms.request", site.assumed("requests"))
+def _meter_key(place: Place) -> Iterator[Charge]:
+    yield place.charge("kms.key", _one(), BASELINE)
+    yield place.charge("kms.request", place.assumed("requests"))
 
 
-def _meter_topic(site: Site) -> Iterator[Charge]:
-    yield site.charge("sns.request", site.assumed("requests"))
+def _meter_topic(place: Place) -> Iterator[Charge]:
+    yield place.charge("sns.request", place.assumed("requests"))
 
 
-def _meter_state_machine(site: Site) -> Iterator[Charge]:
-    kind = site.says("StateMachineType", default="STANDARD").lower()
+def _meter_state_machine(place: Place) -> Iterator[Charge]:
+    kind = place.says("StateMachineType", default="STANDARD").lower()
     family = "stepfunctions" if kind == "standard" else f"stepfunctions.{kind}"
-    yield site.charge(f"{family}.transition", site.assumed("transitions"))
+    yield place.charge(f"{family}.transition", place.assumed("transitions"))
 
 
-def _meter_alarm(site: Site) -> Iterator[Charge]:
-    yield site.charge("alarm", _one(), BASELINE)
+def _meter_alarm(place: Place) -> Iterator[Charge]:
+    yield place.charge("alarm", _one(), BASELINE)
 
 
-def _meter_app(site: Site) -> Iterator[Charge]:
-    yield site.charge("amplify.build_minute", site.assumed("build_minutes"))
-    yield site.charge("amplify.stored_gb", site.assumed("stored_gb"))
-    yield site.charge("amplify.served_gb", site.assumed("served_gb"))
+def _meter_app(place: Place) -> Iterator[Charge]:
+    yield place.charge("amplify.build_minute", place.assumed("build_minutes"))
+    yield place.charge("amplify.stored_gb", place.assumed("stored_gb"))
+    yield place.charge("amplify.served_gb", place.assumed("served_gb"))
 
 
-_METERS: Mapping[str, Callable[[Site], Iterator[Charge]]] = {
+_METERS: Mapping[str, Callable[[Place], Iterator[Charge]]] = {
     "AWS::Amplify::App": _meter_app,
     "AWS::ApiGatewayV2::Api": _meter_api,
     "AWS::CloudWatch::Alarm": _meter_alarm,

@@ -10,29 +10,31 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-the-aws-price
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import polling, refusals
-from lib.costs.book import Book, Dimension, Listing, Price, Status, Tier, plain
-from lib.errors import AwsUnavailable, OperationFailed
+from lib.costs.book import Book, Dimension, Price, PriceListing, Standing, Tier, dump, parse
+from lib.errors import AwsUnavailable, InputError, OperationFailed
 from lib.polling import Clock
 
 #: The API answers in three regions only, whatever region is priced.
 #: https://docs.aws.amazon.com/general/latest/gr/billing.html
 API_REGION = "us-east-1"
 
-
-#: Attempts at one price while the API throttles, each after a longer pause.
-PATIENT_ATTEMPTS = 5
+#: Seconds to go on asking for one price while the API throttles: it grants ten calls at once
+#: and five a second after that, for the whole account.
+PATIENCE = 15.0
 
 #: AWS lists US dollars everywhere outside China.
 CURRENCY = "USD"
@@ -61,9 +63,7 @@ def ask(pricing: Any, dimension: Dimension, region: str, today: date) -> Price:
     `pricing` is a client of `API_REGION`. Raises `OperationFailed` naming the filter when
     it does not come to exactly one SKU; errors of AWS pass through.
     """
-    listing = dimension.listing
-    if listing is None:
-        raise OperationFailed(f"the price list does not carry {dimension.name}")
+    listing = _listing_of(dimension)
     filters = [
         {"Type": "TERM_MATCH", "Field": field, "Value": value}
         for field, value in _wanted(listing, region).items()
@@ -73,9 +73,8 @@ def ask(pricing: Any, dimension: Dimension, region: str, today: date) -> Price:
         ServiceCode=listing.service_code, Filters=filters, FormatVersion="aws_v1"
     )
     products = [_read_item(item) for page in pages for item in page.get("PriceList", [])]
-    chosen = choose_one(products, listing, region)
-    source = f"AWS Price List API, {listing.service_code}, SKU {chosen.sku}"
-    return as_price(chosen, dimension, listing, region, source, today, Status.LIVE)
+    source = f"AWS Price List API, {listing.service_code}, SKU {{sku}}"
+    return choose_price(products, dimension, region, source, today, Standing.LIVE)
 
 
 def ask_all(
@@ -100,8 +99,11 @@ def ask_all(
         if (name, region) in known:
             rows.append(known[name, region])
             continue
+        asking = partial(ask, pricing, book.dimensions[name], region, today)
         try:
-            rows.append(_ask_patiently(pricing, book.dimensions[name], region, today, clock))
+            rows.append(
+                polling.ask_patiently(asking, clock, PATIENCE, passes=refusals.is_throttled)
+            )
         except OperationFailed as exc:
             problems.append(f"{name}: {exc.message}; the book's price is used")
         except (ClientError, BotoCoreError) as exc:
@@ -113,36 +115,50 @@ def ask_all(
                 break
             problems.append(f"{name}: {explained.message}; the book's price is used")
     if rows:
-        _write_cache(cache, today, {**known, **{(r.dimension, r.region): r for r in rows}})
+        _write_cache(cache, dataclasses.replace(book, prices=known, free={}).replacing(rows))
     return Asked(book.replacing(rows), tuple(problems))
 
 
-def _ask_patiently(
-    pricing: Any, dimension: Dimension, region: str, today: date, clock: Clock
-) -> Price:
-    """Ask again, later and later, while the API says that it is asked too often.
-
-    It grants ten calls at once and five a second after that, for the whole account.
-    """
-    for failures in range(1, PATIENT_ATTEMPTS):
-        try:
-            return ask(pricing, dimension, region, today)
-        except ClientError as exc:
-            if not refusals.is_throttled(exc):
-                raise
-            clock.sleep(polling.backoff_after(failures))
-    return ask(pricing, dimension, region, today)
-
-
-def _wanted(listing: Listing, region: str) -> dict[str, str]:
+def _wanted(listing: PriceListing, region: str) -> dict[str, str]:
     """Return the attributes a product has to have, the region among them."""
     wanted = {name: value.format(region=region) for name, value in listing.attributes.items()}
     # Products between two places carry a region at each end instead of one.
     return wanted if region in wanted.values() else {"regionCode": region, **wanted}
 
 
-def choose_one(products: Sequence[Product], listing: Listing, region: str) -> Product:
-    """Return the one product that a listing means in a region, or raise `OperationFailed`."""
+def _listing_of(dimension: Dimension) -> PriceListing:
+    """Return how the price list names a dimension, or raise `OperationFailed`."""
+    if dimension.listing is None:
+        raise OperationFailed(f"the price list does not carry {dimension.name}")
+    return dimension.listing
+
+
+def choose_price(
+    products: Sequence[Product],
+    dimension: Dimension,
+    region: str,
+    source: str,
+    today: date,
+    standing: Standing,
+) -> Price:
+    """Return the price, in a dimension's units, of the one product that it means in a region.
+
+    `source` may name the product by `{sku}`. Raises `OperationFailed` where there is not
+    exactly one such product or it has no price.
+    """
+    listing = _listing_of(dimension)
+    product = _choose_one(products, listing, region)
+    if not product.tiers or product.tiers[0].start != 0:
+        raise OperationFailed(f"SKU {product.sku} has no on-demand price from the first unit on")
+    tiers = tuple(
+        Tier(tier.start * listing.scale, tier.price * dimension.per / listing.scale)
+        for tier in product.tiers
+    )
+    source = source.format(sku=product.sku)
+    return Price(dimension.name, region, tiers, source, today.isoformat(), standing)
+
+
+def _choose_one(products: Sequence[Product], listing: PriceListing, region: str) -> Product:
     # The prefix is USE1-, EU-, the region's own name, or nothing at all.
     shape = re.compile(
         rf"(?:(?:[A-Z]{{2,4}}\d?|{re.escape(region)})-)?{re.escape(listing.usagetype)}"
@@ -182,13 +198,8 @@ def _read_item(text: object) -> Product:
         )
         return Product(str(product["sku"]), attributes, tiers)
     except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        RecursionError,
-        InvalidOperation,
-    ) as exc:
+        KeyError, TypeError, AttributeError, ValueError, RecursionError, InvalidOperation,
+    ) as exc:  # fmt: skip
         raise OperationFailed(f"the Price List API answered in another shape ({exc!r})") from None
 
 
@@ -211,65 +222,25 @@ def read_tiers(entries: Sequence[tuple[str, str]]) -> tuple[Tier, ...]:
     return tuple(tiers)
 
 
-def as_price(
-    product: Product,
-    dimension: Dimension,
-    listing: Listing,
-    region: str,
-    source: str,
-    today: date,
-    status: Status,
-) -> Price:
-    """Return a product's price in the units of a dimension."""
-    if not product.tiers or product.tiers[0].start != 0:
-        raise OperationFailed(f"SKU {product.sku} has no on-demand price from the first unit on")
-    tiers = tuple(
-        Tier(tier.start * listing.scale, tier.price * dimension.per / listing.scale)
-        for tier in product.tiers
-    )
-    return Price(dimension.name, region, tiers, source, today.isoformat(), status)
-
-
 def _read_cache(cache: Path, today: date) -> dict[tuple[str, str], Price]:
     """Return today's answers. A cache that cannot be read is no cache."""
     try:
-        stored = json.loads(cache.read_text(encoding="utf-8"))
-        if stored["day"] != today.isoformat():
-            return {}
-        rows = [
-            Price(
-                row["dimension"],
-                row["region"],
-                tuple(Tier(Decimal(start), Decimal(price)) for start, price in row["tiers"]),
-                row["source"],
-                today.isoformat(),
-                Status.LIVE,
-            )
-            for row in stored["rows"]
-        ]
-    except (OSError, KeyError, TypeError, ValueError, RecursionError, InvalidOperation):
+        stored = parse(cache.read_text(encoding="utf-8"), str(cache))
+    except (OSError, UnicodeDecodeError, InputError):
         return {}
-    return {(row.dimension, row.region): row for row in rows}
-
-
-def _write_cache(cache: Path, today: date, rows: Mapping[tuple[str, str], Price]) -> None:
-    """Keep today's answers. A cache that cannot be written is done without."""
-    document = {
-        "day": today.isoformat(),
-        "rows": [
-            {
-                "dimension": row.dimension,
-                "region": row.region,
-                "tiers": [[plain(tier.start), plain(tier.price)] for tier in row.tiers],
-                "source": row.source,
-            }
-            for row in rows.values()
-        ],
+    return {
+        key: dataclasses.replace(row, status=Standing.LIVE)
+        for key, row in stored.prices.items()
+        if row.as_of == today.isoformat()
     }
+
+
+def _write_cache(cache: Path, answers: Book) -> None:
+    """Keep today's answers as a price book. What cannot be written is done without."""
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         fresh = cache.with_suffix(".new")
-        fresh.write_text(json.dumps(document), encoding="utf-8")
+        fresh.write_text(dump(answers), encoding="utf-8")
         fresh.replace(cache)
     except OSError:
         return

@@ -7,21 +7,25 @@ cannot be priced or counted stays in the estimate as such and makes the total "a
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import ClassVar, Final
 
-from lib.costs import book as prices
 from lib.costs import metering
-from lib.costs.book import Book, Price, Status
-from lib.costs.charges import BASELINE, CEILING, USAGE, Charge
+from lib.costs.book import Book, Price, age_days, cost_of, require_region
+from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place
 from lib.costs.usage import ZERO, Assumption, Range, Usage
+from lib.document import keys
 from lib.templates.resolution import Tree
 from lib.templates.unknowns import Unknown
+from lib.values import plain
 
 FREE_TIER: Final = "free tier"
+
+#: The resource of a line that belongs to no single one.
+ACCOUNT: Final = "account"
 
 #: Enough digits that no product or sum of an estimate is ever rounded on the way: a
 #: quantity has at most 31 digits and a price 31 more.
@@ -43,8 +47,8 @@ EXCLUDED: Final = (
 class Line:
     """One priced dimension of one resource.
 
-    `resource` is the path in the tree, or "" for a line that belongs to the account (a free
-    tier). `monthly` is None when the line has no price or no quantity; `problem` says why.
+    `resource` is the path in the tree, or `ACCOUNT` for a free tier. `monthly` is None when
+    the line has no price or no quantity; `problem` says why.
     """
 
     resource: str
@@ -54,12 +58,19 @@ class Line:
     quantity: Range | None
     unit: str
     per: Decimal
-    price: Price | None
+    price: Price
     monthly: Range | None
     basis: tuple[tuple[str, str], ...] = ()
     note: str = ""
     problem: str = ""
     part: str = ""
+
+    KEYS: ClassVar = keys(
+        "resource stack service dimension kind part quantity=quantity.texts.typical unit "
+        "unit_price=unit_price_text monthly=monthly.texts.typical "
+        "quantity_range=quantity.texts monthly_range=monthly.texts source=price.source "
+        "as_of=price.as_of status note problem"
+    )
 
     @property
     def stack(self) -> str:
@@ -74,20 +85,32 @@ class Line:
     @property
     def status(self) -> str:
         """Return where the price stands, or that the quantity is what is missing."""
-        if self.quantity is None:
-            return "no-quantity"
-        return self.price.status.value if self.price else Status.MISSING.value
+        return "no-quantity" if self.quantity is None else self.price.status.value
 
     @property
     def unit_price(self) -> Decimal | None:
         """Return the price of a single unit: over several tiers, the average one."""
-        if self.price is None or not self.price.tiers:
+        if not self.price.tiers:
             return None
         if len(self.price.tiers) > 1 and self.monthly and self.quantity and self.quantity.typical:
             with decimal.localcontext(prec=PRECISION):
                 average = self.monthly.typical / self.quantity.typical
                 return average.quantize(Decimal("1e-15")).normalize()
         return self.price.tiers[0].price / self.per
+
+    @property
+    def unit_price_text(self) -> str | None:
+        """Return the price of a single unit with all its digits."""
+        return None if self.unit_price is None else plain(self.unit_price)
+
+
+@dataclass(frozen=True)
+class PricesUsed:
+    """The book behind an estimate, and the date and age in days of the oldest price used."""
+
+    source: str
+    oldest: str
+    age_days: int | None
 
 
 @dataclass(frozen=True)
@@ -103,15 +126,37 @@ class Estimate:
     unused: tuple[str, ...]
     undecided: tuple[str, ...]
     budget: Decimal | None
+    prices: PricesUsed
+
+    currency: ClassVar = "USD"
+    excluded: ClassVar = EXCLUDED
+    KEYS: ClassVar = keys(
+        "environment region currency monthly=totals.all baseline=totals.baseline "
+        "usage=totals.usage free_tier=totals.free_tier complete problems lines unknown_types "
+        "free_types assumptions unused_assumptions=unused undecided excluded "
+        "budget=stated_budget prices"
+    )
+
+    @property
+    def totals(self) -> Mapping[str, Range]:
+        """Return the rounded totals by kind of line, and that of all that count."""
+        return {
+            "all": self.monthly(),
+            "baseline": self.monthly(BASELINE),
+            "usage": self.monthly(USAGE),
+            "free_tier": self.monthly(FREE_TIER),
+        }
+
+    @property
+    def stated_budget(self) -> float | None:
+        """Return the budget as the templates state it, not rounded to the cent."""
+        return None if self.budget is None else float(self.budget)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Return why the total is only a lower bound; nothing when it is complete."""
-        unpriced = [
-            f"{line.resource}: {line.problem}"
-            for line in self.lines
-            if line.problem and line.counts
-        ]
+        counted = (line for line in self.lines if line.counts)
+        unpriced = (f"{line.resource}: {line.problem}" for line in counted if line.problem)
         unknown = [
             f"{path}: nothing is known about the cost of {kind}"
             for kind, paths in self.unknown_types.items()
@@ -126,25 +171,13 @@ class Estimate:
 
     def exact(self, *kinds: str) -> Range:
         """Return the unrounded total, of some kinds of lines or of all that count."""
+        chosen = (line for line in self.lines if (line.kind in kinds if kinds else line.counts))
         with decimal.localcontext(prec=PRECISION):
-            return _total(
-                line for line in self.lines if (line.kind in kinds if kinds else line.counts)
-            )
+            return sum((line.monthly for line in chosen if line.monthly), ZERO)
 
     def monthly(self, *kinds: str) -> Range:
         """Return the total in dollars and cents: the only place where money is rounded."""
-        total = self.exact(*kinds)
-        return Range(to_cents(total.min), to_cents(total.typical), to_cents(total.max))
-
-    def oldest_price(self) -> str:
-        """Return the date of the oldest price used, "" when none was."""
-        return min(
-            (line.price.as_of for line in self.lines if line.price and line.monthly), default=""
-        )
-
-
-def _total(lines: Iterable[Line]) -> Range:
-    return sum((line.monthly for line in lines if line.monthly), ZERO)
+        return Range(*map(to_cents, self.exact(*kinds)))
 
 
 def to_cents(amount: Decimal) -> Decimal:
@@ -166,6 +199,7 @@ def estimate(
     *,
     environment: str,
     region: str,
+    today: date,
     free_tier: bool = True,
 ) -> Estimate:
     """Price a tree of templates.
@@ -174,32 +208,29 @@ def estimate(
     of an account. Returns the estimate, in the order of the templates. Raises `InputError`
     for a region that the book does not know at all.
     """
-    prices.require_region(book, region)
+    require_region(book, region)
     with decimal.localcontext(prec=PRECISION):
         charges, free, unknown = metering.meter(tree, usage)
         lines = list(_price_all(charges, book, region))
         if free_tier:
             lines += _credit(lines, book, region)
-    asked = [charge.quantity.assumptions for charge in charges]
-    used = {id(a): a for several in asked for a in several}
+    used = {id(item): item for charge in charges for item in charge.quantity.assumptions}
+    oldest = min((line.price.as_of for line in lines if line.monthly), default="")
     return Estimate(
-        environment=environment,
-        region=region,
-        lines=tuple(lines),
-        free_types=free,
-        unknown_types={kind: tuple(paths) for kind, paths in unknown.items()},
+        environment,
+        region,
+        tuple(lines),
+        free,
+        {kind: tuple(paths) for kind, paths in unknown.items()},
         assumptions=tuple(used.values()),
         unused=tuple(
             f"{scope}.{measure}"
             for (scope, measure), item in usage.assumptions.items()
             if id(item) not in used
         ),
-        undecided=tuple(
-            f"{resource.path} ({resource.condition})"
-            for resource in tree.resources
-            if resource.condition
-        ),
-        budget=read_budget(tree),
+        undecided=tuple(f"{r.path} ({r.condition})" for r in tree.resources if r.condition),
+        budget=_read_budget(tree, usage),
+        prices=PricesUsed(book.file, oldest, age_days(oldest, today) if oldest else None),
     )
 
 
@@ -216,23 +247,21 @@ def _price_all(charges: Sequence[Charge], book: Book, region: str) -> Iterator[L
         yield line
 
 
-def _price(charge: Charge, book: Book, price: Price | None, region: str, start: Range) -> Line:
+def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) -> Line:
     dimension = book.dimensions.get(charge.dimension)
     per = dimension.per if dimension else Decimal(1)
     quantity = charge.quantity.amount
     problem = charge.quantity.problem
     monthly = None
-    if price is None or not price.tiers:
-        reason = f" ({price.note})" if price and price.note else ""
+    if not price.tiers:
+        reason = f" ({price.note})" if price.note else ""
         problem = problem or f"no price was found for {charge.dimension} in {region}{reason}"
     elif quantity is not None:
-        monthly = Range(
-            *(
-                prices.charge(price.tiers, below + more, per)
-                - prices.charge(price.tiers, below, per)
-                for below, more in zip(_amounts(start), _amounts(quantity), strict=True)
-            )
+        upper, lower = (
+            Range(*(cost_of(price.tiers, amount, per) for amount in amounts))
+            for amounts in (start + quantity, start)
         )
+        monthly = upper - lower
     return Line(
         resource=charge.resource,
         dimension=charge.dimension,
@@ -250,122 +279,37 @@ def _price(charge: Charge, book: Book, price: Price | None, region: str, start: 
     )
 
 
-def _amounts(values: Range) -> tuple[Decimal, Decimal, Decimal]:
-    return values.min, values.typical, values.max
-
-
 def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
     """Yield a negative line for each dimension that has a quantity AWS never bills."""
     for name, tier in book.free.items():
         used = [line for line in lines if line.dimension == name and line.counts and line.monthly]
-        price = book.find(name, region)
-        if not used or price is None:
+        if not used:
             continue
+        dimension, price = book.dimensions[name], book.find(name, region)
         total = sum((line.quantity for line in used if line.quantity), ZERO)
-        free = Range(*(min(amount, tier.quantity) for amount in _amounts(total)))
-        per = book.dimensions[name].per
+        free = Range(*(min(amount, tier.quantity) for amount in total))
+        cost = Range(*(cost_of(price.tiers, amount, dimension.per) for amount in free))
         yield Line(
-            resource="",
+            resource=ACCOUNT,
             dimension=name,
-            service=book.dimensions[name].service,
+            service=dimension.service,
             kind=FREE_TIER,
             quantity=ZERO - free,
-            unit=book.dimensions[name].unit,
-            per=per,
+            unit=dimension.unit,
+            per=dimension.per,
             price=price,
-            monthly=Range(*(-prices.charge(price.tiers, amount, per) for amount in _amounts(free))),
+            monthly=ZERO - cost,
             basis=(("free a month", str(tier.quantity)),),
-            note=f"{prices.plain(tier.quantity)} a month are free, once for the whole account",
+            note=f"{plain(tier.quantity)} a month are free, once for the whole account",
         )
 
 
-def read_budget(tree: Tree) -> Decimal | None:
+def _read_budget(tree: Tree, usage: Usage) -> Decimal | None:
     """Return the monthly limit that the templates set on themselves, if they do."""
     for resource in tree.resources:
         if resource.type == "AWS::Budgets::Budget":
-            limit = resource.properties.get("Budget", {})
-            for key in ("BudgetLimit", "Amount"):
-                limit = limit.get(key) if isinstance(limit, Mapping) else None
+            limit = Place(resource, tree, usage).property("Budget", "BudgetLimit", "Amount")
             if limit is not None and not isinstance(limit, Unknown):
-                return Decimal(str(limit)) if _is_number(limit) else None
+                is_number = str(limit).replace(".", "", 1).isdecimal()
+                return Decimal(str(limit)) if is_number else None
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return str(value).replace(".", "", 1).isdecimal()
-
-
-def as_json(estimate: Estimate, book: Book, today: date) -> dict[str, Any]:
-    """Return an estimate as the document that `estimate --json` prints."""
-    oldest = estimate.oldest_price()
-    return {
-        "environment": estimate.environment,
-        "region": estimate.region,
-        "currency": "USD",
-        "monthly": _numbers(estimate.monthly()),
-        "baseline": _numbers(estimate.monthly(BASELINE)),
-        "usage": _numbers(estimate.monthly(USAGE)),
-        "free_tier": _numbers(estimate.monthly(FREE_TIER)),
-        "complete": estimate.complete,
-        "problems": list(estimate.problems),
-        "lines": [_line_as_json(line) for line in estimate.lines],
-        "unknown_types": {kind: list(paths) for kind, paths in estimate.unknown_types.items()},
-        "free_types": dict(estimate.free_types),
-        "assumptions": [_assumption_as_json(item) for item in estimate.assumptions],
-        "unused_assumptions": list(estimate.unused),
-        "undecided": list(estimate.undecided),
-        "excluded": list(EXCLUDED),
-        "budget": None if estimate.budget is None else float(estimate.budget),
-        "prices": {
-            "source": book.file,
-            "oldest": oldest,
-            "age_days": prices.age_days(oldest, today) if oldest else None,
-        },
-    }
-
-
-def _numbers(amounts: Range) -> dict[str, float]:
-    return {"min": float(amounts.min), "typical": float(amounts.typical), "max": float(amounts.max)}
-
-
-def _texts(amounts: Range | None) -> dict[str, str] | None:
-    if amounts is None:
-        return None
-    return {
-        "min": prices.plain(amounts.min),
-        "typical": prices.plain(amounts.typical),
-        "max": prices.plain(amounts.max),
-    }
-
-
-def _line_as_json(line: Line) -> dict[str, Any]:
-    unit_price = line.unit_price
-    return {
-        "resource": line.resource or "account",
-        "stack": line.stack,
-        "service": line.service,
-        "dimension": line.dimension,
-        "kind": line.kind,
-        "part": line.part,
-        "quantity": prices.plain(line.quantity.typical) if line.quantity else None,
-        "unit": line.unit,
-        "unit_price": prices.plain(unit_price) if unit_price is not None else None,
-        "monthly": prices.plain(line.monthly.typical) if line.monthly else None,
-        "quantity_range": _texts(line.quantity),
-        "monthly_range": _texts(line.monthly),
-        "source": line.price.source if line.price else "",
-        "as_of": line.price.as_of if line.price else "",
-        "status": line.status,
-        "note": line.note,
-        "problem": line.problem,
-    }
-
-
-def _assumption_as_json(item: Assumption) -> dict[str, Any]:
-    return {
-        "scope": item.scope,
-        "measure": item.measure,
-        **(_texts(item.amount) or {}),
-        "unit": item.unit,
-        "reason": item.reason,
-    }

@@ -12,21 +12,32 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import InvalidOperation
 from http.client import HTTPException
-from typing import IO
+from typing import IO, ClassVar
 
-from lib.costs.book import EVERYWHERE, Book, Dimension, Price, Status, amount
-from lib.costs.offers import CURRENCY, Product, as_price, choose_one, plain_name, read_tiers
-from lib.errors import OperationFailed
+from lib.costs.book import (
+    EVERYWHERE,
+    Book,
+    Dimension,
+    Price,
+    Standing,
+    draw_price,
+    dump,
+)
+from lib.costs.estimates import Report, Terms, read_book, write
+from lib.costs.offers import CURRENCY, Product, choose_price, plain_name, read_tiers
+from lib.document import as_document, keys
+from lib.drawing import draw_table
+from lib.errors import AwsUnavailable, InputError, OperationFailed
+from lib.operators import Answer, Level, Note
 
 #: Where the offer files are; they need no credentials.
 OFFERS = "https://pricing.us-east-1.amazonaws.com"
-
 
 Open = Callable[[str], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True)
-class Change:
+class PriceChange:
     """One row that a refresh changed, as prices for people to read."""
 
     dimension: str
@@ -49,9 +60,40 @@ class Refreshed:
     """A rewritten book, what changed in it, why rows were kept, and how many are fresh."""
 
     book: Book
-    changes: tuple[Change, ...]
+    changes: tuple[PriceChange, ...]
     kept: tuple[Kept, ...]
     read_again: int
+
+    KEYS: ClassVar = keys("file=book.file read_again changes kept")
+
+
+def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) -> Answer:
+    """Rewrite the price book from the public offer files and tell what changed.
+
+    `base_url` is where the offer files are, `open_url` opens an address as a stream of bytes.
+    Raises `InputError` for an address that is not on the web and for a book that cannot be
+    read or written.
+    """
+    if not base_url.startswith(("https://", "http://")):
+        raise InputError(f"--source takes an http or https address, not {base_url!r}.")
+    fresh = refresh(read_book(terms), open_url, terms.today, base_url=base_url)
+    write(terms.book_path, dump(fresh.book))
+    grouped: dict[str, list[str]] = {}  # one file's failure concerns many rows
+    for row in fresh.kept:
+        grouped.setdefault(row.reason, []).append(f"{row.dimension} in {row.region}")
+    for reason, rows in grouped.items():
+        report(Note(f"Kept as it was: {', '.join(rows)}: {reason}.", Level.WARNING))
+    failed = bool(fresh.kept) and not fresh.read_again
+    if failed:
+        text = "Nothing was renewed: no price could be read again. The book's are marked stale."
+        report(Note(text, Level.ERROR))
+    changes = [dataclasses.astuple(change) for change in fresh.changes]
+    table = draw_table(("Dimension", "Region", "Before", "After"), changes)
+    return Answer(
+        as_document(fresh),
+        table if changes else f"{fresh.book.file}: no price changed.",
+        AwsUnavailable.exit_code if failed else 0,
+    )
 
 
 def refresh(book: Book, open_url: Open, today: date, *, base_url: str = OFFERS) -> Refreshed:
@@ -66,23 +108,18 @@ def refresh(book: Book, open_url: Open, today: date, *, base_url: str = OFFERS) 
     kept: list[Kept] = []
     by_service: dict[str, list[Dimension]] = {}
     for dimension in book.dimensions.values():
-        if dimension.listing:
+        if dimension.listing and (dimension.name, EVERYWHERE) not in book.prices:
             by_service.setdefault(dimension.listing.service_code, []).append(dimension)
-    for service, dimensions in by_service.items():
-        asked = [d for d in dimensions if (d.name, EVERYWHERE) not in book.prices]
-        files = (
-            _Failure("no row to look for")
-            if not asked
-            else _list_files(service, open_url, base_url)
-        )
-        for region in book.regions() if asked else ():
+    for service, asked in by_service.items():
+        files = _list_files(service, open_url, base_url)
+        for region in book.regions():
             outcome = _read_region(files, asked, region, open_url, base_url)
             for dimension in asked:
                 row, reason = _settle(book, dimension, region, service, outcome, today)
                 rows += [row] if row else []
                 kept += [Kept(dimension.name, region, reason)] if reason else []
     fresh = book.replacing(rows)
-    stale = [row for row in rows if row.status is Status.STALE]
+    stale = [row for row in rows if row.status is Standing.STALE]
     return Refreshed(fresh, tuple(_changes(book, fresh)), tuple(kept), len(rows) - len(stale))
 
 
@@ -104,14 +141,8 @@ def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str
             for region, entry in index["regions"].items()
         }
     except (
-        OSError,
-        HTTPException,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as exc:
+        OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+    ) as exc:  # fmt: skip
         return _Failure(f"{url}: {exc!r}")
     return {region: path for region, path in files.items() if path.startswith("/")}
 
@@ -178,34 +209,28 @@ def _settle(
 ) -> tuple[Price | None, str]:
     """Return the new row of a dimension in a region, if it changes, and what went wrong."""
     old = book.prices.get((dimension.name, region))
-    reason = outcome.reason if isinstance(outcome, _Failure) else ""
-    if not isinstance(outcome, _Failure) and dimension.listing:
+    if isinstance(outcome, _Failure):
+        reason = outcome.reason
+    else:
         source = f"AWS offer file of {service} for {region}"
         try:
-            product = choose_one(outcome, dimension.listing, region)
-            price = as_price(
-                product, dimension, dimension.listing, region, source, today, Status.BOOK
-            )
+            return choose_price(outcome, dimension, region, source, today, Standing.BOOK), ""
         except OperationFailed as exc:
             reason = exc.message
-        else:
-            return price, ""
-    if old is None or not old.tiers:
-        return None, reason
-    return dataclasses.replace(old, status=Status.STALE), reason
+    return dataclasses.replace(old, status=Standing.STALE) if old and old.tiers else None, reason
 
 
-def _changes(before: Book, after: Book) -> Iterator[Change]:
+def _changes(before: Book, after: Book) -> Iterator[PriceChange]:
     """Yield the rows whose price or standing differs."""
     for key, row in after.prices.items():
         old = before.prices.get(key)
         was, now = _draw(old), _draw(row)
         if was != now:
-            yield Change(row.dimension, row.region, was, now)
+            yield PriceChange(row.dimension, row.region, was, now)
 
 
 def _draw(row: Price | None) -> str:
     if row is None or not row.tiers:
         return "missing"
-    drawn = " / ".join(amount(tier.price) for tier in row.tiers)
-    return f"{drawn} (stale)" if row.status is Status.STALE else drawn
+    drawn = " / ".join(draw_price(tier.price) for tier in row.tiers)
+    return f"{drawn} (stale)" if row.status is Standing.STALE else drawn

@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lib.costs import book as prices
-from lib.costs import chart, differences, usage
-from lib.costs import pricing as costs
-from lib.costs.book import Status
-from lib.costs.charges import BASELINE, CEILING, USAGE
-from lib.costs.differences import Difference
-from lib.costs.estimates import Estimated, Question, Report
-from lib.costs.pricing import Estimate, Line
-from lib.costs.usage import Range
+from lib.costs import chart, differences
+from lib.costs.book import Standing, draw_price
+from lib.costs.charges import BASELINE, CEILING, HOURS_A_MONTH, USAGE
+from lib.costs.differences import Comparison
+from lib.costs.estimates import Estimated, Report
+from lib.costs.pricing import FREE_TIER, Estimate, Line, dollars, to_cents
+from lib.costs.usage import ZERO, Range
+from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import OperationFailed
 from lib.operators import Answer, Level, Note
-
-if TYPE_CHECKING:
-    pass
-
+from lib.values import plain
 
 #: A price book that nobody looked at for this many days is worth a warning.
 OLD_AFTER_DAYS = 180
 
 
 def answer(
-    made: Sequence[Estimated],
-    question: Question,
-    *,
-    limit: Decimal | None,
-    before: Estimate | None,
-    report: Report,
+    made: Sequence[Estimated], *, limit: Decimal | None, before: Estimate | None, report: Report
 ) -> Answer:
     """Tell what the deployments cost; exit code 1 when one is above the limit.
 
     `limit` is in USD a month and held against the usual amount.
     """
-    documents = [costs.as_json(item.estimate, item.book, question.today) for item in made]
+    documents = [as_document(item.estimate) for item in made]
     document: dict[str, Any] = documents[0] if len(documents) == 1 else {"environments": documents}
-    text = _draw_side_by_side(made) if len(made) > 1 else draw(made[0], question.today)
+    text = _draw_side_by_side(made) if len(made) > 1 else draw(made[0])
     if before is not None:
-        changed = differences.compare(before, made[0].estimate)
-        document["compared"] = _compared_as_json(before, made[0].estimate, changed)
-        text += "\n\n" + _draw_differences(before, made[0].estimate, changed)
+        compared = differences.compare(before, made[0].estimate)
+        document["compared"] = as_document(compared)
+        text += "\n\n" + _draw_comparison(compared)
     for item in made:
-        _warn(item, question.today, report)
+        for warning in _warnings(item.estimate):
+            report(Note(warning, Level.WARNING))
     over = [item.estimate for item in made if _exceeds(item.estimate, limit)]
     for found in over:
         report(Note(f"{_total(found)} for {found.environment} is above {limit} USD.", Level.ERROR))
@@ -59,57 +50,46 @@ def _exceeds(found: Estimate, limit: Decimal | None) -> bool:
     return limit is not None and found.monthly().typical > limit
 
 
-def _warn(item: Estimated, today: date, report: Report) -> None:
-    """Warn of an estimate above the environment's budget, and of old or stale prices."""
-    found = item.estimate
-    if found.budget is not None and found.monthly().typical > found.budget:
-        limit = costs.dollars(found.budget)
-        text = (
-            f"{_total(found)} exceeds the budget of {limit} that {found.environment} sets itself."
+def _warnings(found: Estimate) -> Iterator[str]:
+    """Yield that an estimate is above the environment's budget, or its prices old or stale."""
+    if found.budget is not None and _exceeds(found, found.budget):
+        yield (
+            f"{_total(found)} exceeds the budget of {dollars(found.budget)} "
+            f"that {found.environment} sets itself."
         )
-        report(Note(text, Level.WARNING))
-    oldest = found.oldest_price()
-    if oldest and prices.age_days(oldest, today) > OLD_AFTER_DAYS:
-        text = f"The oldest price is of {oldest}; renew the book with inv refresh-prices."
-        report(Note(text, Level.WARNING))
-    stale = sorted({line.dimension for line in found.lines if line.status == Status.STALE.value})
+    if (found.prices.age_days or 0) > OLD_AFTER_DAYS:
+        yield (
+            f"The oldest price is of {found.prices.oldest}; renew the book with inv refresh-prices."
+        )
+    stale = sorted({line.dimension for line in found.lines if line.status == Standing.STALE.value})
     if stale:
-        text = f"Stale prices, whose source could not be read again: {', '.join(stale)}."
-        report(Note(text, Level.WARNING))
+        yield f"Stale prices, whose source could not be read again: {', '.join(stale)}."
 
 
 def _total(found: Estimate) -> str:
     """Return the total as a sentence begins: `At least $12.30 a month`."""
-    amount = costs.dollars(found.monthly().typical)
+    amount = dollars(found.monthly().typical)
     return f"{amount} a month" if found.complete else f"At least {amount} a month"
 
 
-def draw(made: Estimated, today: date) -> str:
+def draw(made: Estimated) -> str:
     """Return an estimate as text: a table for each stack, the total, what it rests on."""
-    found = made.estimate
-    oldest = found.oldest_price()
-    age = f", oldest of {oldest} ({prices.age_days(oldest, today)} days ago)" if oldest else ""
+    found, prices = made.estimate, made.estimate.prices
+    age = f", oldest of {prices.oldest} ({prices.age_days} days ago)" if prices.oldest else ""
     head = (
-        f"{made.job.stack_name} in {found.region}, a month of {usage_hours()} hours, in USD\n"
-        f"Usage  {made.usage.file}\nPrices {made.book.file}{age}"
+        f"{made.job.stack_name} in {found.region}, a month of {HOURS_A_MONTH} hours, in USD\n"
+        f"Usage  {made.usage.file}\nPrices {prices.source}{age}"
     )
     by_stack: dict[str, list[Line]] = {}
     for line in found.lines:
-        by_stack.setdefault(line.stack if line.resource else "Free tier", []).append(line)
+        title = "Free tier" if line.kind == FREE_TIER else line.stack or "Root stack"
+        by_stack.setdefault(title, []).append(line)
     tables = [
-        f"{stack or 'Root stack'}\n{draw_table(_COLUMNS, [_row(line) for line in lines])}"
-        for stack, lines in by_stack.items()
+        f"{title}\n{draw_table(_COLUMNS, [_row(line) for line in lines])}"
+        for title, lines in by_stack.items()
     ]
-    parts = [head, *tables, _draw_totals(found), *_draw_gaps(found), _draw_assumptions(found)]
-    parts.append(_draw_free(found))
-    return "\n\n".join(part for part in parts if part)
-
-
-def usage_hours() -> int:
-    """Return the hours that AWS counts a month as."""
-    from lib.costs.charges import HOURS_A_MONTH
-
-    return HOURS_A_MONTH
+    parts = (_draw_totals(found), *_draw_gaps(found), _draw_assumptions(found), _draw_free(found))
+    return "\n\n".join((head, *tables, *parts))
 
 
 _COLUMNS = ("Resource", "Dimension", "Quantity", "Unit price", "Month", "Range", "Price of")
@@ -117,60 +97,58 @@ _COLUMNS = ("Resource", "Dimension", "Quantity", "Unit price", "Month", "Range",
 
 def _row(line: Line) -> tuple[str, ...]:
     """Return one line of the table; a ceiling is shown in parentheses, as it is not counted."""
-    month = costs.dollars(line.monthly.typical) if line.monthly else "?"
+    month = dollars(line.monthly.typical) if line.monthly else "?"
     spread = _spread(line.monthly) if line.monthly else line.status
-    as_of = line.price.as_of if line.price and line.monthly else "-"
-    mark = "" if line.status in (Status.BOOK.value, Status.MISSING.value) else f" {line.status}"
+    mark = "" if line.status in (Standing.BOOK.value, Standing.MISSING.value) else f" {line.status}"
     remarks = [line.part, line.kind if line.kind in (BASELINE, CEILING) else ""]
     name = line.dimension + "".join(f"  [{remark}]" for remark in remarks if remark)
     return (
-        line.resource.rpartition("/")[2] or "account",
+        line.resource.rpartition("/")[2],
         name,
         f"{_quantity(line.quantity.typical)} {line.unit}" if line.quantity else "?",
         _price_text(line),
         f"({month})" if line.kind == CEILING else month,
         spread,
-        as_of + mark if line.monthly else "-",
+        line.price.as_of + mark if line.monthly else "-",
     )
 
 
 def _spread(amount: Range) -> str:
     low, high = sorted((amount.min, amount.max))
-    return "" if low == high else f"{costs.dollars(low)} to {costs.dollars(high)}"
+    return "" if low == high else f"{dollars(low)} to {dollars(high)}"
 
 
 def _quantity(number: Decimal) -> str:
     """Return a quantity with at most four significant decimals."""
     shown = number.quantize(Decimal("1")) if abs(number) >= 100 else round(number, 4)
-    return prices.plain(Decimal(shown)) if abs(number) < 1000 else f"{shown:,}"
+    return plain(Decimal(shown)) if abs(number) < 1000 else f"{shown:,}"
 
 
 def _price_text(line: Line) -> str:
-    if line.price is None or not line.price.tiers:
+    if not line.price.tiers:
         return "missing"
-    amounts = " / ".join(prices.amount(tier.price) for tier in line.price.tiers)
+    amounts = " / ".join(draw_price(tier.price) for tier in line.price.tiers)
     return amounts if line.per == 1 else f"{amounts} per {line.per:,}"
 
 
 def _draw_totals(found: Estimate) -> str:
-    names = {"Baseline": (BASELINE,), "Usage": (USAGE,), "Free tier": (costs.FREE_TIER,)}
-    rows = [(name, *_amounts(found.monthly(*kinds))) for name, kinds in names.items()]
-    total = "Total" if found.complete else "Total, at least"
-    rows.append((total, *_amounts(found.monthly())))
+    kinds = {
+        "Baseline": (BASELINE,),
+        "Usage": (USAGE,),
+        "Free tier": (FREE_TIER,),
+        "Total" if found.complete else "Total, at least": (),
+    }
+    rows = [(name, *map(dollars, found.monthly(*kind))) for name, kind in kinds.items()]
     text = draw_table(("A month, USD", "min", "typical", "max"), rows)
     ceiling = found.monthly(CEILING)
     if ceiling.max:
-        on_demand = costs.dollars(ceiling.typical)
-        text += f"\nFargate Spot floats; the same hours on demand would be {on_demand}."
+        usual = dollars(ceiling.typical)
+        text += f"\nFargate Spot floats; the same hours on demand would be {usual}."
     if found.budget is not None:
-        text += f"\nThe budget of this deployment alerts at {costs.dollars(found.budget)} a month."
+        text += f"\nThe budget of this deployment alerts at {dollars(found.budget)} a month."
     if not found.monthly(BASELINE).typical:
         text += "\nNothing here costs money by merely existing: all of it grows with use."
     return text
-
-
-def _amounts(amount: Range) -> tuple[str, str, str]:
-    return costs.dollars(amount.min), costs.dollars(amount.typical), costs.dollars(amount.max)
 
 
 def _draw_gaps(found: Estimate) -> list[str]:
@@ -183,26 +161,20 @@ def _draw_gaps(found: Estimate) -> list[str]:
             "Counted, though only AWS can decide whether they exist:\n" + _listed(found.undecided)
         )
     notes = dict.fromkeys(
-        f"{li.dimension}: {li.note}" for li in found.lines if li.note and li.resource
+        f"{li.dimension}: {li.note}" for li in found.lines if li.note and li.kind != FREE_TIER
     )
     if notes:
         parts.append("Notes:\n" + _listed(notes))
     return parts
 
 
-def _listed(items: Sequence[str] | Mapping[str, Any]) -> str:
+def _listed(items: Iterable[str]) -> str:
     return "\n".join(f"  - {item}" for item in items)
 
 
 def _draw_assumptions(found: Estimate) -> str:
     rows = [
-        (
-            item.scope,
-            item.measure,
-            *(_quantity(n) for n in (item.amount.min, item.amount.typical, item.amount.max)),
-            item.unit,
-            item.reason,
-        )
+        (item.scope, item.measure, *map(_quantity, item.amount), item.unit, item.reason)
         for item in found.assumptions
     ]
     columns = ("Assumed for", "Measure", "min", "typical", "max", "Unit", "Because")
@@ -211,27 +183,23 @@ def _draw_assumptions(found: Estimate) -> str:
 
 def _draw_free(found: Estimate) -> str:
     free = [f"{kind}: {reason}" for kind, reason in sorted(found.free_types.items())]
-    return f"Free of charge:\n{_listed(free)}\n\nNot included:\n{_listed(costs.EXCLUDED)}"
+    return f"Free of charge:\n{_listed(free)}\n\nNot included:\n{_listed(found.excluded)}"
 
 
-def by_service(found: Estimate) -> dict[str, Range]:
-    """Return the exact monthly amount of each service, free tier included."""
-    totals: dict[str, Range] = {}
+def _by_service(found: Estimate) -> dict[str, tuple[Range, bool]]:
+    """Return each service's exact month, free tier included, and whether all of it is priced."""
+    totals: dict[str, tuple[Range, bool]] = {}
     for line in found.lines:
         if line.counts:
-            amount = line.monthly or usage.ZERO
-            totals[line.service] = totals.get(line.service, usage.ZERO) + amount
+            amount, whole = totals.get(line.service, (ZERO, True))
+            whole = whole and line.monthly is not None
+            totals[line.service] = amount + (line.monthly or ZERO), whole
     return totals
-
-
-def unpriced_services(found: Estimate) -> frozenset[str]:
-    """Return the services of which something could not be priced or counted."""
-    return frozenset(line.service for line in found.lines if line.counts and line.monthly is None)
 
 
 def _draw_side_by_side(made: Sequence[Estimated]) -> str:
     """Return the environments beside each other, service by service."""
-    services = sorted({name for item in made for name in by_service(item.estimate)})
+    services = sorted({name for item in made for name in _by_service(item.estimate)})
     rows = [(name, *(_service_cell(item.estimate, name) for item in made)) for name in services]
     rows.append(("Total", *(_total(item.estimate).removesuffix(" a month") for item in made)))
     rows.append(("Range", *(_spread(item.estimate.monthly()) for item in made)))
@@ -241,57 +209,33 @@ def _draw_side_by_side(made: Sequence[Estimated]) -> str:
 
 
 def _service_cell(found: Estimate, service: str) -> str:
-    amount = by_service(found).get(service)
+    amount, whole = _by_service(found).get(service, (None, True))
     if amount is None:
         return "-"
-    if service not in unpriced_services(found):
-        return costs.dollars(amount.typical)
-    return f"at least {costs.dollars(amount.typical)}" if amount != usage.ZERO else "not priced"
+    if whole:
+        return dollars(amount.typical)
+    return "not priced" if amount == ZERO else f"at least {dollars(amount.typical)}"
 
 
 def _budget(found: Estimate) -> str:
-    return "-" if found.budget is None else costs.dollars(found.budget)
+    return "-" if found.budget is None else dollars(found.budget)
 
 
-def _draw_differences(before: Estimate, after: Estimate, differences: Sequence[Difference]) -> str:
+def _draw_comparison(compared: Comparison) -> str:
     """Return what changes a month's cost, line by line, largest first."""
     rows = [
-        (item.resource or "account", item.dimension, _signed(item.monthly.typical), item.reason)
-        for item in sorted(differences, key=lambda item: -abs(item.monthly.typical))
+        (item.resource, item.dimension, _signed(item.monthly.typical), item.reason)
+        for item in sorted(compared.lines, key=lambda item: -abs(item.monthly.typical))
     ]
-    change = (after.exact() - before.exact()).typical
-    head = f"{_signed(change)} a month ({costs.dollars(before.monthly().typical)} before)"
-    return (
-        f"{head}\n{draw_table(('Resource', 'Dimension', 'Month', 'Because'), rows)}"
-        if rows
-        else head
-    )
+    text = f"{_signed(compared.change)} a month ({dollars(compared.before)} before)"
+    if rows:
+        text += "\n" + draw_table(("Resource", "Dimension", "Month", "Because"), rows)
+    return text
 
 
 def _signed(amount: Decimal) -> str:
-    text = costs.dollars(amount)
-    return text if text.startswith("-") or not costs.to_cents(amount) else f"+{text}"
-
-
-def _compared_as_json(
-    before: Estimate, after: Estimate, differences: Sequence[Difference]
-) -> dict[str, Any]:
-    change = (after.exact() - before.exact()).typical
-    return {
-        "before": float(before.monthly().typical),
-        "after": float(after.monthly().typical),
-        "change": float(round(change, 2)),
-        "lines": [
-            {
-                "resource": item.resource or "account",
-                "dimension": item.dimension,
-                "kind": item.kind,
-                "monthly": prices.plain(item.monthly.typical),
-                "reason": item.reason,
-            }
-            for item in differences
-        ],
-    }
+    text = dollars(amount)
+    return text if text.startswith("-") or not to_cents(amount) else f"+{text}"
 
 
 def draw_chart(made: Sequence[Estimated]) -> str:
@@ -299,10 +243,9 @@ def draw_chart(made: Sequence[Estimated]) -> str:
     sections = []
     for item in made:
         found = item.estimate
-        gaps = unpriced_services(found)
         bars = [
-            chart.Bar(f"{name}, at least" if name in gaps else name, _rounded(amount))
-            for name, amount in by_service(found).items()
+            chart.Bar(name if whole else f"{name}, at least", Range(*map(to_cents, amount)))
+            for name, (amount, whole) in _by_service(found).items()
         ]
         # A bar without length says nothing, unless its price is what is missing.
         bars = [bar for bar in bars if bar.amount.max or "at least" in bar.label]
@@ -315,7 +258,3 @@ def draw_chart(made: Sequence[Estimated]) -> str:
         for section in sections
     )
     return chart.draw("Estimated cost by service, USD a month", described, sections)
-
-
-def _rounded(amount: Range) -> Range:
-    return Range(*(costs.to_cents(n) for n in (amount.min, amount.typical, amount.max)))

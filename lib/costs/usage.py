@@ -7,12 +7,15 @@ assumption ranges, not statistics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
+from lib.document import keys
 from lib.inputs import documents
 from lib.inputs.documents import Node
+from lib.values import plain
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,15 @@ class Range:
     min: Decimal
     typical: Decimal
     max: Decimal
+
+    def __iter__(self) -> Iterator[Decimal]:
+        """Yield the three amounts, the least first."""
+        return iter((self.min, self.typical, self.max))
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Return the amounts exactly, as JSON's numbers could not hold them."""
+        return {name: plain(amount) for name, amount in vars(self).items()}
 
     def __add__(self, other: Range) -> Range:
         """Add amount by amount."""
@@ -58,6 +70,11 @@ class Assumption:
     amount: Range
     unit: str
     reason: str
+
+    KEYS: ClassVar = keys(
+        "scope measure min=amount.texts.min typical=amount.texts.typical max=amount.texts.max "
+        "unit reason"
+    )
 
 
 @dataclass(frozen=True)

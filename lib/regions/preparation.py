@@ -46,7 +46,7 @@ def check(desk: Desk, work: Work) -> dict[str, Look]:
     return looks
 
 
-def _find_disabled(desk: Desk) -> Sequence[quotas.Finding]:
+def _find_disabled(desk: Desk) -> Sequence[quotas.RegionFinding]:
     """Return what the account says of the regions, where it can be asked."""
     if desk.plan.home is None:
         desk.say("Quotas and enabled regions are not checked on the emulator: it has neither.")
@@ -54,7 +54,7 @@ def _find_disabled(desk: Desk) -> Sequence[quotas.Finding]:
     return preflight.find_disabled(desk.plan.home.client("ec2"), list(desk.sites))
 
 
-def _measure_roles(desk: Desk, looks: Mapping[str, Look]) -> Sequence[quotas.Finding]:
+def _measure_roles(desk: Desk, looks: Mapping[str, Look]) -> Sequence[quotas.RegionFinding]:
     """Hold all regions' roles against the account's quota."""
     if desk.plan.home is None:
         return ()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from lib.checks import models as bedrock
+from lib.checks.models import check_models
 from lib.inputs.parameters import WARNING
 from tests.support.aws_fakes import Call, client, intercept, operations, refusal
 
@@ -51,7 +51,7 @@ def offering(
 
 
 def messages(made: Any, *models: str) -> list[str]:
-    problems = bedrock.check_models(made, models, region="eu-west-1")
+    problems = check_models(made, models, region="eu-west-1")
     assert {problem.severity for problem in problems} <= {WARNING}
     return [problem.message for problem in problems]
 

@@ -99,7 +99,8 @@ def test_the_identity_is_shown_when_it_is_known(report: Report) -> None:
 
 def test_the_environments_are_the_parameter_files(tmp_path: Path) -> None:
     root = factories.repository(tmp_path)
-    assert validation.list_environments(root) == ["staging"]
+    reports = validation.check_all(root, factories.REGION, None, flags="")
+    assert [found.environment for found in reports] == ["staging"]
 
 
 class Online:

@@ -15,6 +15,7 @@ import pytest
 
 from lib.costs import book, pricing, usage
 from lib.data import loss
+from lib.document import as_document
 from lib.errors import InputError
 from lib.templates import comparison, contracts, resolution, templates
 from lib.templates import graph as graphs
@@ -106,5 +107,12 @@ def test_a_stranger_s_template_is_understood_or_refused(path: Path) -> None:
     assert {change.action for change in removed} <= {"Remove"}
     loss.judge(removed, tree, empty)
     used = usage.parse('{"usage": {}}', "usage.json")
-    estimate = pricing.estimate(tree, used, price_book(), environment="development", region=REGION)
-    json.dumps(pricing.as_json(estimate, price_book(), date(2026, 11, 22)))
+    estimate = pricing.estimate(
+        tree,
+        used,
+        price_book(),
+        environment="development",
+        region=REGION,
+        today=date(2026, 11, 22),
+    )
+    json.dumps(as_document(estimate))

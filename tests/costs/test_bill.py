@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 
 from lib.costs import bill
 from lib.costs.bill import BudgetState, Spending
+from lib.document import as_document
 from lib.errors import AwsUnavailable
 
 TODAY = date(2026, 12, 31)
@@ -119,7 +120,7 @@ def test_the_month_so_far_the_rest_of_it_and_the_budget_are_told(clients: Client
         BudgetState("plot-palette-staging-us-east-1-abc", Decimal(50), Decimal("12.5"), None),
     )
     assert found.problems == ()
-    assert bill.as_json(found)["month_to_date"] == 12.5
+    assert as_document(found)["month_to_date"] == 12.5
     text = bill.draw(found)
     assert "Spent this month       $12.50" in text
     assert "plot-palette-staging-us-east-1-abc" in text

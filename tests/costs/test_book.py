@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lib.costs import book as prices
-from lib.costs.book import Status, Tier
+from lib.costs import book
+from lib.costs.book import Book, Standing, Tier
 from lib.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,11 +28,11 @@ def document(**changes: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> prices.Book:
-    return prices.parse(SHIPPED.read_text(), "prices.json")
+def shipped() -> Book:
+    return book.parse(SHIPPED.read_text(), "prices.json")
 
 
-def test_every_shipped_row_has_a_source_and_a_date(shipped: prices.Book) -> None:
+def test_every_shipped_row_has_a_source_and_a_date(shipped: Book) -> None:
     assert len(shipped.prices) > 150
     for row in shipped.prices.values():
         assert row.source.strip()
@@ -41,31 +41,30 @@ def test_every_shipped_row_has_a_source_and_a_date(shipped: prices.Book) -> None
 
 
 def test_every_dimension_has_a_row_in_every_region_even_if_it_is_missing(
-    shipped: prices.Book,
+    shipped: Book,
 ) -> None:
     assert shipped.regions() == REGIONS
     for name in shipped.dimensions:
         for region in REGIONS:
-            assert shipped.find(name, region) is not None, (name, region)
+            assert shipped.find(name, region).source, (name, region)
 
 
-def test_a_missing_row_has_no_price_and_is_not_filled_from_elsewhere(shipped: prices.Book) -> None:
+def test_a_missing_row_has_no_price_and_is_not_filled_from_elsewhere(shipped: Book) -> None:
     row = shipped.find("dynamodb.write", "ap-southeast-1")
-    assert row is not None
-    assert row.status is Status.MISSING
+    assert row.status is Standing.MISSING
     assert row.tiers == ()
 
 
-def test_the_free_tiers_are_those_that_never_end(shipped: prices.Book) -> None:
+def test_the_free_tiers_are_those_that_never_end(shipped: Book) -> None:
     quantities = {name: tier.quantity for name, tier in shipped.free.items()}
     assert quantities["lambda.gb_second"] == 400_000
     assert quantities["egress.gb"] == 100
     assert not any(name.startswith("fargate") for name in quantities)
 
 
-def test_a_book_is_written_as_it_was_read(shipped: prices.Book) -> None:
+def test_a_book_is_written_as_it_was_read(shipped: Book) -> None:
     text = SHIPPED.read_text()
-    assert prices.dump(shipped, prices.description_of(text, "prices.json")) == text
+    assert book.dump(shipped) == text
 
 
 TIERS = (Tier(Decimal(0), Decimal("0.023")), Tier(Decimal(51_200), Decimal("0.022")))
@@ -76,7 +75,7 @@ TIERS = (Tier(Decimal(0), Decimal("0.023")), Tier(Decimal(51_200), Decimal("0.02
     [("0", "0"), ("100", "2.300"), ("51200", "1177.600"), ("51300", "1179.800")],
 )
 def test_each_tier_is_charged_at_its_own_price(quantity: str, expected: str) -> None:
-    assert prices.charge(TIERS, Decimal(quantity), Decimal(1)) == Decimal(expected)
+    assert book.cost_of(TIERS, Decimal(quantity), Decimal(1)) == Decimal(expected)
 
 
 @pytest.mark.parametrize(
@@ -107,26 +106,24 @@ def test_each_tier_is_charged_at_its_own_price(quantity: str, expected: str) -> 
 )
 def test_a_book_that_cannot_be_used_names_the_key(changes: Any, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
-        prices.parse(document(**changes), "p.json")
+        book.parse(document(**changes), "p.json")
     assert "p.json" in str(caught.value)
 
 
 def test_a_row_for_everywhere_stands_behind_a_regions_own() -> None:
     everywhere = {**ROW, "region": "*", "price": "9"}
-    book = prices.parse(document(rows=[ROW, everywhere]), "p.json")
-    own, other = book.find("s3", "r"), book.find("s3", "q")
-    assert own is not None
+    found = book.parse(document(rows=[ROW, everywhere]), "p.json")
+    own, other = found.find("s3", "r"), found.find("s3", "q")
     assert own.tiers[0].price == Decimal("0.023")
-    assert other is not None
     assert other.tiers[0].price == 9
-    assert book.regions() == ("r",)
+    assert found.regions() == ("r",)
 
 
 def test_a_region_without_any_row_is_an_input_error() -> None:
     with pytest.raises(InputError, match="no prices for mars-1; it covers r"):
-        prices.require_region(prices.parse(document(), "p.json"), "mars-1")
+        book.require_region(book.parse(document(), "p.json"), "mars-1")
 
 
 def test_the_age_of_a_month_counts_from_its_first_day() -> None:
-    assert prices.age_days("2026-10-31", date(2026, 11, 1)) == 1
-    assert prices.age_days("2026-10", date(2026, 11, 1)) == 31
+    assert book.age_days("2026-10-31", date(2026, 11, 1)) == 1
+    assert book.age_days("2026-10", date(2026, 11, 1)) == 31

@@ -15,10 +15,9 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib.costs import book as prices
 from lib.costs import estimates, report
-from lib.costs.book import Status
-from lib.costs.estimates import Estimated, Question
+from lib.costs.book import Book, Standing
+from lib.costs.estimates import Estimated, Terms
 from lib.errors import InputError
 from lib.inputs import jobs
 from lib.inputs.jobs import Job
@@ -29,7 +28,7 @@ from lib.stacks import deployed, stacks
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 22)
-QUESTION = Question(ROOT, TODAY)
+TERMS = Terms(ROOT, TODAY)
 
 
 def prepare(environment: str = "production", region: str = "us-east-1", **values: str) -> Job:
@@ -38,13 +37,13 @@ def prepare(environment: str = "production", region: str = "us-east-1", **values
 
 
 @pytest.fixture(scope="module")
-def book() -> prices.Book:
-    return estimates.read_book(QUESTION)
+def book() -> Book:
+    return estimates.read_book(TERMS)
 
 
 @pytest.fixture(scope="module")
-def made(book: prices.Book) -> Estimated:
-    return estimates.estimate(prepare(), QUESTION, book)
+def made(book: Book) -> Estimated:
+    return estimates.estimate(prepare(), TERMS, book)
 
 
 def answer(items: Iterable[Estimated], **options: Any) -> tuple[Answer, list[Note]]:
@@ -55,7 +54,7 @@ def answer(items: Iterable[Estimated], **options: Any) -> tuple[Answer, list[Not
         notes.append(progress)
 
     given = {"limit": None, "before": None, **options}
-    return report.answer(list(items), QUESTION, report=say, **given), notes
+    return report.answer(list(items), report=say, **given), notes
 
 
 def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimated) -> None:
@@ -79,18 +78,16 @@ def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimate
         assert part in text, part
 
 
-def test_an_incomplete_estimate_reads_at_least_and_names_each_gap(book: prices.Book) -> None:
-    found = estimates.estimate(prepare(region="ap-southeast-1"), QUESTION, book)
+def test_an_incomplete_estimate_reads_at_least_and_names_each_gap(book: Book) -> None:
+    found = estimates.estimate(prepare(region="ap-southeast-1"), TERMS, book)
     text = answer([found])[0].text
     assert "Total, at least" in text
     assert "Not priced, so the total is a lower bound:" in text
     assert "no price was found for dynamodb.write in ap-southeast-1" in text
 
 
-def test_the_environments_stand_side_by_side(book: prices.Book) -> None:
-    made = estimates.estimate_all(
-        QUESTION, prepare(region="ap-southeast-1"), every=True, compare=None
-    )
+def test_the_environments_stand_side_by_side(book: Book) -> None:
+    made = estimates.estimate_all(TERMS, prepare(region="ap-southeast-1"), every=True, compare=None)
     given, _ = answer(made)
     assert [d["environment"] for d in given.document["environments"]] == [
         "development",
@@ -103,7 +100,7 @@ def test_the_environments_stand_side_by_side(book: prices.Book) -> None:
 
 def test_all_environments_cannot_be_compared_with_one_release() -> None:
     with pytest.raises(InputError, match="exclude each other"):
-        estimates.estimate_all(QUESTION, prepare(), every=True, compare="abc")
+        estimates.estimate_all(TERMS, prepare(), every=True, compare="abc")
 
 
 def test_above_the_limit_the_exit_code_is_one_and_the_estimate_is_told_all_the_same(
@@ -128,47 +125,46 @@ def test_a_limit_is_read_exactly() -> None:
     assert estimates.read_limit(None) is None
 
 
-def test_an_estimate_above_the_environments_own_budget_is_warned_of(book: prices.Book) -> None:
-    found = estimates.estimate(prepare(InitialBudgetLimit="5"), QUESTION, book)
+def test_an_estimate_above_the_environments_own_budget_is_warned_of(book: Book) -> None:
+    found = estimates.estimate(prepare(InitialBudgetLimit="5"), TERMS, book)
     _, notes = answer([found])
     assert "exceeds the budget of $5.00 that production sets itself" in notes[0].text
     assert notes[0].level is Level.WARNING
 
 
-def test_old_and_stale_prices_are_warned_of(book: prices.Book) -> None:
+def test_old_and_stale_prices_are_warned_of(book: Book) -> None:
     row = book.find("s3.storage", "us-east-1")
-    assert row is not None
-    stale = dataclasses.replace(row, status=Status.STALE, as_of="2025-01")
-    found = estimates.estimate(prepare(), QUESTION, book.replacing([stale]))
+    stale = dataclasses.replace(row, status=Standing.STALE, as_of="2025-01")
+    found = estimates.estimate(prepare(), TERMS, book.replacing([stale]))
     given, notes = answer([found])
     assert [note.text.split(" ")[0] for note in notes] == ["The", "Stale"]
     assert "s3.storage" in notes[1].text
     assert "2025-01 stale" in given.text
 
 
-def test_the_usage_file_can_be_chosen(tmp_path: Path, book: prices.Book) -> None:
+def test_the_usage_file_can_be_chosen(tmp_path: Path, book: Book) -> None:
     path = tmp_path / "mine.json"
     path.write_text((ROOT / "infrastructure" / "usage" / "development.json").read_text())
-    mine = estimates.estimate(prepare(), dataclasses.replace(QUESTION, usage=str(path)), book)
-    own = estimates.estimate(prepare(), QUESTION, book)
+    mine = estimates.estimate(prepare(), dataclasses.replace(TERMS, usage=str(path)), book)
+    own = estimates.estimate(prepare(), TERMS, book)
     assert mine.estimate.monthly().typical < own.estimate.monthly().typical
     assert mine.usage.file == str(path)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"{", b"[]", b'{"usage": {"A": {"b": 1}}}'])
 def test_a_usage_file_that_cannot_be_used_is_an_input_error_naming_it(
-    tmp_path: Path, book: prices.Book, content: bytes | None
+    tmp_path: Path, book: Book, content: bytes | None
 ) -> None:
     path = tmp_path / "mine.json"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=r"mine\.json"):
-        estimates.estimate(prepare(), dataclasses.replace(QUESTION, usage=str(path)), book)
+        estimates.estimate(prepare(), dataclasses.replace(TERMS, usage=str(path)), book)
 
 
-def test_values_that_could_not_be_deployed_are_not_priced(book: prices.Book) -> None:
+def test_values_that_could_not_be_deployed_are_not_priced(book: Book) -> None:
     with pytest.raises(InputError, match="LogRetentionDays"):
-        estimates.estimate(prepare(LogRetentionDays="2"), QUESTION, book)
+        estimates.estimate(prepare(LogRetentionDays="2"), TERMS, book)
 
 
 def test_the_chart_shows_the_services_of_every_environment(made: Estimated) -> None:
@@ -203,7 +199,7 @@ def test_a_release_is_compared_line_by_line(
     older["database-stack.yaml"] = dataclasses.replace(database, body=body)
     monkeypatch.setattr(releases, "find", find)
     monkeypatch.setattr(releases, "read_templates", lambda *_args, **_more: older)
-    before = estimates.compare(made, QUESTION, "0123456789ab", access_to(s3=None))
+    before = estimates.compare(made, TERMS, "0123456789ab", access_to(s3=None))
     assert asked == ["plot-palette-cfn-123456789012-us-east-1", "0123456789ab", "123456789012"]
     given, _ = answer([made], before=before)
     (line,) = given.document["compared"]["lines"]
@@ -219,7 +215,7 @@ def test_a_release_that_is_not_published_is_an_input_error(
 ) -> None:
     monkeypatch.setattr(releases, "find", lambda *_args, **_more: None)
     with pytest.raises(InputError, match="holds no release 'gone'"):
-        estimates.compare(made, QUESTION, "gone", access_to(s3=None))
+        estimates.compare(made, TERMS, "gone", access_to(s3=None))
 
 
 def test_the_deployed_stack_is_compared_with_its_own_parameters(
@@ -230,7 +226,7 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
     )
     monkeypatch.setattr(stacks, "require", lambda *_args: None)
     monkeypatch.setattr(deployed, "read", lambda *_args: live)
-    before = estimates.compare(made, QUESTION, "deployed", access_to(cloudformation=None))
+    before = estimates.compare(made, TERMS, "deployed", access_to(cloudformation=None))
     given, _ = answer([made], before=before)
     assert {line["reason"] for line in given.document["compared"]["lines"]} == {
         "RetentionInDays: 7 → 30"
@@ -243,7 +239,7 @@ def test_no_difference_says_so(made: Estimated) -> None:
     assert given.text.endswith("$0.00 a month ($36.45 before)")
 
 
-# Live prices and the book
+# Live prices
 
 
 def test_live_prices_replace_the_books_row_by_row_and_gaps_are_reported(
@@ -257,7 +253,7 @@ def test_live_prices_replace_the_books_row_by_row_and_gaps_are_reported(
         stub.add_client_error("get_products", "AccessDeniedException", "no")
         (again,) = estimates.with_live_prices(
             [made],
-            dataclasses.replace(QUESTION, root=_link(tmp_path)),
+            dataclasses.replace(TERMS, root=_link(tmp_path)),
             pricing,
             notes.append,
             Clock(lambda: 0.0, lambda: datetime.now(UTC), lambda _: None),
@@ -272,18 +268,13 @@ def _link(folder: Path) -> Path:
     return folder
 
 
-def test_a_refresh_takes_only_web_addresses() -> None:
-    with pytest.raises(InputError, match="takes an http or https address"):
-        estimates.refresh_book(QUESTION, lambda _: pytest.fail("opened"), "file:///etc", print)
-
-
 def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         estimates.write(tmp_path / "gone" / "chart.svg", "<svg/>")
 
 
 def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:
-    made = estimates.estimate_all(QUESTION, prepare("development"), every=True, compare=None)
+    made = estimates.estimate_all(TERMS, prepare("development"), every=True, compare=None)
     shown = (ROOT / "docs" / "costs.md").read_text()
     run = "\n".join(line.rstrip() for line in answer(made)[0].text.splitlines())
     assert run in shown, "renew docs/costs.md with the output of: inv estimate --all"
