@@ -25,6 +25,7 @@ from commands.target import (
     open_home,
     open_sites,
 )
+from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
 
@@ -43,15 +44,7 @@ def upload(target: Target) -> Answer:
 
     _release, published = publishing.publish(target.job, target.access)
     link = publishing.console_link(target.job, published)
-    document = {
-        "bucket": published.bucket,
-        "region": published.region,
-        "release": published.release,
-        "uploaded": published.uploaded,
-        "unchanged": published.unchanged,
-        "master_url": published.master_url,
-        "quick_create_url": link,
-    }
+    document = {**as_document(published), "quick_create_url": link}
     text = (
         f"Release      {published.release} ({published.uploaded} uploaded, "
         f"{published.unchanged} unchanged)\nBucket       {published.bucket}\n"
@@ -251,4 +244,4 @@ def prune(target: Target, keep: str = "5") -> Answer:
     count = as_count(keep, "--keep")
     settle_harmless_questions(target)
     plan = pruning.prune(target.job, target.access, keep=count or 1)
-    return Answer(pruning.as_document(plan), f"{len(plan.keys)} objects removed.")
+    return Answer(as_document(plan), f"{len(plan.objects)} objects removed.")

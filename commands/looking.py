@@ -13,6 +13,7 @@ from commands.target import (
     Target,
     open_sites,
 )
+from lib.document import as_document
 from lib.operators import Answer
 
 if TYPE_CHECKING:
@@ -117,11 +118,10 @@ def history(target: Target) -> Answer:
     inv history --env production
     inv history --env production --json
     """
-    from lib.deploy import status as overview
     from lib.releases import history as records
 
-    found = overview.read_history(target.job, target.access)
-    return Answer([records.as_document(record) for record in found], overview.draw_history(found))
+    found = records.read_of(target.job, target.access)
+    return Answer(as_document(found), records.draw(found))
 
 
 @operation(help={"format": "mermaid or svg."}, common=("json",))

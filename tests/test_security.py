@@ -24,6 +24,7 @@ from moto import mock_aws
 from commands import target as targets
 from lib.access import Access
 from lib.deploy import deployments, publishing, rollbacks
+from lib.document import as_document
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
@@ -292,7 +293,7 @@ def test_any_bytes_are_a_manifest_or_refused_as_a_stranger_s(shelf: Any, content
 @given(content=any_json(_KEYS).map(lambda value: json.dumps(value).encode()) | st.binary())
 def test_any_bytes_are_a_record_of_history_or_none(content: bytes) -> None:
     found = history.parse(content)
-    assert found is None or history.as_document(found)["release"] == found.release
+    assert found is None or as_document(found)["release"] == found.release
 
 
 def test_what_a_link_carries_is_no_secret(tmp_path: Path) -> None:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.deploy import outcomes
 from lib.drawing import clean, draw_elapsed, draw_table
-from lib.inputs import jobs
-from lib.releases import history, releases
-from lib.releases.history import Record
+from lib.releases import releases
 from lib.stacks import events, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
@@ -173,16 +171,3 @@ def draw_events(found: tuple[Event, ...]) -> str:
         for event in found
     ]
     return draw_table(("Time", "Status", "Path", "Type", "Reason"), rows)
-
-
-def read_history(job: Job, access: Access) -> tuple[Record, ...]:
-    """Return what was done to a stack, newest first."""
-    owner = access.aws.identity().account
-    s3 = access.aws.client("s3")
-    return history.read(s3, jobs.bucket_of(job, owner), job.stack_name, owner=owner)
-
-
-def draw_history(records: tuple[Record, ...]) -> str:
-    """Return records as a table."""
-    rows = [(r.release, r.time, r.action, r.status, r.by) for r in records]
-    return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)

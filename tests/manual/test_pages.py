@@ -13,6 +13,7 @@ from commands.docs import describe_tasks
 from lib import errors
 from lib.deploy import outcomes
 from lib.deploy import status as overview
+from lib.document import keys_of
 from lib.errors import InputError
 from lib.inputs import parameters
 from lib.releases import history
@@ -141,7 +142,7 @@ def test_every_task_and_flag_has_a_text(task: TaskEntry) -> None:
 def test_the_keys_of_documents_are_those_that_the_code_writes() -> None:
     page = pages.draw_tasks(ENTRIES)
     outcome = outcomes.as_document(outcomes.Outcome("", "", "", "", "", "", ""))
-    record = history.as_document(history.Record("", "", "", "", "", "", "", {}))
+    record = keys_of(history.Record)
     view = overview.as_document(overview.View("", "", "", Status.ABSENT, "", "", "", None, 0))
     for name, document in (("deploy", outcome), ("history", record), ("status", view)):
         section = page.split(f"### inv {name}\n")[1].split("\n### ")[0]

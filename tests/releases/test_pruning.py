@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from moto import mock_aws
 
 from lib import session
 from lib.access import Access
+from lib.document import as_document
 from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
 from lib.operators import Listing, OnInterrupt, Operator, Progress
@@ -71,7 +71,7 @@ class World:
         name = arguments["StackName"].split("/")[1]
         return {"TemplateBody": self.running[name].files[-1].content.decode()}
 
-    def prune(self, keep: int = 1) -> pruning.Plan:
+    def prune(self, keep: int = 1) -> pruning.Removal:
         operator = Operator(self.told.append, lambda *_: self.agrees, lambda _: OnInterrupt.DETACH)
         late = Clock(now=lambda: START + timedelta(days=40_000))
         return pruning.prune(job(region=REGION), Access(self.aws, operator, late), keep=keep)
@@ -95,13 +95,15 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     first, second, third, fourth = world.published
     world.running = {"plot-palette-staging": first}
     plan = world.prune(keep=1)
-    assert set(plan.releases) == {second.name, third.name}
+    assert set(plan.removed) == {second.name, third.name}
     assert world.left() == keys_of(first) | keys_of(fourth)
     [listing] = [told for told in world.told if isinstance(told, Listing)]
     told = {row[0]: row[1] for row in listing.rows}
     assert told[first.name] == "kept: deployed as plot-palette-staging"
     assert told[fourth.name] == "kept: among the newest 1"
-    assert json.dumps(pruning.as_document(plan))
+    document = as_document(plan)
+    assert list(document) == ["removed", "objects", "kept"]
+    assert {"release": fourth.name, "because": "among the newest 1"} in document["kept"]
 
 
 def test_declining_removes_nothing(world: World) -> None:
@@ -114,18 +116,18 @@ def test_declining_removes_nothing(world: World) -> None:
 
 def test_with_nothing_to_remove_nothing_is_asked(world: World) -> None:
     world.agrees = False
-    assert world.prune(keep=4).keys == ()
+    assert world.prune(keep=4).objects == ()
 
 
 def test_templates_that_belong_to_no_release_go_when_they_are_old(world: World) -> None:
     world.s3.put_object(Bucket=BUCKET, Key="templates/0123456789ab/lost.yaml", Body=b"x")
-    assert "templates/0123456789ab/lost.yaml" in world.prune(keep=4).keys
+    assert "templates/0123456789ab/lost.yaml" in world.prune(keep=4).objects
     assert "templates/0123456789ab/lost.yaml" not in world.left()
 
 
 def test_a_manifest_goes_before_its_templates(world: World) -> None:
     plan = world.prune(keep=3)
-    assert plan.keys[0].endswith("/manifest.json")
+    assert plan.objects[0].endswith("/manifest.json")
 
 
 def test_an_object_that_s3_keeps_is_an_error_that_names_it(world: World) -> None:
@@ -144,4 +146,4 @@ def test_a_bucket_that_has_gone_meanwhile_needs_no_pruning(world: World) -> None
             raise refusal("NoSuchBucket")
 
     intercept(world.s3, gone)
-    assert world.prune(keep=3).releases
+    assert world.prune(keep=3).removed
