@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.answers import (
     answer_outcome,
@@ -20,17 +19,10 @@ from commands.flags import (
     read_options,
 )
 from commands.operation import COMMON, operation
-from commands.target import (
-    Target,
-    open_home,
-    open_sites,
-)
+from commands.target import Target, open_home, open_sites
 from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(changes=True)

@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.operation import operation
-from commands.target import (
-    Target,
-    local_state,
-    start_emulator,
-)
+from commands.target import Target, local_state, start_emulator
 from lib.operators import Answer
 
 if TYPE_CHECKING:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from commands.answers import (
-    answer_outcome,
-    parameter_error,
-)
+from commands.answers import answer_outcome, parameter_error
 from commands.operation import operation
-from commands.target import (
-    Target,
-    open_sites,
-)
+from commands.target import Target, open_sites
 from lib.document import as_document
 from lib.operators import Answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(
