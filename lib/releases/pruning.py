@@ -38,7 +38,7 @@ _DELETED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRelease:
     """A release that stays, and why."""
 
     release: str
@@ -51,7 +51,7 @@ class Removal:
 
     removed: tuple[str, ...]
     objects: tuple[str, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptRelease, ...]
 
 
 def prune(job: Job, access: Access, *, keep: int) -> Removal:
@@ -104,7 +104,7 @@ def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep:
     return Removal(
         tuple(manifest.release for manifest in gone),
         tuple(keys),
-        tuple(Kept(manifest.release, reasons[manifest.release]) for manifest in kept),
+        tuple(KeptRelease(manifest.release, reasons[manifest.release]) for manifest in kept),
     )
 
 
