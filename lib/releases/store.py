@@ -112,7 +112,7 @@ def ensure_bucket(
         settings = tuple(itertools.compress(settings, lacking))
     # One after the other: S3 refuses two changes to one bucket's settings at once.
     for setting in settings:
-        put = getattr(s3, f"put_{setting.name}")
+        put = getattr(s3, setting.write)
         put(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
     return created
 
@@ -149,9 +149,13 @@ def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
 
 @dataclass(frozen=True)
 class _Setting:
-    """One piece of hardening: its name in S3's calls, AWS's word when it is not set, its value."""
+    """One piece of hardening: how to read and to write it, AWS's word for its absence, its value.
 
-    name: str
+    The calls are written out, because the deploy role is held against the names in the code.
+    """
+
+    read: str
+    write: str
     absent: str
     value: Mapping[str, Any]
 
@@ -170,13 +174,20 @@ _ENCRYPTION = {
 #: What every bucket gets, whatever its name; versioning that was never set has no word.
 _SAME_FOR_ALL = (
     _Setting(
-        "public_access_block",
+        "get_public_access_block",
+        "put_public_access_block",
         "NoSuchPublicAccessBlockConfiguration",
         {"PublicAccessBlockConfiguration": dict.fromkeys(_PUBLIC_ACCESS, True)},
     ),
-    _Setting("bucket_versioning", "", {"VersioningConfiguration": {"Status": "Enabled"}}),
     _Setting(
-        "bucket_encryption",
+        "get_bucket_versioning",
+        "put_bucket_versioning",
+        "",
+        {"VersioningConfiguration": {"Status": "Enabled"}},
+    ),
+    _Setting(
+        "get_bucket_encryption",
+        "put_bucket_encryption",
         "ServerSideEncryptionConfigurationNotFoundError",
         {"ServerSideEncryptionConfiguration": {"Rules": [_ENCRYPTION]}},
     ),
@@ -198,15 +209,22 @@ def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> tuple[_Se
     tag_set = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     return (
         *_SAME_FOR_ALL,
-        _Setting("bucket_policy", "NoSuchBucketPolicy", {"Policy": policy}),
-        _Setting("bucket_tagging", "NoSuchTagSet", {"Tagging": {"TagSet": tag_set}}),
+        _Setting(
+            "get_bucket_policy", "put_bucket_policy", "NoSuchBucketPolicy", {"Policy": policy}
+        ),
+        _Setting(
+            "get_bucket_tagging",
+            "put_bucket_tagging",
+            "NoSuchTagSet",
+            {"Tagging": {"TagSet": tag_set}},
+        ),
     )
 
 
 def _lacks(s3: S3Client, bucket: str, owner: str, setting: _Setting) -> bool:
     """Tell whether a bucket lacks a setting."""
     try:
-        answer = getattr(s3, f"get_{setting.name}")(Bucket=bucket, ExpectedBucketOwner=owner)
+        answer = getattr(s3, setting.read)(Bucket=bucket, ExpectedBucketOwner=owner)
     except ClientError as exc:
         if error_code(exc) == setting.absent:
             return True
