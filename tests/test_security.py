@@ -28,10 +28,10 @@ from lib.document import as_document
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
-from lib.operators import OnInterrupt, Operator
 from lib.releases import history, releases
 from lib.session import LOCAL_ACCOUNT, Aws
 from tests.support import factories
+from tests.support.people import Person
 from tests.support.shapes import any_json, any_text, attempt, tried
 
 REGION = factories.REGION
@@ -96,10 +96,7 @@ def aws(endpoint: str) -> Aws:
 
 def access(aws: Aws) -> Access:
     """Return access for somebody who agrees to everything that is not a loss of data."""
-    agree = Operator(
-        lambda _progress: None, lambda _text, word: word == "y", lambda _: OnInterrupt.DETACH
-    )
-    return Access(aws, agree)
+    return Person("y").access(aws)
 
 
 def small(folder: Path, word: str = "one") -> Job:

@@ -13,16 +13,15 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lib import session
-from lib.access import Access
 from lib.document import as_document
 from lib.errors import NotOurs
 from lib.inputs import jobs, parameters
-from lib.operators import OnInterrupt, Operator
 from lib.releases import history
 from lib.releases.history import Record
 from lib.templates import templates
 from tests.support import factories
 from tests.support.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
+from tests.support.people import Person
 
 BUCKET = jobs.bucket_name(ACCOUNT, "us-east-1")
 RECORD = Record(
@@ -197,8 +196,7 @@ def test_the_values_that_may_be_written_down_leave_secrets_out(s3: Any) -> None:
 def test_a_jobs_history_is_read_from_its_own_bucket_and_drawn_newest_first(s3: Any) -> None:
     old, new = (replace(at(seconds), stack=factories.STACK) for seconds in (1, 2))
     write(s3, old, new)
-    aws = session.connect("us-east-1")
-    access = Access(aws, Operator(lambda _: None, lambda *_: False, lambda _: OnInterrupt.DETACH))
+    access = Person().access(session.connect("us-east-1"))
     found = history.read_of(factories.job(region="us-east-1"), access)
     assert found == (new, old)
     header, _, first, second = history.draw(found).splitlines()

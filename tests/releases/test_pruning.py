@@ -10,18 +10,17 @@ import pytest
 from moto import mock_aws
 
 from lib import session
-from lib.access import Access
 from lib.document import as_document
 from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
-from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.operators import Listing
 from lib.polling import Clock
 from lib.releases import pruning, releases
 from lib.releases.releases import Release
-from tests.support.aws_fakes import START, intercept, refusal, stack_entry
+from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
 from tests.support.factories import job, template
+from tests.support.people import Person
 
-ACCOUNT = "123456789012"
 REGION = "us-east-1"
 BUCKET = jobs.bucket_name(ACCOUNT, REGION)
 
@@ -43,8 +42,7 @@ class World:
     """A bucket with published releases, and stacks that run some of them."""
 
     def __init__(self, count: int) -> None:
-        self.told: list[Progress] = []
-        self.agrees = True
+        self.person = Person()
         self.running: dict[str, Release] = {}
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
@@ -72,9 +70,8 @@ class World:
         return {"TemplateBody": self.running[name].files[-1].content.decode()}
 
     def prune(self, keep: int = 1) -> pruning.Removal:
-        operator = Operator(self.told.append, lambda *_: self.agrees, lambda _: OnInterrupt.DETACH)
         late = Clock(now=lambda: START + timedelta(days=40_000))
-        return pruning.prune(job(region=REGION), Access(self.aws, operator, late), keep=keep)
+        return pruning.prune(job(region=REGION), self.person.access(self.aws, late), keep=keep)
 
     def left(self) -> set[str]:
         found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
@@ -97,7 +94,7 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     plan = world.prune(keep=1)
     assert set(plan.removed) == {second.name, third.name}
     assert world.left() == keys_of(first) | keys_of(fourth)
-    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    [listing] = [told for told in world.person.told if isinstance(told, Listing)]
     told = {row[0]: row[1] for row in listing.rows}
     assert told[first.name] == "kept: deployed as plot-palette-staging"
     assert told[fourth.name] == "kept: among the newest 1"
@@ -108,14 +105,14 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
 
 def test_declining_removes_nothing(world: World) -> None:
     before = world.left()
-    world.agrees = False
+    world.person.answers = [False]
     with pytest.raises(Declined, match="Nothing was removed"):
         world.prune()
     assert world.left() == before
 
 
 def test_with_nothing_to_remove_nothing_is_asked(world: World) -> None:
-    world.agrees = False
+    world.person.answers = [False]
     assert world.prune(keep=4).objects == ()
 
 
