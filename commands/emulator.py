@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commands.operation import operation
 from commands.target import Target, local_state, start_emulator
+from lib.document import as_document
 from lib.operators import Answer
 
 if TYPE_CHECKING:
@@ -14,15 +15,8 @@ if TYPE_CHECKING:
 
 def emulator_answer(emulator: Emulator) -> Answer:
     """Tell whether the emulator runs, and where."""
-    document = {
-        "running": emulator.running,
-        "endpoint": emulator.endpoint,
-        "pid": emulator.pid,
-        "port": emulator.port,
-        "state": str(emulator.state),
-    }
     text = f"running at {emulator.endpoint}" if emulator.running else "not running"
-    return Answer(document, f"Emulator {text} (state in {emulator.state})")
+    return Answer(as_document(emulator), f"Emulator {text} (state in {emulator.state})")
 
 
 @operation(common=("json",))
