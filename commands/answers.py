@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.target import (
-    Target,
-)
+from commands.target import Target
 from lib import errors
 from lib.document import as_document
 from lib.errors import DeploymentError, InputError

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.operation import operation
-from commands.target import (
-    Target,
-    connect_in,
-    today,
-)
+from commands.target import Target, connect_in, today
 from lib.operators import Answer, Level, Note
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from commands.flags import (
-    as_count,
-)
+from commands.flags import as_count
 from commands.operation import operation
-from commands.target import (
-    Target,
-)
+from commands.target import Target
 from lib.operators import Answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.answers import (
     answer_outcome,
@@ -20,16 +19,10 @@ from commands.flags import (
     read_options,
 )
 from commands.operation import COMMON, operation
-from commands.target import (
-    Target,
-    open_home,
-    open_sites,
-)
+from commands.target import Target, open_home, open_sites
+from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation(changes=True)
@@ -43,15 +36,7 @@ def upload(target: Target) -> Answer:
 
     _release, published = publishing.publish(target.job, target.access)
     link = publishing.console_link(target.job, published)
-    document = {
-        "bucket": published.bucket,
-        "region": published.region,
-        "release": published.release,
-        "uploaded": published.uploaded,
-        "unchanged": published.unchanged,
-        "master_url": published.master_url,
-        "quick_create_url": link,
-    }
+    document = {**as_document(published), "quick_create_url": link}
     text = (
         f"Release      {published.release} ({published.uploaded} uploaded, "
         f"{published.unchanged} unchanged)\nBucket       {published.bucket}\n"
@@ -195,9 +180,7 @@ def deploy_multi_region(
     chosen = rollout.choose_engine(engine, local=target.local)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
-    console = target.console
-    draw = console.draw_board if console.redraw else None
-    operator = console.operator()
+    operator, draw = target.console.operator(), target.console.board
     found = rollout.deploy(sites, operator, replace(wanted, home=home), chosen, draw=draw)
     return report.answer(found, operator)
 
@@ -253,4 +236,4 @@ def prune(target: Target, keep: str = "5") -> Answer:
     count = as_count(keep, "--keep")
     settle_harmless_questions(target)
     plan = pruning.prune(target.job, target.access, keep=count or 1)
-    return Answer(pruning.as_document(plan), f"{len(plan.keys)} objects removed.")
+    return Answer(as_document(plan), f"{len(plan.objects)} objects removed.")

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.operation import operation
-from commands.target import (
-    Target,
-    local_state,
-    start_emulator,
-)
-from lib import document
+from commands.target import Target, local_state, start_emulator
+from lib.document import as_document
 from lib.operators import Answer
 
 if TYPE_CHECKING:
@@ -20,7 +16,7 @@ if TYPE_CHECKING:
 def emulator_answer(emulator: Emulator) -> Answer:
     """Tell whether the emulator runs, and where."""
     text = f"running at {emulator.endpoint}" if emulator.running else "not running"
-    return Answer(document.as_document(emulator), f"Emulator {text} (state in {emulator.state})")
+    return Answer(as_document(emulator), f"Emulator {text} (state in {emulator.state})")
 
 
 @operation(common=("json",))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from commands.answers import (
-    answer_outcome,
-    parameter_error,
-)
+from commands.answers import answer_outcome, parameter_error
 from commands.operation import operation
-from commands.target import (
-    Target,
-    open_sites,
-)
+from commands.target import Target, open_sites
 from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
@@ -115,11 +109,10 @@ def history(target: Target) -> Answer:
     inv history --env production
     inv history --env production --json
     """
-    from lib.deploy import status as overview
     from lib.releases import history as records
 
-    found = overview.read_history(target.job, target.access)
-    return Answer([records.as_document(record) for record in found], overview.draw_history(found))
+    found = records.read_of(target.job, target.access)
+    return Answer(as_document(found), records.draw(found))
 
 
 @operation(help={"format": "mermaid or svg."}, common=("json",))

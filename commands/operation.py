@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -32,15 +32,18 @@ if TYPE_CHECKING:
 #: The names of the flags that every task takes, unless it says otherwise.
 COMMON = tuple(field.name for field in fields(Common))
 
+#: The flags of one task, as its function takes them.
+Own = ParamSpec("Own")
+
+DescribeError = Callable[[Target, DeploymentError], dict[str, Any]]
+
 
 def operation(
     help: Mapping[str, str] | None = None,
     common: Sequence[str] = COMMON,
-    describe_error: Callable[
-        [Target, DeploymentError], dict[str, Any]
-    ] = lambda _target, _error: {},
+    describe_error: DescribeError = lambda _target, _error: {},
     changes: bool = False,
-) -> Callable[[Callable[..., Answer]], Task[Any]]:
+) -> Callable[[Callable[Concatenate[Target, Own], Answer]], Task[Any]]:
     """Make a task of a function that takes a `Target` and its own flags, and returns an `Answer`.
 
     Adds the common flags, gives the function its console, and turns errors of ours into
@@ -48,51 +51,71 @@ def operation(
     that `changes` something at AWS keeps a log file.
     """
 
-    def decorate(body: Callable[..., Answer]) -> Task[Any]:
-        own = list(inspect.signature(body).parameters.values())[1:]
-        keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        shared = [
-            inspect.Parameter(name, keyword, default=getattr(Common, name)) for name in common
-        ]
+    def make_task(body: Callable[Concatenate[Target, Own], Answer]) -> Task[Any]:
+        work: Callable[..., Answer] = body
 
         def run(_context: Context, **given: Any) -> None:
             chosen = Common(**{name: given.pop(name) for name in common})
             name = body.__name__.replace("_", "-")
-            stack = chosen.stack_name or f"plot-palette-{chosen.env}"
-            console = open_console(
-                os.environ, yes=chosen.yes, verbose=chosen.debug, title=f"inv {name}: {stack}"
-            )
-            stop_on_termination()
-            with keep_journal(console, name, stack, wanted=changes) as journal:
-                target = Target(
-                    chosen.env,
-                    chosen.region,
-                    chosen.stack_name,
-                    chosen.profile,
-                    chosen.local,
-                    console,
-                    journal,
+            with open_target(chosen, name, logged=changes) as target:
+                code = carry_out(
+                    target, lambda: work(target, **given), describe_error, as_json=chosen.json
                 )
-                code = finish.finish(
-                    console,
-                    lambda: summarise(console, body(target, **given)),
-                    as_json=chosen.json,
-                    place=lambda: target.place,
-                    describe_error=lambda error: describe_error(target, error),
-                )
-                console.log(f"exit code {code}")
-            console.close_group()
+            target.console.close_group()
             if code:
                 raise Exit(code=code)
 
-        context = inspect.Parameter("context", keyword)
-        run.__signature__ = inspect.Signature([context, *shared, *own])  # type: ignore[attr-defined]  # inspect reads it
         run.__name__, run.__doc__ = body.__name__, body.__doc__
-        texts = {name.replace("_", "-"): COMMON_HELP[name.replace("_", "-")] for name in common}
+        run.__signature__ = join_flags(body, common)  # type: ignore[attr-defined]  # inspect reads it
+        texts = {flag: COMMON_HELP[flag] for flag in (name.replace("_", "-") for name in common)}
         made: Task[Any] = task(help={**texts, **(help or {})})(run)
         return made
 
-    return decorate
+    return make_task
+
+
+def join_flags(body: Callable[..., Answer], common: Sequence[str]) -> inspect.Signature:
+    """Return the parameters in which Invoke finds a task's flags: the common ones, then its own."""
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    shared = [inspect.Parameter(name, keyword, default=getattr(Common, name)) for name in common]
+    _target, *own = inspect.signature(body).parameters.values()
+    return inspect.Signature([inspect.Parameter("context", keyword), *shared, *own])
+
+
+@contextlib.contextmanager
+def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
+    """Give a task its console, its log file where it is `logged`, and what the flags name."""
+    stack = chosen.stack_name or f"plot-palette-{chosen.env}"
+    console = open_console(
+        os.environ, yes=chosen.yes, verbose=chosen.debug, title=f"inv {name}: {stack}"
+    )
+    stop_on_termination()
+    with keep_journal(console, name, stack, wanted=logged) as journal:
+        yield Target(
+            chosen.env,
+            chosen.region,
+            chosen.stack_name,
+            chosen.profile,
+            chosen.local,
+            console,
+            journal,
+        )
+
+
+def carry_out(
+    target: Target, work: Callable[[], Answer], describe_error: DescribeError, *, as_json: bool
+) -> int:
+    """Do a task's work, tell its answer or its error, and return its exit code."""
+    console = target.console
+    code = finish.finish(
+        console,
+        lambda: summarise(console, work()),
+        as_json=as_json,
+        place=lambda: target.place,
+        describe_error=lambda error: describe_error(target, error),
+    )
+    console.log(f"exit code {code}")
+    return code
 
 
 @contextlib.contextmanager

@@ -11,10 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.flags import (
-    as_count,
-    as_seconds,
-)
+from commands.flags import as_count, as_seconds
 from lib.operators import Level, Note
 from lib.terminal.console import Console
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +46,17 @@ def side_by_side(
         finally:
             ended.release()
 
-    running = threads = min(at_once, len(given))
+    _run(work, ended, waiting, threads=min(at_once, len(given)))
+    if errors:
+        raise errors[min(errors)]
+    return [results[index] for index in range(len(given))]
+
+
+def _run(
+    work: Callable[[], None], ended: threading.Semaphore, waiting: deque[Any], *, threads: int
+) -> None:
+    """Do work on threads until each has released `ended`; on Ctrl-C leave what is waiting."""
+    running = threads
     try:
         for _ in range(threads):
             threading.Thread(target=work, daemon=True).start()
@@ -61,9 +71,6 @@ def side_by_side(
         while running and ended.acquire(timeout=max(0.0, until - time.monotonic())):
             running -= 1
         raise
-    if errors:
-        raise errors[min(errors)]
-    return [results[index] for index in range(len(given))]
 
 
 def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:

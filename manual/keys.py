@@ -17,16 +17,15 @@ from lib import document
 from lib.checks.validation import Report
 from lib.checks.verification import Verification
 from lib.costs.bill import Spending
-from lib.costs.pricing import Estimate, Line
+from lib.costs.pricing import Estimate
 from lib.costs.renewal import Refreshed
-from lib.costs.usage import Assumption
 from lib.data.new_tables import Restored
 from lib.data.proving import BackupRun
 from lib.deploy.outcomes import Outcome
 from lib.deploy.status import View
 from lib.regions.plan import Rollout
 from lib.releases.history import Record
-from lib.releases.pruning import Plan
+from lib.releases.pruning import Removal
 from lib.releases.releases import Published
 from lib.stacks.stacks import Event
 from lib.templates.changes import Change
@@ -74,7 +73,7 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "status": Document(View, more="with `--regions` `regions` [one each] and `failed` [region]"),
     "events": Document(Event, many=True, more="with `--follow` an outcome, as of `inv deploy`"),
     "history": Document(Record, many=True, more="newest first"),
-    "prune": Document(Plan, more="of `kept` each has `release` and `because`"),
+    "prune": Document(Removal),
     "docs": Document(Written),
     "graph": Document(Graph),
     "local.start": _EMULATOR,
@@ -85,31 +84,6 @@ DOCUMENTS: Mapping[str, Document | str] = {
 
 #: Types with a section of their own on the page.
 _APART: Mapping[type, str] = {Change: "[each](#one-of-changes)"}
-
-#: INTERIM: types whose documents are still put together by hand. Each is its keys in order, as
-#: `key`, or as `key=attribute` where something stands inside it. An entry goes when its class
-#: names its `KEYS`; it.
-BY_HAND: Mapping[type, str] = {
-    Assumption: "scope measure min typical max unit reason",
-    Estimate: (
-        "environment region currency monthly=monthly baseline=monthly usage=monthly "
-        "free_tier=monthly complete problems lines=lines unknown_types free_types "
-        "assumptions=assumptions unused_assumptions undecided excluded budget prices"
-    ),
-    Line: (
-        "resource stack service dimension kind part quantity unit unit_price monthly "
-        "quantity_range=quantity monthly_range=monthly source as_of status note problem"
-    ),
-    Plan: "removed objects kept",
-    Record: "release time action status by",
-    Refreshed: "file read_again changes=changes kept=kept",
-    Report: "valid environment region file identity problems=problems",
-    Spending: "environment currency month_to_date forecast budgets=budgets problems",
-    Verification: "passed checks=checks",
-    View: (
-        "stack region environment status reason release drift changed age_seconds drifts=drifts"
-    ),
-}
 
 
 def draw_keys(task: str) -> str:
@@ -125,19 +99,11 @@ def draw_keys(task: str) -> str:
     return "; ".join(part for part in (shown, found.more) if part)
 
 
-def keys_of(kind: type) -> Mapping[str, str]:
-    """Return a type's keys with the attribute behind each."""
-    if kind in BY_HAND and not hasattr(kind, "KEYS"):
-        pairs = (one.partition("=") for one in BY_HAND[kind].split())
-        return {key: attribute for key, _, attribute in pairs}
-    return document.keys_of(kind)
-
-
 def _draw_type(kind: type) -> str:
     """Return a type's keys, each with what stands inside it."""
     return ", ".join(
         f"`{key}` {inside}" if (inside := _draw_inside(_type_of(kind, attribute))) else f"`{key}`"
-        for key, attribute in keys_of(kind).items()
+        for key, attribute in document.keys_of(kind).items()
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lib import drawing
+from lib.document import keys_of
 from lib.templates import changes
 from manual import error_index, keys
 from manual.parts import NOTICE
@@ -131,7 +132,7 @@ _VALUES: Mapping[str, str] = {
 
 def _describe_change() -> str:
     """Return the keys of one change."""
-    told = [f"`{key}` {_VALUES.get(key, '')}".strip() for key in keys.keys_of(changes.Change)]
+    told = [f"`{key}` {_VALUES.get(key, '')}".strip() for key in keys_of(changes.Change)]
     return f"Each element of `changes` has {', '.join(told[:-1])} and {told[-1]}."
 
 

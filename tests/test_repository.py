@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import re
 import subprocess
@@ -180,6 +181,83 @@ def test_listing_the_tasks_loads_nothing_slow() -> None:
     assert "validate-params" in tasks_listed
     slow = {"boto3", "botocore", "yaml", "cfnlint", "tabulate", "ministack", "moto"}
     assert sorted(slow & set(loaded.split())) == []
+
+
+# ── how large a room may be, and what it may be called ──────────────────────────────────────
+
+FUNCTION_AT_MOST, CLASS_AT_MOST = 40, 250
+#: What is longer, with the reason why it may be.
+LONG = {
+    "emulator/amendments.py:updates_touch_only_what_changed": "wraps two of upstream's functions",
+    "emulator/nested_change_sets.py:_list_nested_stacks": "steps in the order of the user guide",
+    "emulator/nested_change_sets.py:_nested_change_set": "half of it is one record, key by key",
+    "emulator/nested_stacks.py:_delete_after_success": "wraps two of upstream's functions",
+    "emulator/nested_stacks.py:_operate_on_whole_trees": "wraps three of upstream's functions",
+}
+
+
+def test_no_function_and_no_class_is_longer_than_a_page() -> None:
+    longest = {ast.ClassDef: CLASS_AT_MOST}
+    long = {
+        f"{name_of(path)}:{node.name}"
+        for path in PYTHON
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and (node.end_lineno or 0) - node.lineno >= longest.get(type(node), FUNCTION_AT_MOST)
+    }
+    assert long == set(LONG)
+
+
+def test_a_class_name_means_one_thing_in_all_of_lib() -> None:
+    names = collections.Counter(
+        node.name
+        for path in LIB
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in names.items() if count > 1} == set()
+
+
+WINGS = sorted(
+    path.parent for path in LIB if path.name == "__init__.py" and path.parent.name != "lib"
+)
+#: A name in a face: `room.function`, with or without what it takes.
+NAMED = re.compile(r"`((?:\w+\.)+\w+)(?:\([^`]*)?`")
+
+
+def defines(module: Path, name: str) -> bool:
+    """Tell whether a file defines a name at its top."""
+    return any(
+        name in {getattr(node, "name", ""), *(ast.unparse(target) for target in targets_of(node))}
+        for node in parse(module).body
+    )
+
+
+def targets_of(node: ast.stmt) -> list[ast.expr]:
+    """Return what a statement gives a value to."""
+    return [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+
+
+def leads_somewhere(name: str, folder: Path) -> bool:
+    """Tell whether a dotted name is a wing, a room, or what a room defines, seen from a folder."""
+    place = folder.joinpath(*name.split("."))
+    module = place.parent.with_suffix(".py")
+    return (
+        place.is_dir()
+        or place.with_suffix(".py").is_file()
+        or (module.is_file() and defines(module, place.name))
+    )
+
+
+@pytest.mark.parametrize("wing", WINGS, ids=name_of)
+def test_a_wing_has_a_face_that_names_what_exists(wing: Path) -> None:
+    names = NAMED.findall(ast.get_docstring(parse(wing / "__init__.py")) or "")
+    assert [
+        name
+        for name in names
+        if not leads_somewhere(name, wing) and not leads_somewhere(name, REPOSITORY)
+    ] == []
+    assert [name for name in names if leads_somewhere(name, wing)]
 
 
 # ── what a line may say ─────────────────────────────────────────────────────────────────

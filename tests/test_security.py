@@ -26,14 +26,15 @@ from moto import mock_aws
 from commands import target as targets
 from lib.access import Access
 from lib.deploy import deployments, publishing, rollbacks
+from lib.document import as_document
 from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
-from lib.operators import OnInterrupt, Operator
 from lib.releases import history, releases
 from lib.session import LOCAL_ACCOUNT, Aws
 from lib.templates import templates
 from tests.support import factories
+from tests.support.people import Person
 from tests.support.shapes import any_json, any_text, attempt, tried
 
 REGION = factories.REGION
@@ -98,10 +99,7 @@ def aws(endpoint: str) -> Aws:
 
 def access(aws: Aws) -> Access:
     """Return access for somebody who agrees to everything that is not a loss of data."""
-    agree = Operator(
-        lambda _progress: None, lambda _text, word: word == "y", lambda _: OnInterrupt.DETACH
-    )
-    return Access(aws, agree)
+    return Person("y").access(aws)
 
 
 def small(folder: Path, word: str = "one") -> Job:
@@ -295,7 +293,7 @@ def test_any_bytes_are_a_manifest_or_refused_as_a_stranger_s(shelf: Any, content
 @given(content=any_json(_KEYS).map(lambda value: json.dumps(value).encode()) | st.binary())
 def test_any_bytes_are_a_record_of_history_or_none(content: bytes) -> None:
     found = history.parse(content)
-    assert found is None or history.as_document(found)["release"] == found.release
+    assert found is None or as_document(found)["release"] == found.release
 
 
 def test_what_a_link_carries_is_no_secret(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from lib.errors import InputError
 from lib.inputs import documents
-from lib.inputs.documents import Node
+from lib.inputs.documents import Value
 from lib.values import plain
 
 #: The region of a row whose source publishes one price without naming a region.
@@ -168,7 +168,7 @@ def parse(text: str, file: str) -> Book:
     return Book(file, dimensions, prices, free, root.optional("description", "").text())
 
 
-def _read_dimension(name: str, node: Node) -> Dimension:
+def _read_dimension(name: str, node: Value) -> Dimension:
     for _ in node.members(("service", "unit", "per", "listing")):
         pass
     per = node.member("per").number()
@@ -184,7 +184,7 @@ def _read_dimension(name: str, node: Node) -> Dimension:
     )
 
 
-def _read_listing(node: Node) -> PriceListing:
+def _read_listing(node: Value) -> PriceListing:
     for _ in node.members(("service_code", "usagetype", "attributes", "scale")):
         pass
     return PriceListing(
@@ -195,14 +195,14 @@ def _read_listing(node: Node) -> PriceListing:
     )
 
 
-def _known_dimension(node: Node, dimensions: Mapping[str, Dimension]) -> str:
+def _known_dimension(node: Value, dimensions: Mapping[str, Dimension]) -> str:
     name = node.member("dimension").text()
     if name not in dimensions:
         node.member("dimension").fail(f"is {name!r}, which is not among the dimensions")
     return name
 
 
-def _read_price(node: Node, dimensions: Mapping[str, Dimension]) -> Price:
+def _read_price(node: Value, dimensions: Mapping[str, Dimension]) -> Price:
     for _ in node.members(
         ("dimension", "region", "price", "tiers", "source", "as_of", "status", "note")
     ):
@@ -223,7 +223,7 @@ def _read_price(node: Node, dimensions: Mapping[str, Dimension]) -> Price:
     )
 
 
-def _read_tiers(node: Node) -> tuple[Tier, ...]:
+def _read_tiers(node: Value) -> tuple[Tier, ...]:
     """Read `price`, or `tiers` as a list of `from` and `price`; neither gives no tiers."""
     single, several = node.optional("price", None), node.optional("tiers", [])
     if single.value is not None:
@@ -240,7 +240,7 @@ def _read_tiers(node: Node) -> tuple[Tier, ...]:
     return tiers
 
 
-def _read_free_tier(node: Node, dimensions: Mapping[str, Dimension]) -> FreeTier:
+def _read_free_tier(node: Value, dimensions: Mapping[str, Dimension]) -> FreeTier:
     for _ in node.members(("dimension", "quantity", "source", "as_of")):
         pass
     return FreeTier(

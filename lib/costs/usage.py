@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from lib.document import keys
 from lib.inputs import documents
-from lib.inputs.documents import Node
+from lib.inputs.documents import Value
 from lib.values import plain
 
 
@@ -111,7 +111,7 @@ def parse(text: str, file: str) -> Usage:
     return Usage(file, found)
 
 
-def _read_assumption(scope: str, measure: str, node: Node) -> Assumption:
+def _read_assumption(scope: str, measure: str, node: Value) -> Assumption:
     """Read one assumption, refusing amounts that are out of order."""
     for _ in node.members(("min", "typical", "max", "unit", "reason")):
         pass

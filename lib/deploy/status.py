@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lib.deploy import outcomes
 from lib.drawing import clean, draw_table
-from lib.inputs import jobs
-from lib.releases import history, releases
-from lib.releases.history import Record
+from lib.releases import releases
 from lib.stacks import events, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
@@ -143,16 +141,3 @@ def follow(job: Job, access: Access) -> Outcome:
     ending = watching.wait(job, access, stack.id, since, stop=stop)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
     return outcomes.conclude(job, action, stack.id, ending)
-
-
-def read_history(job: Job, access: Access) -> tuple[Record, ...]:
-    """Return what was done to a stack, newest first."""
-    owner = access.aws.identity().account
-    s3 = access.aws.client("s3")
-    return history.read(s3, jobs.bucket_of(job, owner), job.stack_name, owner=owner)
-
-
-def draw_history(records: tuple[Record, ...]) -> str:
-    """Return records as a table."""
-    rows = [(r.release, r.time, r.action, r.status, r.by) for r in records]
-    return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)

@@ -25,7 +25,7 @@ _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
-class Node:
+class Value:
     """One value of a document that knows its file and its key (`rows[3].tiers[0].price`)."""
 
     file: str
@@ -36,10 +36,10 @@ class Node:
         """Raise `InputError` naming file and key."""
         raise InputError(f"{self.file}: {self.key or 'the document'} {problem}.")
 
-    def _child(self, name: str, value: Any) -> Node:
-        return Node(self.file, f"{self.key}.{name}" if self.key else name, value)
+    def _child(self, name: str, value: Any) -> Value:
+        return Value(self.file, f"{self.key}.{name}" if self.key else name, value)
 
-    def members(self, allowed: Sequence[str] = ()) -> Iterator[tuple[str, Node]]:
+    def members(self, allowed: Sequence[str] = ()) -> Iterator[tuple[str, Value]]:
         """Yield the members of an object, refusing names that are not `allowed` if any are."""
         if not isinstance(self.value, Mapping):
             self.fail("is not an object")
@@ -48,14 +48,14 @@ class Node:
                 self._child(name, value).fail(f"is not known here; known: {', '.join(allowed)}")
             yield name, self._child(name, value)
 
-    def items(self) -> Iterator[Node]:
+    def items(self) -> Iterator[Value]:
         """Yield the items of an array."""
         if not isinstance(self.value, list):
             self.fail("is not a list")
         for position, value in enumerate(self.value):
-            yield Node(self.file, f"{self.key}[{position}]", value)
+            yield Value(self.file, f"{self.key}[{position}]", value)
 
-    def member(self, name: str) -> Node:
+    def member(self, name: str) -> Value:
         """Return a member that has to be there."""
         if not isinstance(self.value, Mapping):
             self.fail("is not an object")
@@ -63,7 +63,7 @@ class Node:
             self.fail(f"has no {name}")
         return self._child(name, self.value[name])
 
-    def optional(self, name: str, default: Any) -> Node:
+    def optional(self, name: str, default: Any) -> Value:
         """Return a member, or a node with the default."""
         present = isinstance(self.value, Mapping) and name in self.value
         return self.member(name) if present else self._child(name, default)
@@ -131,7 +131,7 @@ def read_text(path: Path, kind: str, *, at_most: int = MAX_CHARACTERS) -> str:
         raise InputError(f"{path} cannot be read: {exc}.") from None
 
 
-def read(text: str, file: str) -> Node:
+def read(text: str, file: str) -> Value:
     """Read a document of amounts, its numbers as `Decimal`: a price is what the file says.
 
     `file` is its name in messages. Raises `InputError` as `parse` does, and for a document
@@ -139,7 +139,7 @@ def read(text: str, file: str) -> Node:
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{file} is too large (over {MAX_CHARACTERS:,} characters).")
-    return Node(file, "", parse(text.removeprefix("\ufeff"), file, exact=True))
+    return Value(file, "", parse(text.removeprefix("\ufeff"), file, exact=True))
 
 
 def parse(text: str, file: str, *, exact: bool = False) -> Any:

@@ -29,7 +29,7 @@ _LONGEST_CLEANUP = 15.0
 
 
 @dataclass
-class Line:
+class BoardLine:
     """What the live view shows of one region."""
 
     state: str = "waiting"
@@ -84,7 +84,7 @@ class Desk:
             for region, site in self.sites.items()
         }
         self.release = require_one_release(sites)
-        self.lines = {region: Line() for region in self.sites}
+        self.lines = {region: BoardLine() for region in self.sites}
         self.started: list[str] = []
         self._draw = draw
         self._log_folder = plan.log_folder

@@ -10,27 +10,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from botocore.exceptions import ClientError
-
-from lib.refusals import error_code
+from lib.drawing import draw_table
+from lib.inputs import jobs
+from lib.parallel import side_by_side
 from lib.releases import store
 from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from lib.access import Access
+    from lib.inputs.jobs import Job
+
 STARTED = "started"
-_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
 class Record:
     """One operation: which release, when (UTC, ISO 8601), what, how it ended, who."""
+
+    #: Parameters stay in the bucket.
+    KEYS: ClassVar[Mapping[str, str]] = {
+        key: key for key in ("release", "time", "action", "status", "by")
+    }
 
     release: str
     time: str
@@ -83,23 +89,24 @@ def complete(record: Record, *, status: str, stack_id: str) -> Record:
     return replace(record, status=status, stack_id=stack_id)
 
 
+def read_of(job: Job, access: Access) -> tuple[Record, ...]:
+    """Return what was done to a job's stack, newest first."""
+    owner = access.aws.identity().account
+    bucket = jobs.bucket_of(job, owner)
+    return read(access.aws.client("s3"), bucket, job.stack_name, owner=owner)
+
+
 def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket."""
     keys = [key for key, _ in store.list_objects(s3, bucket, folder_of(stack), owner=owner)]
 
     def read_one(key: str) -> Record | None:
-        try:
-            body = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)["Body"]
-        except ClientError as exc:
-            # Somebody removed it after it was listed.
-            if error_code(exc) == "NoSuchKey":
-                return None
-            raise
-        return parse(body.read())
+        content = store.read_object(s3, bucket, key, owner=owner)
+        # None for what somebody removed after it was listed.
+        return None if content is None else parse(content)
 
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        records = [record for record in pool.map(read_one, sorted(keys, reverse=True)) if record]
-    return tuple(records)
+    found = side_by_side(read_one, sorted(keys, reverse=True), at_once=store.AT_ONCE)
+    return tuple(record for record in found if record)
 
 
 def parse(content: bytes) -> Record | None:
@@ -116,12 +123,7 @@ def parse(content: bytes) -> Record | None:
     return Record(parameters=values, **texts)
 
 
-def as_document(record: Record) -> dict[str, str]:
-    """Return a record as the JSON contract has it."""
-    return {
-        "release": record.release,
-        "time": record.time,
-        "action": record.action,
-        "status": record.status,
-        "by": record.by,
-    }
+def draw(records: tuple[Record, ...]) -> str:
+    """Return records as a table."""
+    rows = [(r.release, r.time, r.action, r.status, r.by) for r in records]
+    return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)

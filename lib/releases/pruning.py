@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -14,6 +14,7 @@ from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
 from lib.inputs.jobs import MANAGED_BY
 from lib.operators import Listing
+from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
@@ -21,11 +22,10 @@ from lib.stacks import stacks
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import ErrorTypeDef
 
     from lib.access import Access
     from lib.inputs.jobs import Job
-
-PARALLEL_READS = 8
 
 #: What was uploaded this recently may belong to a publication that is still under way.
 UNDER_WAY = timedelta(hours=1)
@@ -38,15 +38,23 @@ _DELETED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What goes: releases by name and object keys; and the releases that stay, with why."""
+class KeptRelease:
+    """A release that stays, and why."""
 
-    releases: tuple[str, ...]
-    keys: tuple[str, ...]
-    kept: tuple[tuple[str, str], ...]
+    release: str
+    because: str
 
 
-def prune(job: Job, access: Access, *, keep: int) -> Plan:
+@dataclass(frozen=True)
+class Removal:
+    """The releases that go, by name; the keys of the objects that go; the releases that stay."""
+
+    removed: tuple[str, ...]
+    objects: tuple[str, ...]
+    kept: tuple[KeptRelease, ...]
+
+
+def prune(job: Job, access: Access, *, keep: int) -> Removal:
     """Remove what no live stack and none of the newest `keep` releases need, after asking.
 
     Live are all stacks of this tool in the account and region, in any environment, with the
@@ -58,19 +66,20 @@ def prune(job: Job, access: Access, *, keep: int) -> Plan:
     s3 = access.aws.client("s3")
     plan = _plan(job, access, s3, bucket, owner, keep)
     where = f"{bucket} in {job.region}"
-    if not plan.keys:
+    if not plan.objects:
         access.say(f"Nothing to remove from {where}.")
         return plan
-    rows = [(name, "removed") for name in plan.releases] + [(n, f"kept: {w}") for n, w in plan.kept]
-    title = f"Releases in {where} ({len(plan.keys)} objects go):"
+    rows = [(name, "removed") for name in plan.removed]
+    rows += [(kept.release, f"kept: {kept.because}") for kept in plan.kept]
+    title = f"Releases in {where} ({len(plan.objects)} objects go):"
     access.operator.report(Listing(title, ("Release", "What happens"), rows))
-    if not access.operator.confirm(f"Remove {len(plan.keys)} objects from {where}?", "y"):
+    if not access.operator.confirm(f"Remove {len(plan.objects)} objects from {where}?", "y"):
         raise Declined(f"Nothing was removed from {where}.")
-    _delete(s3, bucket, plan.keys, owner)
+    _delete(s3, bucket, plan.objects, owner)
     return plan
 
 
-def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep: int) -> Plan:
+def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep: int) -> Removal:
     """Decide what goes and what stays."""
     manifests = _read_manifests(s3, bucket, owner)
     reasons = _find_needed(job, access, s3, bucket, owner)
@@ -92,10 +101,10 @@ def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep:
     known = {key for manifest in gone for key in manifest.files}
     children = [key for key in known if key.startswith("templates/") and key not in needed]
     keys = dict.fromkeys([*first, *masters, *sorted(children), *orphans])
-    return Plan(
+    return Removal(
         tuple(manifest.release for manifest in gone),
         tuple(keys),
-        tuple((manifest.release, reasons[manifest.release]) for manifest in kept),
+        tuple(KeptRelease(manifest.release, reasons[manifest.release]) for manifest in kept),
     )
 
 
@@ -106,10 +115,9 @@ def _read_manifests(s3: S3Client, bucket: str, owner: str) -> list[Manifest]:
         for key, _ in store.list_objects(s3, bucket, "releases/", owner=owner)
         if key.endswith("/manifest.json")
     ]
-    with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        found = pool.map(lambda name: releases.find(s3, bucket, name, owner=owner), names)
-        manifests = [manifest for manifest in found if manifest]
-    return sorted(manifests, key=lambda manifest: manifest.time, reverse=True)
+    find = partial(releases.find, s3, bucket, owner=owner)
+    found = side_by_side(find, names, at_once=store.AT_ONCE)
+    return sorted(filter(None, found), key=lambda manifest: manifest.time, reverse=True)
 
 
 def _find_needed(job: Job, access: Access, s3: S3Client, bucket: str, owner: str) -> dict[str, str]:
@@ -147,19 +155,8 @@ def _delete(s3: S3Client, bucket: str, keys: Sequence[str], owner: str) -> None:
         _require_deleted(answer.get("Errors", []), bucket)
 
 
-def _require_deleted(errors: Iterable[object], bucket: str) -> None:
+def _require_deleted(errors: Sequence[ErrorTypeDef], bucket: str) -> None:
     """Raise `OperationFailed` for objects that S3 did not delete."""
-    texts = [
-        f"{error.get('Key')}: {error.get('Message')}" for error in errors if isinstance(error, dict)
-    ]
+    texts = [f"{error.get('Key')}: {error.get('Message')}" for error in errors]
     if texts:
         raise OperationFailed(f"Not everything could be removed from {bucket}: {'; '.join(texts)}")
-
-
-def as_document(plan: Plan) -> dict[str, object]:
-    """Return a plan as a JSON document."""
-    return {
-        "removed": list(plan.releases),
-        "objects": list(plan.keys),
-        "kept": [{"release": name, "because": why} for name, why in plan.kept],
-    }

@@ -17,7 +17,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,8 +25,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from lib.errors import NotOurs, TemplateError
+from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.releases.store import list_objects, strange_bucket
+from lib.releases import store
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 #: Hex digits of a SHA-256 that make a name.
 NAME_LENGTH = 12
 
-PARALLEL_UPLOADS = 8
-
 _MANIFEST = "manifest.json"
-
 
 #: How often an upload is sent again when S3 says that another one of the same key is under way.
 _CONFLICTS_AT_MOST = 5
@@ -124,7 +121,7 @@ def build(folder: Mapping[str, Template], *, master: str = templates.MASTER) -> 
         return _point_at(template, {file: files[file].key for file in files}).encode()
 
     content = publishable(master, ())
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _digest(content)
     name = digest[:NAME_LENGTH]
     top = File(master, f"releases/{name}/{master}", content, digest)
     return Release(name, digest, (*files.values(), top))
@@ -132,12 +129,17 @@ def build(folder: Mapping[str, Template], *, master: str = templates.MASTER) -> 
 
 def name_of(master: str) -> str:
     """Return the name of the release that a published master's text is."""
-    return hashlib.sha256(master.encode()).hexdigest()[:NAME_LENGTH]
+    return _digest(master.encode())[:NAME_LENGTH]
+
+
+def _digest(content: bytes) -> str:
+    """Return the SHA-256 in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _file(name: str, content: bytes) -> File:
     """Place a template under its digest."""
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _digest(content)
     return File(name, f"templates/{digest[:NAME_LENGTH]}/{name}", content, digest)
 
 
@@ -202,12 +204,14 @@ def find(s3: S3Client, bucket: str, name: str, *, owner: str) -> Manifest | None
     """
     key = f"releases/{name}/{_MANIFEST}"
     try:
-        answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+        content = store.read_object(s3, bucket, key, owner=owner)
     except ClientError as exc:
-        if error_code(exc) in ("NoSuchKey", "NoSuchBucket", "404"):
+        if error_code(exc) == "NoSuchBucket":
             return None
-        raise strange_bucket(exc, bucket, owner) from exc
-    manifest = _read_manifest(answer["Body"].read(), key)
+        raise store.strange_bucket(exc, bucket, owner) from exc
+    if content is None:
+        return None
+    manifest = _read_manifest(content, key)
     if not _is_whole(manifest, name):
         raise _strange_manifest(key)
     return manifest
@@ -252,7 +256,7 @@ def _strange_manifest(key: str) -> NotOurs:
 
 def list_published(s3: S3Client, bucket: str, *, owner: str) -> frozenset[str]:
     """Return the keys of every template published so far; none when there is no bucket."""
-    return frozenset(key for key, _ in list_objects(s3, bucket, "templates/", owner=owner))
+    return frozenset(key for key, _ in store.list_objects(s3, bucket, "templates/", owner=owner))
 
 
 def publish(
@@ -275,11 +279,9 @@ def publish(
     """
     *children, master = release.files
     missing = [file for file in children if file.key not in published]
-    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-        put = functools.partial(_put_once, s3, bucket, owner=owner)
-        wrote = list(pool.map(put, missing))
-    wrote.append(_put_once(s3, bucket, master, owner=owner))
-    _put_once(s3, bucket, _write_manifest(release, commit, now, by), owner=owner, exact=False)
+    put = functools.partial(_put_once, s3, bucket, owner=owner)
+    wrote = [*side_by_side(put, missing, at_once=store.AT_ONCE), put(master)]
+    put(_write_manifest(release, commit, now, by), exact=False)
     return sum(wrote)
 
 
@@ -294,7 +296,7 @@ def _write_manifest(release: Release, commit: str, now: datetime, by: str) -> Fi
         "by": by,
     }
     content = json.dumps(document, indent=2).encode() + b"\n"
-    return File(_MANIFEST, release.manifest_key, content, hashlib.sha256(content).hexdigest())
+    return File(_MANIFEST, release.manifest_key, content, _digest(content))
 
 
 def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool = True) -> bool:
@@ -322,7 +324,7 @@ def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool 
                 break
             # Another upload of the same key is under way. It may still fail, so ask again.
             if code != "ConditionalRequestConflict" or attempt == _CONFLICTS_AT_MOST:
-                raise strange_bucket(exc, bucket, owner) from exc
+                raise store.strange_bucket(exc, bucket, owner) from exc
     if exact:
         verify(s3, bucket, {file.key: file.sha256}, owner=owner)
     return False
@@ -341,30 +343,36 @@ def verify(s3: S3Client, bucket: str, files: Mapping[str, str], *, owner: str) -
     object that differs or is gone.
     """
 
-    def differs(item: tuple[str, str]) -> str:
+    def fault_of(item: tuple[str, str]) -> str:
         key, expected = item
-        try:
-            head = s3.head_object(
-                Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=owner
-            )
-            stored = head.get("ChecksumSHA256")
-            if stored is None:
-                body = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)["Body"]
-                stored = _checksum(hashlib.sha256(body.read()).hexdigest())
-        except ClientError as exc:
-            if error_code(exc) in ("404", "NoSuchKey"):
-                return f"{key} is gone"
-            raise
+        stored = _read_checksum(s3, bucket, key, owner)
+        if stored is None:
+            return f"{key} is gone"
         return "" if stored == _checksum(expected) else f"{key} holds other bytes than published"
 
-    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-        faults = [fault for fault in pool.map(differs, files.items()) if fault]
-    if faults:
+    found = side_by_side(fault_of, files.items(), at_once=store.AT_ONCE)
+    if faults := [fault for fault in found if fault]:
         raise NotOurs(
             f"A release in {bucket} has been tampered with: {'; '.join(faults)}.",
             next_step="Find out who wrote it (the bucket keeps every version), restore the first "
             "version of the object, then run the same command again.",
         )
+
+
+def _read_checksum(s3: S3Client, bucket: str, key: str, owner: str) -> str | None:
+    """Return an object's SHA-256 in base64, or None when there is no object."""
+    try:
+        head = s3.head_object(
+            Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=owner
+        )
+    except ClientError as exc:
+        if error_code(exc) in ("404", "NoSuchKey"):
+            return None
+        raise
+    if "ChecksumSHA256" in head:
+        return head["ChecksumSHA256"]
+    content = store.read_object(s3, bucket, key, owner=owner)
+    return None if content is None else _checksum(_digest(content))
 
 
 def read_templates(
@@ -374,18 +382,12 @@ def read_templates(
 
     def read(item: tuple[str, str]) -> Template:
         key, expected = item
-        try:
-            answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
-        except ClientError as exc:
-            if error_code(exc) == "NoSuchKey":
-                raise NotOurs(
-                    f"{key} is gone from {bucket}, so the release is not whole."
-                ) from None
-            raise
-        content = answer["Body"].read()
-        if hashlib.sha256(content).hexdigest() != expected:
+        content = store.read_object(s3, bucket, key, owner=owner)
+        if content is None:
+            raise NotOurs(f"{key} is gone from {bucket}, so the release is not whole.")
+        if _digest(content) != expected:
             raise NotOurs(f"{key} in {bucket} does not hold the bytes that were published.")
         return templates.parse(Path(key).name, content.decode())
 
-    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-        return {template.name: template for template in pool.map(read, manifest.files.items())}
+    found = side_by_side(read, manifest.files.items(), at_once=store.AT_ONCE)
+    return {template.name: template for template in found}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,14 @@ from urllib.parse import quote, urlencode
 from botocore.exceptions import ClientError
 
 from lib.errors import NotOurs
+from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, is_passing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+#: Reads and uploads under way at once, well below what S3 allows of one prefix.
+AT_ONCE = 8
 
 #: Consoles of the partitions that have their own, by the beginning of a region's name.
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -81,6 +84,17 @@ def list_objects(
     return found
 
 
+def read_object(s3: S3Client, bucket: str, key: str, *, owner: str) -> bytes | None:
+    """Return an object's bytes, or None when there is none under the key."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+    except ClientError as exc:
+        if error_code(exc) in ("NoSuchKey", "404"):
+            return None
+        raise
+    return answer["Body"].read()
+
+
 def ensure_bucket(
     s3: S3Client, bucket: str, *, region: str, owner: str, tags: Mapping[str, str]
 ) -> bool:
@@ -93,14 +107,13 @@ def ensure_bucket(
     created = _create_bucket(s3, bucket, region, owner)
     settings = _settings(bucket, tags, s3.meta.partition)
     if not created:
-        with ThreadPoolExecutor(len(settings)) as pool:
-            lacks = pool.map(functools.partial(_lacks, s3, bucket, owner), settings)
-            settings = [
-                setting for setting, lacking in zip(settings, lacks, strict=True) if lacking
-            ]
+        lacks = functools.partial(_lacks, s3, bucket, owner)
+        lacking = side_by_side(lacks, settings, at_once=len(settings))
+        settings = tuple(itertools.compress(settings, lacking))
     # One after the other: S3 refuses two changes to one bucket's settings at once.
     for setting in settings:
-        getattr(s3, setting.write)(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
+        put = getattr(s3, setting.write)
+        put(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
     return created
 
 
@@ -136,71 +149,74 @@ def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
 
 @dataclass(frozen=True)
 class _Setting:
-    """One piece of hardening: how to read it, what AWS says when it is not set, how to set it."""
+    """One piece of hardening: how to read and to write it, AWS's word for its absence, its value.
+
+    The calls are written out, because the deploy role is held against the names in the code.
+    """
 
     read: str
-    absent: str
     write: str
+    absent: str
     value: Mapping[str, Any]
 
 
-def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> Sequence[_Setting]:
+_PUBLIC_ACCESS = (
+    "BlockPublicAcls",
+    "IgnorePublicAcls",
+    "BlockPublicPolicy",
+    "RestrictPublicBuckets",
+)
+_ENCRYPTION = {
+    "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+    "BucketKeyEnabled": True,
+}
+
+#: What every bucket gets, whatever its name; versioning that was never set has no word.
+_SAME_FOR_ALL = (
+    _Setting(
+        "get_public_access_block",
+        "put_public_access_block",
+        "NoSuchPublicAccessBlockConfiguration",
+        {"PublicAccessBlockConfiguration": dict.fromkeys(_PUBLIC_ACCESS, True)},
+    ),
+    _Setting(
+        "get_bucket_versioning",
+        "put_bucket_versioning",
+        "",
+        {"VersioningConfiguration": {"Status": "Enabled"}},
+    ),
+    _Setting(
+        "get_bucket_encryption",
+        "put_bucket_encryption",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        {"ServerSideEncryptionConfiguration": {"Rules": [_ENCRYPTION]}},
+    ),
+)
+
+
+def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> tuple[_Setting, ...]:
     """List what makes a bucket fit to hold templates."""
     arn = f"arn:{partition}:s3:::{bucket}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [arn, f"{arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
+    tls_only = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    encryption = {
-        "Rules": [
-            {
-                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
-                "BucketKeyEnabled": True,
-            }
-        ]
-    }
-    public_access = dict.fromkeys(
-        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-    )
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [tls_only]})
+    tag_set = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     return (
+        *_SAME_FOR_ALL,
         _Setting(
-            "get_public_access_block",
-            "NoSuchPublicAccessBlockConfiguration",
-            "put_public_access_block",
-            {"PublicAccessBlockConfiguration": public_access},
-        ),
-        _Setting(
-            "get_bucket_versioning",
-            "",
-            "put_bucket_versioning",
-            {"VersioningConfiguration": {"Status": "Enabled"}},
-        ),
-        _Setting(
-            "get_bucket_encryption",
-            "ServerSideEncryptionConfigurationNotFoundError",
-            "put_bucket_encryption",
-            {"ServerSideEncryptionConfiguration": encryption},
-        ),
-        _Setting(
-            "get_bucket_policy",
-            "NoSuchBucketPolicy",
-            "put_bucket_policy",
-            {"Policy": json.dumps(policy)},
+            "get_bucket_policy", "put_bucket_policy", "NoSuchBucketPolicy", {"Policy": policy}
         ),
         _Setting(
             "get_bucket_tagging",
-            "NoSuchTagSet",
             "put_bucket_tagging",
-            {"Tagging": {"TagSet": [{"Key": k, "Value": v} for k, v in sorted(tags.items())]}},
+            "NoSuchTagSet",
+            {"Tagging": {"TagSet": tag_set}},
         ),
     )
 

@@ -1,1 +1,7 @@
-"""Show a run to the person at the terminal, and keep its log."""
+"""Show a run to the person at the terminal, and keep its log.
+
+Only `commands.operation` calls it: `console.open_console` gives the task what it shows and
+asks by, `journal.open_journal` the log file, `finish.finish` turns what the task comes to into
+text, one JSON document and an exit code. What lib has to say reaches the console through
+`lib.operators.Operator`.
+"""

@@ -133,6 +133,11 @@ class Console:
         self.err.write(f"{self._paint(shown, colour)}\n")
         self.err.flush()
 
+    @property
+    def board(self) -> Callable[[Sequence[str]], None] | None:
+        """Return what draws several lines over and over, None where nothing is redrawn."""
+        return self.draw_board if self.redraw else None
+
     def draw_board(self, lines: Sequence[str]) -> None:
         """Show several lines that are redrawn in place, below everything else."""
         import shutil

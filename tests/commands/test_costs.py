@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from tests.support.loopback import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -153,31 +153,8 @@ def server() -> Iterator[tuple[str, dict[str, str]]]:
     """Serve pages by path, or by the operation of an AWS JSON request, on the loopback."""
     pages: dict[str, str] = {}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer(pages.get(self.path))
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = self.headers.get("X-Amz-Target") or self.path
-            self.answer(pages.get(asked.rpartition(".")[2]))
-
-        def answer(self, body: str | None) -> None:
-            self.send_response(404 if body is None else 200)
-            self.send_header("Content-Length", str(len(body or "")))
-            self.end_headers()
-            self.wfile.write((body or "").encode())
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_address[1]}", pages
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    with serving(pages) as url:
+        yield url, pages
 
 
 IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">

@@ -1,13 +1,18 @@
-"""A teammate finds a task by one line, and its flags by an example that works."""
+"""A teammate finds a task by one line, its flags by an example that works, and its room by name."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import shlex
+from collections.abc import Iterator
 
 import pytest
 from invoke.parser import Parser
 
 import tasks
+from commands import costs, data, deploying, docs, emulator, looking
+from tests.support.factories import REPOSITORY
 
 GROUPS = ("Deploy", "Look", "Data", "Undo", "Cost", "Check", "Docs", "Emulator")
 #: What `inv --list` leaves for the text beside the longest name, on 80 columns.
@@ -41,3 +46,51 @@ def test_each_task_s_help_has_examples_of_itself_that_the_parser_accepts(name: s
 def test_every_task_that_calls_aws_can_show_its_calls(name: str) -> None:
     flags = {flag for argument in tasks.ns[name].get_arguments() for flag in argument.names}
     assert ("debug" in flags) is ("region" in flags or "regions" in flags)
+
+
+def find_bodies() -> Iterator[ast.FunctionDef]:
+    """Yield the functions that tasks are made of."""
+    for module in (costs, data, deploying, docs, emulator, looking):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.FunctionDef) and any(
+                ast.unparse(decorator).startswith("operation(") for decorator in node.decorator_list
+            ):
+                yield node
+
+
+BODIES = list(find_bodies())
+
+
+def rooms_of(body: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """Yield wing and room of everything that a task's function imports."""
+    for node in ast.walk(body):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                for module in (node.module, f"{node.module}.{alias.name}"):
+                    *wings, room = module.split(".")
+                    if (REPOSITORY / f"{module.replace('.', '/')}.py").is_file():
+                        yield wings[-1], room
+
+
+def test_there_is_a_function_for_each_task() -> None:
+    assert len(BODIES) == len(names())
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.name)
+def test_a_task_s_function_fits_on_half_a_screen(body: ast.FunctionDef) -> None:
+    _docstring, first, *_ = body.body
+    assert (body.end_lineno or 0) - first.lineno < 20
+
+
+#: Tasks whose room has no test file of its own yet.
+BARE: set[str] = set()
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.name)
+def test_a_task_leads_to_a_room_and_the_room_to_its_tests(body: ast.FunctionDef) -> None:
+    # `local.start` starts what every task may start, and so its room is commands/target.py.
+    rooms = {*rooms_of(body)} or {("commands", "target")}
+    tested = [
+        room for wing, room in rooms if (REPOSITORY / f"tests/{wing}/test_{room}.py").is_file()
+    ]
+    assert tested or body.name in BARE

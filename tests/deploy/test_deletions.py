@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from lib import session
-from lib.access import Access
 from lib.deploy import deletions
 from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
 from lib.inputs.jobs import Options
-from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.operators import Listing
 from lib.stacks.stacks import describe
 from tests.support.aws_fakes import (
     START,
@@ -24,6 +23,7 @@ from tests.support.aws_fakes import (
     stack_entry,
 )
 from tests.support.factories import job
+from tests.support.people import Person
 
 APP = "app"
 TEMPLATE = """
@@ -41,8 +41,7 @@ class World:
         self.status, self.more = status, more
         self.ending = "DELETE_COMPLETE"
         self.template = TEMPLATE
-        self.agrees = True
-        self.told: list[Progress] = []
+        self.person = Person("y")
         self.aws = session.connect("us-east-1")
         self.cfn = self.aws.client("cloudformation")
         self.calls = intercept(self.cfn, self.answer)
@@ -50,11 +49,7 @@ class World:
             self.aws.client("sts"),
             lambda *_: {"Account": "1" * 12, "Arn": "arn:aws:iam::111111111111:user/ann"},
         )
-        operator = Operator(self.told.append, self.confirm, lambda _: OnInterrupt.DETACH)
-        self.access = Access(self.aws, operator, FakeTime().clock)
-
-    def confirm(self, _question: str, word: str) -> bool:
-        return self.agrees and word == "y"
+        self.access = self.person.access(self.aws, FakeTime().clock)
 
     def answer(self, operation: str, _arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "DescribeStacks":
@@ -97,7 +92,7 @@ class World:
 def test_what_stays_and_what_goes_is_shown_before_anything_is_asked() -> None:
     world = World()
     world.delete("Lost")
-    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    [listing] = [told for told in world.person.told if isinstance(told, Listing)]
     fates = {row[0]: row[3] for row in listing.rows}
     assert set(fates) == {"Kept", "Lost"}
     assert "DeletionPolicy Retain" in fates["Kept"]
@@ -114,7 +109,7 @@ def test_data_that_would_be_destroyed_has_to_be_named() -> None:
 
 def test_an_operator_who_says_no_deletes_nothing() -> None:
     world = World()
-    world.agrees = False
+    world.person.answers = [False]
     with pytest.raises(Declined, match="was not deleted"):
         world.delete("Lost")
     assert not world.deleted

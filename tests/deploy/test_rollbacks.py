@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from lib import session
-from lib.access import Access
 from lib.deploy import rollbacks
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined, InputError, StateForbids
-from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.operators import Listing
 from lib.stacks.stacks import StackResource
 from tests.support.aws_fakes import (
     START,
@@ -27,6 +26,7 @@ from tests.support.aws_fakes import (
     stack_id,
 )
 from tests.support.factories import job
+from tests.support.people import Person
 
 APP = "app"
 
@@ -36,17 +36,10 @@ class World:
 
     def __init__(self, before: str, after: str = "UPDATE_ROLLBACK_COMPLETE") -> None:
         self.status, self.after = before, after
-        self.agrees = True
-        self.told: list[Progress] = []
-        self.asked: list[str] = []
+        self.person = Person()
         self.aws = session.connect("us-east-1")
         self.calls = intercept(self.aws.client("cloudformation"), self.answer)
-        operator = Operator(self.told.append, self.confirm, lambda _: OnInterrupt.DETACH)
-        self.access = Access(self.aws, operator, FakeTime().clock)
-
-    def confirm(self, question: str, _word: str) -> bool:
-        self.asked.append(question)
-        return self.agrees
+        self.access = self.person.access(self.aws, FakeTime().clock)
 
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "DescribeStacks":
@@ -100,7 +93,7 @@ def test_each_state_has_its_own_way_back(before: str, call: str) -> None:
     assert world.changes() == [call]
     assert (outcome.action, outcome.status) == ("rolled-back", "UPDATE_ROLLBACK_COMPLETE")
     assert outcome.failure is None
-    assert len(world.asked) == 1
+    assert len(world.person.asked) == 1
 
 
 def test_a_creation_without_rollback_is_removed() -> None:
@@ -116,7 +109,7 @@ def test_a_rollback_that_fails_again_is_a_failure_with_the_next_command() -> Non
 
 def test_an_operator_who_says_no_changes_nothing() -> None:
     world = World("UPDATE_FAILED")
-    world.agrees = False
+    world.person.answers = [False]
     with pytest.raises(Declined, match="Nothing was done"):
         world.roll_back()
     assert world.changes() == []
@@ -125,7 +118,7 @@ def test_an_operator_who_says_no_changes_nothing() -> None:
 def test_what_is_stuck_is_shown_by_the_name_that_skip_takes() -> None:
     world = World("UPDATE_ROLLBACK_FAILED")
     world.roll_back("APIStack.Function")
-    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    [listing] = [told for told in world.person.told if isinstance(told, Listing)]
     assert [row[0] for row in listing.rows] == ["APIStack.Function"]
     [call] = [c for c in world.calls if c.operation == "ContinueUpdateRollback"]
     assert call.arguments["ResourcesToSkip"] == ["APIStack.Function"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,17 +10,17 @@ import pytest
 from moto import mock_aws
 
 from lib import session
-from lib.access import Access
+from lib.document import as_document
 from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
-from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.operators import Listing
 from lib.polling import Clock
 from lib.releases import pruning, releases
 from lib.releases.releases import Release
-from tests.support.aws_fakes import START, intercept, refusal, stack_entry
+from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
 from tests.support.factories import job, template
+from tests.support.people import Person
 
-ACCOUNT = "123456789012"
 REGION = "us-east-1"
 BUCKET = jobs.bucket_name(ACCOUNT, REGION)
 
@@ -43,8 +42,7 @@ class World:
     """A bucket with published releases, and stacks that run some of them."""
 
     def __init__(self, count: int) -> None:
-        self.told: list[Progress] = []
-        self.agrees = True
+        self.person = Person()
         self.running: dict[str, Release] = {}
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
@@ -71,10 +69,9 @@ class World:
         name = arguments["StackName"].split("/")[1]
         return {"TemplateBody": self.running[name].files[-1].content.decode()}
 
-    def prune(self, keep: int = 1) -> pruning.Plan:
-        operator = Operator(self.told.append, lambda *_: self.agrees, lambda _: OnInterrupt.DETACH)
+    def prune(self, keep: int = 1) -> pruning.Removal:
         late = Clock(now=lambda: START + timedelta(days=40_000))
-        return pruning.prune(job(region=REGION), Access(self.aws, operator, late), keep=keep)
+        return pruning.prune(job(region=REGION), self.person.access(self.aws, late), keep=keep)
 
     def left(self) -> set[str]:
         found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
@@ -95,37 +92,39 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     first, second, third, fourth = world.published
     world.running = {"plot-palette-staging": first}
     plan = world.prune(keep=1)
-    assert set(plan.releases) == {second.name, third.name}
+    assert set(plan.removed) == {second.name, third.name}
     assert world.left() == keys_of(first) | keys_of(fourth)
-    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    [listing] = [told for told in world.person.told if isinstance(told, Listing)]
     told = {row[0]: row[1] for row in listing.rows}
     assert told[first.name] == "kept: deployed as plot-palette-staging"
     assert told[fourth.name] == "kept: among the newest 1"
-    assert json.dumps(pruning.as_document(plan))
+    document = as_document(plan)
+    assert list(document) == ["removed", "objects", "kept"]
+    assert {"release": fourth.name, "because": "among the newest 1"} in document["kept"]
 
 
 def test_declining_removes_nothing(world: World) -> None:
     before = world.left()
-    world.agrees = False
+    world.person.answers = [False]
     with pytest.raises(Declined, match="Nothing was removed"):
         world.prune()
     assert world.left() == before
 
 
 def test_with_nothing_to_remove_nothing_is_asked(world: World) -> None:
-    world.agrees = False
-    assert world.prune(keep=4).keys == ()
+    world.person.answers = [False]
+    assert world.prune(keep=4).objects == ()
 
 
 def test_templates_that_belong_to_no_release_go_when_they_are_old(world: World) -> None:
     world.s3.put_object(Bucket=BUCKET, Key="templates/0123456789ab/lost.yaml", Body=b"x")
-    assert "templates/0123456789ab/lost.yaml" in world.prune(keep=4).keys
+    assert "templates/0123456789ab/lost.yaml" in world.prune(keep=4).objects
     assert "templates/0123456789ab/lost.yaml" not in world.left()
 
 
 def test_a_manifest_goes_before_its_templates(world: World) -> None:
     plan = world.prune(keep=3)
-    assert plan.keys[0].endswith("/manifest.json")
+    assert plan.objects[0].endswith("/manifest.json")
 
 
 def test_an_object_that_s3_keeps_is_an_error_that_names_it(world: World) -> None:
@@ -144,4 +143,4 @@ def test_a_bucket_that_has_gone_meanwhile_needs_no_pruning(world: World) -> None
             raise refusal("NoSuchBucket")
 
     intercept(world.s3, gone)
-    assert world.prune(keep=3).releases
+    assert world.prune(keep=3).removed

@@ -5,24 +5,22 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lib.access import Access
 from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
-from lib.operators import OnInterrupt, Operator
 from lib.session import Aws
 from lib.stacks import watching
 from tests.support import factories
 from tests.support.aws_fakes import refusal
+from tests.support.people import Person
 
 GOES_ON = f"CloudFormation goes on with stack {factories.STACK}"
 
 
 def leave(error: BaseException, stop: str = watching.STOP_UPDATE) -> DeploymentError:
     """Return what an error becomes while an operation is running."""
-    nobody = Operator(lambda _: None, lambda _text, _word: False, lambda _: OnInterrupt.DETACH)
     aws = Aws(None, factories.REGION)  # type: ignore[arg-type]  # only the region is read
     with (
         pytest.raises(DeploymentError) as caught,
-        watching.leaving_running(factories.job(), Access(aws, nobody), stop=stop),
+        watching.leaving_running(factories.job(), Person().access(aws), stop=stop),
     ):
         raise error
     return caught.value

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import botocore.session
 from botocore import xform_name
 
-from tests.support.answers import SESSION
+_SESSION = botocore.session.get_session()
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 #: The name that clients of a service have in the code, where it is not botocore's own.
 CLIENT_NAMES = {"cfn": "cloudformation", "cognito": "cognito-idp", "quotas": "service-quotas"}
@@ -42,7 +43,7 @@ CLIENTS_BY_ANOTHER_NAME = {("restores.py", "client"): "dynamodb"}
 @cache
 def methods(service: str) -> dict[str, str]:
     """Return a service's operations by the name of the client's method."""
-    model = SESSION.get_service_model(service)
+    model = _SESSION.get_service_model(service)
     return {xform_name(operation): operation for operation in model.operation_names}
 
 

@@ -18,9 +18,9 @@ from lib.stacks.statuses import Status
 from lib.templates import templates
 from lib.templates.templates import Template
 from lib.terminal.console import Console
+from tests.support.aws_fakes import ACCOUNT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 STACK = "plot-palette-staging"
 STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1a2b"

@@ -1,0 +1,187 @@
+"""A function becomes a task: with the shared flags, one document or text, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from commands.flags import COMMON_HELP, Common
+from commands.operation import COMMON, operation, stop_on_termination
+from commands.target import Target
+from lib.errors import InputError, StateForbids
+from lib.operators import Answer, Note
+
+
+@pytest.fixture(autouse=True)
+def _termination() -> Iterator[None]:
+    """Give the signal back that a task takes."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "logs"
+    monkeypatch.setenv("PLOT_PALETTE_LOG_FOLDER", str(folder))
+    return folder
+
+
+@operation(help={"size": "How large."})
+def measure_it(target: Target, size: str = "small") -> Answer:
+    """Look: measure."""
+    target.console.report(Note(f"measuring {target.env}"))
+    if size == "wrong":
+        raise InputError("That is no size.", next_step="say small")
+    return Answer({"size": size}, f"It is {size}.", exit_code=int(size == "huge"))
+
+
+def run(task: Any, **given: Any) -> int:
+    """Run a task as Invoke does, with the flags that were not given at their defaults."""
+    defaults = {a.name.replace("-", "_"): a.default for a in task.get_arguments()}
+    try:
+        task(Context(), **{**defaults, **given})
+    except Exit as left:
+        return int(left.code)
+    return 0
+
+
+def test_the_shared_flags_come_first_each_with_its_default_and_its_text() -> None:
+    arguments = {argument.name: argument for argument in measure_it.get_arguments()}
+    assert [*arguments] == [*COMMON, "size"]
+    assert arguments["size"].help == "How large."
+    for name in COMMON:
+        assert arguments[name].default == getattr(Common, name)
+        assert arguments[name].help == COMMON_HELP[name.replace("_", "-")]
+
+
+def test_a_task_takes_only_the_shared_flags_that_it_names() -> None:
+    @operation(common=("json",))
+    def plain(_target: Target) -> Answer:
+        """Look: at nothing."""
+        return Answer({})
+
+    assert [argument.name for argument in plain.get_arguments()] == ["json"]
+    assert (plain.name, plain.__doc__) == ("plain", "Look: at nothing.")
+
+
+def test_people_read_text_and_programs_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(measure_it, env="staging") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "It is small.\n"
+    assert "measuring staging" in shown.err
+    run(measure_it, json=True)
+    assert json.loads(capsys.readouterr().out) == {"size": "small"}
+
+
+def test_an_answers_exit_code_is_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(measure_it, size="huge") == 1
+    assert capsys.readouterr().out == "It is huge.\n"
+
+
+def test_an_error_of_ours_is_told_with_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(measure_it, size="wrong", json=True) == InputError.exit_code
+    shown = capsys.readouterr()
+    assert "That is no size." in shown.err
+    assert "Next: say small" in shown.err
+    assert json.loads(shown.out)["exit_code"] == InputError.exit_code
+
+
+def test_a_task_describes_its_own_errors_with_what_is_known_of_the_target(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @operation(describe_error=lambda target, error: {"where": target.place, "why": error.message})
+    def refuse(_target: Target) -> Answer:
+        """Look: refuse."""
+        raise StateForbids("Not now.")
+
+    assert run(refuse, json=True, region="eu-west-1", stack_name="mine") == StateForbids.exit_code
+    document = json.loads(capsys.readouterr().out)
+    assert document["where"] == ["eu-west-1", "mine"]
+    assert document["why"] == "Not now."
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    @operation()
+    def break_down(_target: Target) -> Answer:
+        """Look: break down."""
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(break_down)
+
+
+@operation(changes=True)
+def change_it(target: Target) -> Answer:
+    """Deploy: change."""
+    target.console.report(Note(f"the secret is {os.environ.get('AWS_SESSION_TOKEN', '')}"))
+    return Answer({}, "changed", summary="### Changed")
+
+
+def test_only_what_changes_something_keeps_a_log(logs: Path) -> None:
+    run(measure_it)
+    assert not logs.exists()
+    run(change_it, env="staging")
+    [log] = logs.iterdir()
+    assert "change-it-plot-palette-staging" in log.name
+    text = log.read_text()
+    assert "changed" in text
+    assert "exit code 0" in text
+
+
+def test_a_log_holds_no_credentials(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-of-some-length")
+    run(change_it)
+    [log] = logs.iterdir()
+    assert "the secret is" in log.read_text()
+    assert "a-token-of-some-length" not in log.read_text()
+
+
+def test_where_no_log_can_be_written_the_work_goes_on_and_says_so(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.write_text("a file where the folder would be")
+    assert run(change_it) == 0
+    shown = capsys.readouterr()
+    assert "No log file is kept" in shown.err
+    assert shown.out == "changed\n"
+
+
+def test_a_summary_goes_to_the_jobs_page_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    run(change_it)
+    assert page.read_text() == "### Changed\n\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(1_000_000, "page is full"), (-1, "summary cannot be written")]
+)
+def test_a_page_without_room_or_place_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: int,
+    said: str,
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("x" * size) if size > 0 else page.mkdir()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    assert run(change_it) == 0
+    assert said in capsys.readouterr().err
+
+
+def test_termination_is_taken_for_ctrl_c() -> None:
+    stop_on_termination()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
