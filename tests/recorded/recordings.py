@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.answers import SESSION
+import botocore.session
 
 Json = dict[str, Any]
 
@@ -105,6 +105,9 @@ def read_singles(folder: Path) -> Iterator[Single]:
             )
 
 
+#: One session for all: it keeps the service models it has read.
+_SESSION = botocore.session.get_session()
+
 #: Services under another name than botocore's.
 _SERVICES = {"servicequotas": "service-quotas"}
 
@@ -123,7 +126,7 @@ def find(content: Any, wanted: str) -> Iterator[Json]:
 
 def fit(service: str, operation: str, answer: Any) -> Any:
     """Return an answer as the service model has it: times as times, texts as texts, no more."""
-    shape = SESSION.get_service_model(service).operation_model(operation).output_shape
+    shape = _SESSION.get_service_model(service).operation_model(operation).output_shape
     return _fit(shape, answer) if shape is not None else {}
 
 

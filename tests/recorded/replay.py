@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.recorded import answers, change_sets, recordings, verdicts
+from tests.recorded import answers, change_sets, recordings, singles, verdicts
 from tests.recorded.explanations import EXPLANATIONS
 from tests.recorded.verdicts import Row
 
@@ -29,5 +29,7 @@ def judge(folder: Path) -> Iterator[Row]:
             yield from answers.judge_events(case.name, oldest_first[::-1])
     for name, content in recordings.read_snapshots(folder):
         yield from answers.judge(name, content)
+        yield from singles.judge_writes(name, content)
     for single in recordings.read_singles(folder):
         yield from answers.judge(single.name, single.data)
+        yield from singles.judge(single)
