@@ -70,9 +70,14 @@ SOURCES: tuple[Source, ...] = (
         "nested_change_sets_exist",
         "Nested change sets are executed and deleted from the root change set",
         Witness.DOCUMENT,
-        "A root change set is the change set associated with the stack from which the entire "
-        "hierarchy of change sets is created. You must execute or delete change sets for nested "
-        "stacks from the root change set.",
+        "You must execute or delete change sets for nested stacks from the root change set.",
+        GUIDE + "change-sets-for-nested-stacks.html",
+    ),
+    Source(
+        "nested_change_sets_exist",
+        "A nested change set is CREATE_COMPLETE and UNAVAILABLE, with this reason",
+        Witness.DOCUMENT,
+        "Executable from root change set",
         GUIDE + "change-sets-for-nested-stacks.html",
     ),
     Source(
@@ -178,6 +183,13 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "deleted_stacks_are_remembered",
         "A deleted stack is found by its ARN only",
+        Witness.MODEL,
+        "Deleted stacks: You must specify the unique stack ID.",
+        API + "API_DescribeStacks.html",
+    ),
+    Source(
+        "deleted_stacks_are_remembered",
+        "An update of a deleted stack is refused",
         Witness.RECORDED,
         "Stack:<stack-id> is in DELETE_COMPLETE state and can not be updated.",
         RECORDED + "api/test_update_stack.snapshot.json::test_update_deleted_stack",
@@ -238,8 +250,9 @@ SOURCES: tuple[Source, ...] = (
         "generated_names_are_fresh",
         "A resource without a name of its own gets one that was never used before",
         Witness.DOCUMENT,
-        "CloudFormation generates a unique physical ID and uses that ID for the resource name.",
-        REFERENCE + "aws-properties-name.html",
+        "If you don't specify a name, CloudFormation generates a unique physical ID and uses that "
+        "ID for the table name.",
+        REFERENCE + "aws-resource-dynamodb-table.html",
     ),
     Source(
         "updates_touch_only_what_changed",
@@ -251,9 +264,9 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "tables_keep_their_data",
         "A table whose name is taken is not created",
-        Witness.DOCUMENT,
-        "The operation conflicts with the resource's availability. For example, you attempted to "
-        "recreate an existing table",
+        Witness.MODEL,
+        "The operation conflicts with the resource's availability. For example: You attempted to "
+        "recreate an existing table.",
         "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html",
     ),
     Source(
@@ -322,9 +335,8 @@ SOURCES: tuple[Source, ...] = (
         "exports_are_honoured",
         "Words for a name that is taken",
         Witness.QUOTED,
-        "Export with name dev-ApiGatewayRestApiRootResourceId is already exported by stack "
-        "xxxx-xxxx-xxxx-dev.",
-        "https://www.serverless.com/framework/docs (common build errors)",
+        "Export with name xxxxx is already exported by stack sam-app. Rollback requested by user.",
+        "troubleshooting notes of several public repositories",
     ),
     Source(
         "exports_are_honoured",
@@ -478,9 +490,13 @@ SOURCES: tuple[Source, ...] = (
         "retaining_follows_a_failure",
         "Words for a stack in another state",
         Witness.QUOTED,
-        "When you delete a stack, specify which resources to retain only when the stack is in the "
-        "DELETE_FAILED state.",
-        GITHUB + "eucalyptus/eucalyptus, CloudFormationService.java",
+        "specify which resources to retain only when the stack is in the DELETE_FAILED state",
+        GITHUB + "aws/sagemaker-hyperpod-cli, src/sagemaker/hyperpod/cli/cluster_stack_utils.py",
+    ),
+    Source(
+        "retaining_follows_a_failure",
+        "FORCE_DELETE_STACK of a root leaves a nested stack that failed to delete as it is",
+        Witness.NONE,
     ),
     Source(
         "retaining_follows_a_failure",

@@ -97,6 +97,20 @@ def test_a_failed_deletion_can_be_forced(cloud: Cloud) -> None:
     assert "data" in buckets(cloud)
 
 
+def test_forcing_the_deletion_of_a_root_leaves_the_child_that_failed_as_it_is(
+    cloud: Cloud,
+) -> None:
+    cloud.create("app", {"Resources": {"Child": nested(cloud.put("child", TEMPLATE))}})
+    stack_id, child = cloud.describe("app")["StackId"], cloud.physical("app", "Child")
+    fill(cloud)
+    cloud.delete("app")
+    cloud.cfn.delete_stack(StackName="app", DeletionMode="FORCE_DELETE_STACK")
+    assert cloud.wait(stack_id) == "DELETE_COMPLETE"
+    assert cloud.describe(child)["StackStatus"] == "DELETE_FAILED"
+    cloud.cfn.delete_stack(StackName=child, RetainResources=["Data"])
+    assert cloud.wait(child) == "DELETE_COMPLETE"
+
+
 def test_neither_is_allowed_before_a_deletion_has_failed(cloud: Cloud) -> None:
     cloud.create("app", TEMPLATE)
     with refused("specify which resources to retain only when the stack is in the DELETE_FAILED"):
