@@ -33,6 +33,7 @@ from emulator import (
     recovery,
     requests,
     resource_types,
+    updates,
 )
 
 Json = dict[str, Any]
@@ -116,49 +117,7 @@ def updates_touch_only_what_changed() -> None:
     API_StackEvent, PhysicalResourceId.
     Canary: test_canary_updates_touch_only_what_changed.
     """
-    upstream, add_event = stacks._update_resource, stacks._add_event
-    silent: set[tuple[str, str]] = set()
-
-    def update(
-        kind: str,
-        physical_id: str,
-        old: Json,
-        new: Json,
-        stack_name: str,
-        logical_id: str | None = None,
-        attributes: Json | None = None,
-    ) -> Resolved:
-        stack_id = cf._stacks[stack_name]["StackId"]
-        events = cf._stack_events[stack_id]
-        if logical_id and events and events[-1]["LogicalResourceId"] == logical_id:
-            if old == new and kind != nested_stacks.TYPE:
-                events.pop()
-                silent.add((stack_id, logical_id))
-            else:
-                events[-1]["PhysicalResourceId"] = physical_id
-        now_id, found = upstream(kind, physical_id, old, new, stack_name, logical_id, attributes)
-        kept = attributes if now_id == physical_id else None
-        return now_id, {**(kept or {}), **(found or {})}
-
-    def event(
-        stack_id: str,
-        stack_name: str,
-        logical_id: str,
-        kind: str,
-        status: str,
-        *more: Any,
-        **named: Any,
-    ) -> None:
-        if (stack_id, logical_id) in silent:
-            silent.discard((stack_id, logical_id))
-            if status == "UPDATE_COMPLETE":
-                return
-        add_event(stack_id, stack_name, logical_id, kind, status, *more, **named)
-
-    for module in (provisioners, stacks):
-        module._update_resource = update
-    for module in (stacks, changesets, handlers):
-        module._add_event = event
+    updates.install()
 
 
 def tables_keep_their_data() -> None:

@@ -246,15 +246,20 @@ def _list_nested_stacks(change_set: Json, *, include: bool) -> None:
         if not include:
             continue
         child = _nested_change_set(change_set, row, foresight, definition, record)
-        row["ChangeSetId"] = child["ChangeSetId"]
-        row["_matters"] = bool(child["Changes"]) or child["_outputs_change"]
-        if child["Status"] == "FAILED" and child["StatusReason"] != NO_CHANGES:
-            _fail(
-                change_set,
-                f"Nested change set {child['ChangeSetId']} was not successfully "
-                "created: Currently in FAILED.",
-            )
+        _join(change_set, row, child)
     change_set["Changes"] = [{"ResourceChange": rows[key]} for key in sorted(rows)]
+
+
+def _join(change_set: Json, row: Json, child: Json) -> None:
+    """Note a nested change set on its row; one that failed fails the change set above it."""
+    row["ChangeSetId"] = child["ChangeSetId"]
+    row["_matters"] = bool(child["Changes"]) or child["_outputs_change"]
+    if child["Status"] == "FAILED" and child["StatusReason"] != NO_CHANGES:
+        _fail(
+            change_set,
+            f"Nested change set {child['ChangeSetId']} was not successfully "
+            "created: Currently in FAILED.",
+        )
 
 
 def _nested_change_set(

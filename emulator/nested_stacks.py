@@ -430,7 +430,6 @@ def _cancel_inside(upstream: Callable[[Json], Response]) -> Callable[[Json], Res
 def _operate_on_whole_trees() -> None:
     """Let deployments and rollbacks of a root reach and finish its nested stacks."""
     deploy, roll_back = stacks._deploy_stack_async, stacks._roll_back_operation
-    resume = stacks._continue_update_rollback_async
 
     async def deploy_whole_tree(
         name: str,
@@ -460,14 +459,20 @@ def _operate_on_whole_trees() -> None:
         with _setting(_undoing, True), _setting(_cleanup, None):
             await roll_back(name, stack_id, stack, operation, reason_override)
 
+    patch("_deploy_stack_async", deploy_whole_tree)
+    patch("_roll_back_operation", roll_back_whole_tree)
+
+
+def _resume_whole_trees() -> None:
+    """Let a continued rollback reach the nested stacks, and settle what it skips."""
+    resume = stacks._continue_update_rollback_async
+
     async def resume_whole_tree(name: str, stack_id: str, skip: frozenset[str]) -> None:
         for logical_id in skip:
             cf._stacks[name]["_resources"].get(logical_id, {}).update(_HEALTHY)
         with _setting(_undoing, True):
             await resume(name, stack_id, skip)
 
-    patch("_deploy_stack_async", deploy_whole_tree)
-    patch("_roll_back_operation", roll_back_whole_tree)
     patch("_continue_update_rollback_async", resume_whole_tree)
 
 
@@ -490,6 +495,23 @@ def _show_what_is_stuck() -> None:
     patch("_revert_update", revert_on_record)
 
 
+def _later(arguments: tuple[str, str, str | None, str], physical_id: str, delete: Any) -> Any:
+    """Return a deletion to be done, and told, once the root has succeeded."""
+    context = contextvars.copy_context()
+    context.run(_cleanup.set, None)
+
+    def later() -> None:
+        stacks._add_event(*arguments, "DELETE_IN_PROGRESS", physical_id=physical_id)
+        try:
+            context.run(delete)
+        except Exception as problem:  # a handler may raise anything; AWS reports and goes on
+            stacks._add_event(*arguments, "DELETE_FAILED", str(problem), physical_id)
+        else:
+            stacks._add_event(*arguments, "DELETE_COMPLETE", physical_id=physical_id)
+
+    return later
+
+
 def _delete_after_success() -> None:
     """Put off what the update of a nested stack deletes until its root has succeeded."""
     remove, predecessor = stacks._delete_resource, provisioners._delete_predecessor
@@ -498,28 +520,18 @@ def _delete_after_success() -> None:
         kind: str,
         physical_id: str,
         props: Json,
-        name: str | None = None,
+        name: str,
         logical_id: str | None = None,
     ) -> None:
+        def delete() -> None:
+            remove(kind, physical_id, props, name, logical_id)
+
         queue = _cleanup.get()
         if queue is None:
-            remove(kind, physical_id, props, name, logical_id)
+            delete()
             return
-        stack_id = cf._stacks[name]["StackId"]
-        context = contextvars.copy_context()
-        context.run(_cleanup.set, None)
-
-        def later() -> None:
-            arguments = (stack_id, name, logical_id, kind)
-            stacks._add_event(*arguments, "DELETE_IN_PROGRESS", physical_id=physical_id)
-            try:
-                context.run(remove, kind, physical_id, props, name, logical_id)
-            except Exception as problem:  # a handler may raise anything; AWS reports and goes on
-                stacks._add_event(*arguments, "DELETE_FAILED", str(problem), physical_id)
-            else:
-                stacks._add_event(*arguments, "DELETE_COMPLETE", physical_id=physical_id)
-
-        queue.append(later)
+        arguments = (cf._stacks[name]["StackId"], name, logical_id, kind)
+        queue.append(_later(arguments, physical_id, delete))
 
     def delete_predecessor(delete: Callable[..., None], *args: Any, **more: Any) -> None:
         queue = _cleanup.get()
@@ -561,6 +573,7 @@ def install() -> None:
         "delete": _delete,
     }
     _operate_on_whole_trees()
+    _resume_whole_trees()
     _show_what_is_stuck()
     _delete_after_success()
     _heed_retain_except_on_create()
