@@ -1,14 +1,16 @@
 """Amend ministack 1.5.33 where it differs from AWS in ways that deployments can see.
 
 One function per amendment. Its docstring says what upstream does, what AWS does and where AWS
-says so, and names the canary in tests/emulator/test_amendments.py: a test that runs upstream
-without the amendment and fails on the day upstream has mended it, so that the amendment can go.
+says so, and names the canary in tests/emulator: a test that runs upstream without the amendment
+and fails on the day upstream has mended it, so that the amendment can go. What vouches for each
+behaviour, with AWS's literal words, stands in emulator/sources.py; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +24,17 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from emulator import nested_change_sets, nested_stacks, resource_types
+from emulator import (
+    conditions,
+    deletion,
+    exports,
+    nested_change_sets,
+    nested_stacks,
+    recovery,
+    requests,
+    resource_types,
+    updates,
+)
 
 Json = dict[str, Any]
 Resolved = tuple[str, Json]
@@ -105,49 +117,7 @@ def updates_touch_only_what_changed() -> None:
     API_StackEvent, PhysicalResourceId.
     Canary: test_canary_updates_touch_only_what_changed.
     """
-    upstream, add_event = stacks._update_resource, stacks._add_event
-    silent: set[tuple[str, str]] = set()
-
-    def update(
-        kind: str,
-        physical_id: str,
-        old: Json,
-        new: Json,
-        stack_name: str,
-        logical_id: str | None = None,
-        attributes: Json | None = None,
-    ) -> Resolved:
-        stack_id = cf._stacks[stack_name]["StackId"]
-        events = cf._stack_events[stack_id]
-        if logical_id and events and events[-1]["LogicalResourceId"] == logical_id:
-            if old == new and kind != nested_stacks.TYPE:
-                events.pop()
-                silent.add((stack_id, logical_id))
-            else:
-                events[-1]["PhysicalResourceId"] = physical_id
-        now_id, found = upstream(kind, physical_id, old, new, stack_name, logical_id, attributes)
-        kept = attributes if now_id == physical_id else None
-        return now_id, {**(kept or {}), **(found or {})}
-
-    def event(
-        stack_id: str,
-        stack_name: str,
-        logical_id: str,
-        kind: str,
-        status: str,
-        *more: Any,
-        **named: Any,
-    ) -> None:
-        if (stack_id, logical_id) in silent:
-            silent.discard((stack_id, logical_id))
-            if status == "UPDATE_COMPLETE":
-                return
-        add_event(stack_id, stack_name, logical_id, kind, status, *more, **named)
-
-    for module in (provisioners, stacks):
-        module._update_resource = update
-    for module in (stacks, changesets, handlers):
-        module._add_event = event
+    updates.install()
 
 
 def tables_keep_their_data() -> None:
@@ -244,35 +214,198 @@ def interrupted_operations_end() -> None:
     cf.load_persisted_state = load
 
 
-def skipping_reaches_nested_stacks() -> None:
-    """Let ContinueUpdateRollback skip a resource of a nested stack, as Child.Resource.
+def skipping_wants_stack_names() -> None:
+    """Let ContinueUpdateRollback skip NestedStackName.ResourceLogicalID and refuse all else.
 
-    Upstream knows the resources of the root only. AWS: API_ContinueUpdateRollback, "To skip
-    resources that are part of nested stacks, use the following format:
-    NestedStackName.ResourceLogicalID". The skipped resource is left as it is.
-    Canary: test_canary_skipping_reaches_nested_stacks.
+    Upstream knows the resources of the root only. AWS: API_ContinueUpdateRollback: what stands
+    before the dot is the child's stack name, not its logical ID; only what failed in the rollback
+    can be skipped; the call wants the root. The skipped resource is left as it is.
+    Canary: test_canary_skipping_wants_stack_names.
     """
-    upstream = handlers._ACTION_HANDLERS["ContinueUpdateRollback"]
+    recovery.skip_by_stack_name()
 
-    def resume(params: Json) -> object:
-        given = helpers._extract_string_members(params, "ResourcesToSkip")
-        stack = handlers._resolve_stack(helpers._p(params, "StackName")) or {}
-        own = [name for name in given if "." not in name]
-        for nested, _, logical_id in (name.partition(".") for name in given if "." in name):
-            record = stack.get("_rollback_failed", {}).get(nested, {})
-            child = nested_stacks.by_id(record.get("PhysicalResourceId", "")) or {}
-            if logical_id not in child.get("_rollback_failed", {}):
-                return helpers._error(
-                    "ValidationError",
-                    f"Resource(s) [{nested}.{logical_id}] cannot be skipped: only resources "
-                    "whose rollback failed can be skipped",
-                )
-            child.setdefault("_skip", []).append(logical_id)
-        others = {k: v for k, v in params.items() if not k.startswith("ResourcesToSkip")}
-        listed = {f"ResourcesToSkip.member.{n}": [name] for n, name in enumerate(own, 1)}
-        return upstream({**others, **listed})
 
-    handlers._ACTION_HANDLERS["ContinueUpdateRollback"] = resume
+def deployment_configs_are_heeded() -> None:
+    """Obey DeploymentConfig: express mode leaves a failure where it is, unless told otherwise.
+
+    Upstream ignores it and rolls back. AWS: "Deploy AWS CloudFormation stacks faster with express
+    mode" in the user guide: rollback is off by default there.
+    Canary: test_canary_deployment_configs_are_heeded.
+    """
+    recovery.heed_deployment_configs()
+
+
+def failed_updates_pause() -> None:
+    """Go on from CREATE_FAILED and UPDATE_FAILED by an update without rollback only.
+
+    Upstream refuses UpdateStack there and lets any change set through. AWS: "Choose how to handle
+    failures when provisioning resources" in the user guide, and the refusal in its own words.
+    Canary: test_canary_failed_updates_pause.
+    """
+    recovery.pause_after_failure()
+
+
+def replacements_need_rollback() -> None:
+    """Fail an update that replaces a resource while rollback is disabled.
+
+    Upstream replaces it. AWS fails the resource and leaves the stack in UPDATE_FAILED.
+    Canary: test_canary_replacements_need_rollback.
+    """
+    recovery.refuse_replacements_without_rollback()
+
+
+def failed_outputs_are_told_by_the_rollback() -> None:
+    """Tell of outputs that cannot be resolved on the event of the rollback alone.
+
+    Upstream adds a `*_FAILED` event of the stack before it. AWS: recorded, the reason stands on
+    ROLLBACK_IN_PROGRESS.
+    Canary: test_canary_failed_outputs_are_told_by_the_rollback.
+    """
+    recovery.tell_failed_outputs_by_rollback()
+
+
+def exports_are_honoured() -> None:
+    """Refuse an export whose name is taken, and keep one that another stack imports.
+
+    Upstream lets the later export win, keeps the name of one that an update removed, and lets an
+    imported value change. AWS: "Fn::ImportValue" in the template reference.
+    Canary: test_canary_exports_are_honoured.
+    """
+    exports.install()
+
+
+def protection_covers_whole_trees() -> None:
+    """Refuse DeleteStack under termination protection in AWS's words, nested stacks included.
+
+    Upstream protects the root alone, in words of its own. AWS: "Protect CloudFormation stacks
+    from being deleted" in the user guide.
+    Canary: test_canary_protection_covers_whole_trees.
+    """
+    deletion.protect_whole_trees()
+
+
+def retaining_follows_a_failure() -> None:
+    """Accept RetainResources for what a failed deletion has left, in AWS's words.
+
+    Upstream refuses in words of its own. AWS: API_DeleteStack, RetainResources.
+    Canary: test_canary_retaining_follows_a_failure.
+    """
+    deletion.retain_only_after_failure()
+
+
+def full_buckets_stay() -> None:
+    """Fail the deletion of a bucket that is not empty.
+
+    Upstream deletes it with all its objects. AWS: S3 refuses, and the stack ends DELETE_FAILED.
+    Canary: test_canary_full_buckets_stay.
+    """
+    deletion.keep_full_buckets()
+
+
+def missing_code_fails_functions() -> None:
+    """Fail a function whose code is not in S3.
+
+    Upstream creates it without code. AWS: Lambda cannot get the object, and the resource fails.
+    Canary: test_canary_missing_code_fails_functions.
+    """
+    provisioners._lambda_create = resource_types.create_function
+    provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"].update(
+        create=resource_types.create_function, update=resource_types.update_function
+    )
+
+
+def capabilities_are_checked() -> None:
+    """Refuse a template whose IAM resources or macros the request does not acknowledge.
+
+    Upstream does so only when it checks signatures, too. AWS: API_CreateStack, Capabilities.
+    Canary: test_canary_capabilities_are_checked.
+    """
+    handlers._capabilities_enforced = lambda: True
+
+
+def parameters_are_checked() -> None:
+    """Refuse parameters that the template does not declare, and missing ones, in AWS's words.
+
+    Upstream drops the first and names only one of the second. AWS: ValidationError.
+    Canary: test_canary_parameters_are_checked.
+    """
+    requests.check_parameters()
+
+
+def states_are_guarded() -> None:
+    """Refuse what a stack's state does not allow.
+
+    Upstream accepts a creation over ROLLBACK_COMPLETE, and change sets and their execution while
+    an operation runs. AWS: ValidationError and AlreadyExistsException, as recorded.
+    Canary: test_canary_states_are_guarded.
+    """
+    requests.guard_states()
+
+
+def deleted_stacks_are_remembered() -> None:
+    """Find a deleted stack by its ARN only, also after its name is in use again.
+
+    Upstream finds it by name, and forgets it when another takes the name. AWS:
+    API_DescribeStacks, "Deleted stacks: You must specify the unique stack ID."
+    Canary: test_canary_deleted_stacks_are_remembered.
+    """
+    requests.keep_deleted_stacks()
+
+
+def service_roles_are_remembered() -> None:
+    """Keep a stack's service role, and refuse one that does not exist.
+
+    Upstream ignores RoleARN. AWS: API_CreateStack, RoleARN.
+    Canary: test_canary_service_roles_are_remembered.
+    """
+    requests.remember_roles()
+
+
+def stacks_are_described_whole() -> None:
+    """Show ParentId, RootId, RoleARN and DeploymentConfig of a stack.
+
+    Upstream leaves them out. AWS: API_Stack.
+    Canary: test_canary_stacks_are_described_whole.
+    """
+    requests.describe_whole()
+
+
+def templates_come_back_mangled() -> None:
+    """Let GetTemplate answer a question mark for each character beyond ASCII.
+
+    Upstream gives the template back as it was sent. AWS: so says the CDK, which mangles its own
+    side before it compares.
+    Canary: test_canary_templates_come_back_mangled.
+    """
+    requests.mangle_templates()
+
+
+def templates_under_review_are_absent() -> None:
+    """Leave TemplateBody out of GetTemplate for a stack that has only a change set.
+
+    Upstream answers `{}`. AWS: the member is absent.
+    Canary: test_canary_templates_under_review_are_absent.
+    """
+    requests.hide_templates_under_review()
+
+
+def conditions_see_pseudo_parameters() -> None:
+    """Let Conditions see AWS::Region and the like, and functions such as Fn::FindInMap.
+
+    Upstream compares the name of the pseudo parameter. AWS: "Get AWS values using pseudo
+    parameters" in the user guide. AWS::StackName and AWS::StackId are empty here.
+    Canary: test_canary_conditions_see_pseudo_parameters.
+    """
+    conditions.install()
+
+
+def output_changes_have_no_rows() -> None:
+    """Make a change set executable that changes outputs alone, and list nothing in it.
+
+    Upstream says that it contains no changes. AWS: executable, with an empty list.
+    Canary: test_canary_output_changes_have_no_rows.
+    """
+    nested_change_sets.allow_outputs_alone()
 
 
 def restored_tables_say_so() -> None:
@@ -324,6 +457,41 @@ def resources_take_time(delay: float) -> None:
     stacks._runs_on_worker_thread = lambda _kind: True
 
 
+# In this order: what comes later sees a request first, and an operation last.
+AMENDMENTS: tuple[Callable[[], None], ...] = (
+    virtual_hosted_template_urls_work,
+    generated_names_are_fresh,
+    replacements_need_rollback,
+    updates_touch_only_what_changed,
+    tables_keep_their_data,
+    restored_tables_say_so,
+    missing_code_fails_functions,
+    full_buckets_stay,
+    missing_types_exist,
+    change_sets_know_what_replaces,
+    conditions_see_pseudo_parameters,
+    parameters_are_checked,
+    capabilities_are_checked,
+    interrupted_operations_end,
+    nested_stacks_are_whole,
+    failed_outputs_are_told_by_the_rollback,
+    exports_are_honoured,
+    output_changes_have_no_rows,
+    nested_change_sets_exist,
+    skipping_wants_stack_names,
+    deployment_configs_are_heeded,
+    failed_updates_pause,
+    service_roles_are_remembered,
+    states_are_guarded,
+    retaining_follows_a_failure,
+    protection_covers_whole_trees,
+    templates_come_back_mangled,
+    templates_under_review_are_absent,
+    stacks_are_described_whole,
+    deleted_stacks_are_remembered,
+)
+
+
 def apply(*, endpoint: str, delay: float = 0.0) -> None:
     """Apply every amendment to the ministack of this process, once, before it serves.
 
@@ -331,15 +499,6 @@ def apply(*, endpoint: str, delay: float = 0.0) -> None:
     """
     if delay:
         resources_take_time(delay)
-    virtual_hosted_template_urls_work()
-    generated_names_are_fresh()
-    updates_touch_only_what_changed()
-    tables_keep_their_data()
-    restored_tables_say_so()
-    missing_types_exist()
-    change_sets_know_what_replaces()
-    skipping_reaches_nested_stacks()
     api_endpoints_answer(endpoint)
-    interrupted_operations_end()
-    nested_stacks_are_whole()
-    nested_change_sets_exist()
+    for amend in AMENDMENTS:
+        amend()

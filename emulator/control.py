@@ -36,7 +36,7 @@ POLL = 0.05  # seconds
 LOG_LINES = 15
 
 LIMITS = (
-    "IAM policies, service quotas, throttling and capabilities are not enforced.",
+    "IAM policies, service quotas and throttling are not enforced; a service role is not assumed.",
     "Property values are hardly checked: a template that deploys here may still be refused by AWS.",
     "Amplify apps, budgets, NAT gateways, flow logs are only recorded: nothing is built or sent.",
     "E-mail is not sent: no invitation reaches the admin user, no budget alert a mailbox.",
@@ -47,8 +47,9 @@ LIMITS = (
     "Point-in-time recovery keeps no history: a restore gives the table as it is now.",
     "Prices, cost data and quotas are not available.",
     "Independent nested stacks are deployed one after the other, on AWS at the same time.",
-    "Conditions see parameters but not pseudo parameters such as AWS::Region.",
-    "A bucket is deleted with its objects; AWS refuses to delete one that is not empty.",
+    "Conditions see AWS::Region and the like, but AWS::StackName and AWS::StackId are empty.",
+    "After several failed updates in a row, RollbackStack undoes the last one only.",
+    "Express mode ends no sooner, and no hook is ever called.",
 )
 
 

@@ -21,7 +21,7 @@ import contextvars
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -30,7 +30,8 @@ import ministack.services.cloudformation as cf
 from ministack.core.responses import get_account_id, get_region, new_uuid, now_iso
 from ministack.services.cloudformation import changesets, engine, handlers, helpers, stacks
 
-from emulator import nested_stacks
+from emulator import nested_stacks, wire
+from emulator.wire import Handler, Json, Response
 
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
 NO_CHANGES = (
@@ -38,6 +39,7 @@ NO_CHANGES = (
     "Submit different information to create a change set."
 )
 FROM_ROOT = "Executable from root change set"
+FAMILY = ("IncludeNestedStacks", "ParentChangeSetId", "RootChangeSetId")
 SHOWN_ATTRIBUTES = (
     "CreationPolicy",
     "DeletionPolicy",
@@ -46,9 +48,6 @@ SHOWN_ATTRIBUTES = (
     "UpdateReplacePolicy",
 )
 
-Json = dict[str, Any]
-Response = tuple[int, dict[str, str], bytes]
-Handler = Callable[[Json], Response]
 
 # Parameters of the nested stack under comparison whose values only the deployment will tell.
 _unknown: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
@@ -247,31 +246,52 @@ def _list_nested_stacks(change_set: Json, *, include: bool) -> None:
         if not include:
             continue
         child = _nested_change_set(change_set, row, foresight, definition, record)
-        row["ChangeSetId"] = child["ChangeSetId"]
-        row["_matters"] = bool(child["Changes"]) or child["_outputs_change"]
-        if child["Status"] == "FAILED" and child["StatusReason"] != NO_CHANGES:
-            _fail(
-                change_set,
-                f"Nested change set {child['ChangeSetId']} was not successfully "
-                "created: Currently in FAILED.",
-            )
+        _join(change_set, row, child)
     change_set["Changes"] = [{"ResourceChange": rows[key]} for key in sorted(rows)]
+
+
+def _join(change_set: Json, row: Json, child: Json) -> None:
+    """Note a nested change set on its row; one that failed fails the change set above it."""
+    row["ChangeSetId"] = child["ChangeSetId"]
+    row["_matters"] = bool(child["Changes"]) or child["_outputs_change"]
+    if child["Status"] == "FAILED" and child["StatusReason"] != NO_CHANGES:
+        _fail(
+            change_set,
+            f"Nested change set {child['ChangeSetId']} was not successfully "
+            "created: Currently in FAILED.",
+        )
 
 
 def _nested_change_set(
     parent: Json, row: Json, foresight: Foresight, definition: Json, record: Json | None
 ) -> Json:
     """Create and return the change set of one nested stack, those below it included."""
-    logical_id = row["LogicalResourceId"]
     stack = nested_stacks.by_id(record["PhysicalResourceId"]) if record else None
     kind = "UPDATE" if stack else "CREATE"
     if stack is None:
-        owner = cf._stacks[parent["StackName"]]
-        stack = nested_stacks.child_of(owner, logical_id) or nested_stacks.reserve(
-            owner, logical_id
-        )
-    name = nested_stacks.suffixed(f"{parent['ChangeSetName']}-{logical_id}")
-    change_set: Json = {
+        owner, logical_id = cf._stacks[parent["StackName"]], row["LogicalResourceId"]
+        reserved = nested_stacks.child_of(owner, logical_id)
+        stack = reserved or nested_stacks.reserve(owner, logical_id)
+    change_set = _empty(parent, row, stack, kind)
+    cf._change_sets[change_set["ChangeSetId"]] = change_set
+    props = foresight.value(definition.get("Properties") or {})
+    try:
+        unknown = _read(change_set, props)
+    except ValueError as problem:
+        _fail(change_set, str(problem))
+        return change_set
+    retagged = "Tags" in row.get("Scope", []) and kind == "UPDATE"
+    _compare(change_set, stack, unknown, retagged=retagged)
+    if not change_set["Changes"] and not change_set["_outputs_change"]:
+        _fail(change_set, NO_CHANGES)
+    _list_nested_stacks(change_set, include=True)
+    return change_set
+
+
+def _empty(parent: Json, row: Json, stack: Json, kind: str) -> Json:
+    """Return a nested change set as it is before its template has been read."""
+    name = nested_stacks.suffixed(f"{parent['ChangeSetName']}-{row['LogicalResourceId']}")
+    return {
         "ChangeSetId": f"arn:aws:cloudformation:{get_region()}:{get_account_id()}:"
         f"changeSet/{name}/{new_uuid()}",
         "ChangeSetName": name,
@@ -295,16 +315,21 @@ def _nested_change_set(
         "_resolved_params": {},
         "_outputs_change": kind == "CREATE",
     }
-    cf._change_sets[change_set["ChangeSetId"]] = change_set
-    props = foresight.value(definition.get("Properties") or {})
-    try:
-        body, template = nested_stacks.read_template(props.get("TemplateURL", ""))
-        params, unknown = _parameters(template, props)
-        conditions = engine._evaluate_conditions(template, params)
-        engine.validate_template_support(template, conditions, params=params)
-    except ValueError as problem:
-        _fail(change_set, str(problem))
-        return change_set
+
+
+def _read(change_set: Json, props: Json) -> frozenset[str]:
+    """Put template and parameters on a nested change set; return the parameters not known yet.
+
+    Raise ValueError, in CloudFormation's words, for what would fail the nested stack.
+    """
+    body, template = nested_stacks.read_template(props.get("TemplateURL", ""))
+    required = handlers._required_iam_capabilities(template)
+    missing = handlers._missing_capabilities(set(change_set["Capabilities"]), required)
+    if missing and handlers._capabilities_enforced():
+        raise ValueError(handlers._insufficient_capabilities_message(missing))
+    params, unknown = _parameters(template, props)
+    conditions = engine._evaluate_conditions(template, params)
+    engine.validate_template_support(template, conditions, params=params)
     change_set.update(
         _template=template,
         _template_body=body,
@@ -313,11 +338,13 @@ def _nested_change_set(
             {"ParameterKey": key, "ParameterValue": param["Value"]} for key, param in params.items()
         ],
     )
+    return unknown
+
+
+def _compare(change_set: Json, stack: Json, unknown: frozenset[str], *, retagged: bool) -> None:
+    """Put on a nested change set how its template differs from what is deployed."""
+    template, params = change_set["_template"], change_set["_resolved_params"]
     deployed, current = stack["_template"], stack["_resolved_params"]
-    changed = {
-        key for key, param in params.items() if current.get(key, {}).get("Value") != param["Value"]
-    }
-    retagged = "Tags" in row.get("Scope", []) and kind == "UPDATE"
     where = (stack["StackName"], stack["StackId"])
     token = _unknown.set(unknown)
     try:
@@ -326,17 +353,29 @@ def _nested_change_set(
             changesets._resolve_props_for_diff(template, params, *where),
             stack["_resources"],
             template,
-            changed,
+            _changed(params, current),
             stack["_resources"] if retagged else (),
         )
     finally:
         _unknown.reset(token)
-    if deployed.get("Outputs") != template.get("Outputs"):
+    if outputs_differ(stack, template, params):
         change_set["_outputs_change"] = True
-    if not change_set["Changes"]:
-        _fail(change_set, NO_CHANGES)
-    _list_nested_stacks(change_set, include=True)
-    return change_set
+
+
+def _changed(params: Json, current: Json) -> set[str]:
+    """Return the names of the parameters whose values differ from the deployed ones."""
+    return {
+        key for key, param in params.items() if current.get(key, {}).get("Value") != param["Value"]
+    }
+
+
+def outputs_differ(stack: Json, template: Json, params: Json) -> bool:
+    """Return whether the Outputs of a template, exports included, differ from the deployed."""
+    outputs = template.get("Outputs") or {}
+    if outputs != (stack["_template"].get("Outputs") or {}):
+        return True
+    changed = _changed(params, stack["_resolved_params"])
+    return any(name in changed for name, _ in engine._intrinsic_references(outputs))
 
 
 def _parameters(template: Json, props: Json) -> tuple[Json, frozenset[str]]:
@@ -385,29 +424,18 @@ def _find(params: Json) -> Json | None:
     return found
 
 
-def _put(parent: ET.Element, values: Json, *names: str) -> None:
-    """Append those of `names` that `values` has as XML elements in CloudFormation's namespace."""
-    for name in names:
-        value = values.get(name)
-        if value is not None:
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            ET.SubElement(parent, f"{{{helpers.CFN_NS}}}{name}").text = text
-
-
-def _amend_xml(response: Response, amend: Callable[[ET.Element], None]) -> Response:
-    status, headers, body = response
-    root = ET.fromstring(body)  # noqa: S314 - written by this very process
-    amend(root[0])
-    ET.register_namespace("", helpers.CFN_NS)
-    return status, headers, ET.tostring(root, xml_declaration=True, encoding="utf-8")
-
-
-def _member(element: ET.Element, name: str) -> ET.Element:
-    """Return the child called `name`; upstream writes every one that is asked for here."""
-    found = element.find(f"{{{helpers.CFN_NS}}}{name}")
-    if found is None:
-        raise ValueError(f"upstream's answer has no {name}")
-    return found
+def _show_change(member: ET.Element, shown: Json, *, with_values: bool) -> None:
+    """Add to one change what upstream keeps and does not tell."""
+    element = wire.member(member, "ResourceChange")
+    wire.put(element, shown, "ChangeSetId")
+    if not with_values:
+        return
+    wire.put(element, shown, "BeforeContext", "AfterContext")
+    details = zip(wire.member(element, "Details"), shown.get("Details", []), strict=True)
+    for line, detail in details:
+        target = wire.member(line, "Target")
+        names = ("Path", "BeforeValue", "AfterValue", "AttributeChangeType")
+        wire.put(target, detail["Target"], *names)
 
 
 def _describe(upstream: Handler) -> Handler:
@@ -415,33 +443,19 @@ def _describe(upstream: Handler) -> Handler:
         params = _by_name(params)
         response = upstream(params)
         change_set = _find(params)
-        if response[0] != 200 or change_set is None:
+        if response[0] != wire.OK or change_set is None:
             return response
-        with_values = helpers._p(params, "IncludePropertyValues", "false").lower() == "true"
+        with_values = wire.is_true(params, "IncludePropertyValues")
 
         def amend(result: ET.Element) -> None:
-            _put(result, change_set, "IncludeNestedStacks", "ParentChangeSetId", "RootChangeSetId")
-            for member, change in zip(
-                _member(result, "Changes"), change_set["Changes"], strict=True
-            ):
-                shown = change["ResourceChange"]
-                element = _member(member, "ResourceChange")
-                _put(element, shown, "ChangeSetId")
-                if not with_values:
-                    continue
-                _put(element, shown, "BeforeContext", "AfterContext")
-                details = zip(_member(element, "Details"), shown.get("Details", []), strict=True)
-                for line, detail in details:
-                    _put(
-                        _member(line, "Target"),
-                        detail["Target"],
-                        "Path",
-                        "BeforeValue",
-                        "AfterValue",
-                        "AttributeChangeType",
-                    )
+            wire.put(result, change_set, *FAMILY)
+            if change_set.get("DeploymentConfig"):
+                wire.put(result, change_set, "DeploymentConfig")
+            members = wire.member(result, "Changes")
+            for member, change in zip(members, change_set["Changes"], strict=True):
+                _show_change(member, change["ResourceChange"], with_values=with_values)
 
-        return _amend_xml(response, amend)
+        return wire.amend(response, amend)
 
     return describe
 
@@ -453,19 +467,29 @@ def _list(upstream: Handler) -> Handler:
             return response
 
         def amend(result: ET.Element) -> None:
-            for member in _member(result, "Summaries"):
-                change_set = cf._change_sets[_member(member, "ChangeSetId").text]
-                _put(
-                    member,
-                    change_set,
-                    "IncludeNestedStacks",
-                    "ParentChangeSetId",
-                    "RootChangeSetId",
-                )
+            for member in wire.member(result, "Summaries"):
+                change_set = cf._change_sets[wire.member(member, "ChangeSetId").text]
+                wire.put(member, change_set, *FAMILY)
 
-        return _amend_xml(response, amend)
+        return wire.amend(response, amend)
 
     return list_all
+
+
+def allow_outputs_alone() -> None:
+    """Make a change set executable that changes outputs and no resource: it lists no rows."""
+
+    def allow(params: Json) -> None:
+        change_set = _find(_by_name(params)) or {}
+        if change_set.get("StatusReason") != NO_CHANGES or change_set["ChangeSetType"] != "UPDATE":
+            return
+        stack = cf._stacks[change_set["StackName"]]
+        if outputs_differ(stack, change_set["_template"], change_set["_resolved_params"]):
+            change_set.update(
+                Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason=""
+            )
+
+    wire.after(["CreateChangeSet"], allow)
 
 
 def _create(upstream: Handler) -> Handler:

@@ -61,6 +61,8 @@ _cleanup: contextvars.ContextVar[list[Callable[[], None]] | None] = contextvars.
     "cleanup", default=None
 )
 _cleanups: dict[str, list[Callable[[], None]]] = {}
+# What says, in AWS's words, why a nested stack may not be deleted; empty when it may.
+_objections: list[Callable[[Json], str]] = []
 
 
 @contextlib.contextmanager
@@ -70,6 +72,21 @@ def _setting(variable: contextvars.ContextVar[Any], value: object) -> Iterator[N
         yield
     finally:
         variable.reset(token)
+
+
+def without_rollback() -> bool:
+    """Return whether the running operation leaves a failure where it is, at every level."""
+    return _options.get().disable_rollback and not _undoing.get()
+
+
+def undoing() -> bool:
+    """Return whether the root of the running operation is rolling back."""
+    return _undoing.get()
+
+
+def ask_before_deleting(objection: Callable[[Json], str]) -> None:
+    """Let `objection` fail the deletion of a nested stack by returning why."""
+    _objections.append(objection)
 
 
 def child_of(parent: Json, logical_id: str) -> Json | None:
@@ -206,15 +223,15 @@ def _outcome(stack: Json, verb: str, before: int) -> Resolved:
     if stack["StackStatus"] in good:
         outputs = stack.get("Outputs", [])
         return stack["StackId"], {f"Outputs.{o['OutputKey']}": o["OutputValue"] for o in outputs}
-    failed = [
-        event
-        for event in cf._stack_events[stack["StackId"]][before:]
-        if event["ResourceStatus"].endswith("_FAILED")
-    ]
+    events = cf._stack_events[stack["StackId"]][before:]
+    failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     own = [event for event in failed if event["LogicalResourceId"] != stack["StackName"]]
-    reason = failed[-1]["ResourceStatusReason"] if failed else stack["StackStatus"]
+    told = failed or [
+        event for event in events if event["ResourceStatus"].endswith("ROLLBACK_IN_PROGRESS")
+    ]
+    reason = told[-1]["ResourceStatusReason"] if told else stack["StackStatus"]
     if own:
-        did = "delete" if verb == "deleted" else verb.removesuffix("d")
+        did = {"created": "create", "deleted": "delete"}.get(verb, "update")
         names = ", ".join(dict.fromkeys(event["LogicalResourceId"] for event in own))
         reason = f"The following resource(s) failed to {did}: [{names}]. "
     stack["StackStatusReason"] = reason
@@ -351,6 +368,9 @@ def _delete(physical_id: str, _props: Json) -> None:
     stack = by_id(physical_id)
     if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
         return
+    for objection in _objections:
+        if words := objection(stack):
+            raise ValueError(words)
     before = len(cf._stack_events[stack["StackId"]])
     for change_set_id, change_set in cf._change_sets.items():
         if change_set["StackId"] == stack["StackId"]:
@@ -360,13 +380,14 @@ def _delete(physical_id: str, _props: Json) -> None:
         _outcome(stack, "deleted", before)
 
 
-def _descendants(root: Json) -> list[Json]:
+def descendants(root: Json) -> list[Json]:
+    """Return the nested stacks of a root, of whatever depth."""
     return [s for s in cf._stacks.values() if s.get("RootId") == root["StackId"]]
 
 
 async def _finish(root: Json) -> None:
     """Delete what the update of the nested stacks replaced or removed, now that it counts."""
-    waiting = [s for s in _descendants(root) if s.get("_undo") or s["StackId"] in _cleanups]
+    waiting = [s for s in descendants(root) if s.get("_undo") or s["StackId"] in _cleanups]
     queued = any(s["StackId"] in _cleanups for s in waiting)
     if queued:
         # The engine has just reported success: take that back until the cleanup is done.
@@ -385,27 +406,11 @@ async def _finish(root: Json) -> None:
         _event(root, "UPDATE_COMPLETE")
 
 
-def _patch(name: str, replacement: object) -> None:
+def patch(name: str, replacement: object) -> None:
     """Replace `name` in every module of the CloudFormation service that imported it."""
     for module in (provisioners, stacks, changesets, handlers):
         if hasattr(module, name):
             setattr(module, name, replacement)
-
-
-def _with_family(upstream: Callable[[Json], Response]) -> Callable[[Json], Response]:
-    """Add ParentId and RootId to the answers of DescribeStacks, which upstream leaves out."""
-
-    def describe(params: Json) -> Response:
-        status, headers, body = upstream(params)
-        for stack in cf._stacks.values():
-            if status != 200 or not stack.get("ParentId"):
-                continue
-            mark = f"<StackId>{stack['StackId']}</StackId>"
-            family = f"<ParentId>{stack['ParentId']}</ParentId><RootId>{stack['RootId']}</RootId>"
-            body = body.replace(mark.encode(), (mark + family).encode())
-        return status, headers, body
-
-    return describe
 
 
 def _cancel_inside(upstream: Callable[[Json], Response]) -> Callable[[Json], Response]:
@@ -415,7 +420,7 @@ def _cancel_inside(upstream: Callable[[Json], Response]) -> Callable[[Json], Res
         response = upstream(params)
         root = handlers._resolve_stack(helpers._p(params, "StackName"))
         if response[0] == 200 and root:
-            for stack in _descendants(root):
+            for stack in descendants(root):
                 stack["_cancel_requested"] = stack["StackStatus"] == "UPDATE_IN_PROGRESS"
         return response
 
@@ -425,7 +430,6 @@ def _cancel_inside(upstream: Callable[[Json], Response]) -> Callable[[Json], Res
 def _operate_on_whole_trees() -> None:
     """Let deployments and rollbacks of a root reach and finish its nested stacks."""
     deploy, roll_back = stacks._deploy_stack_async, stacks._roll_back_operation
-    resume = stacks._continue_update_rollback_async
 
     async def deploy_whole_tree(
         name: str,
@@ -455,15 +459,21 @@ def _operate_on_whole_trees() -> None:
         with _setting(_undoing, True), _setting(_cleanup, None):
             await roll_back(name, stack_id, stack, operation, reason_override)
 
+    patch("_deploy_stack_async", deploy_whole_tree)
+    patch("_roll_back_operation", roll_back_whole_tree)
+
+
+def _resume_whole_trees() -> None:
+    """Let a continued rollback reach the nested stacks, and settle what it skips."""
+    resume = stacks._continue_update_rollback_async
+
     async def resume_whole_tree(name: str, stack_id: str, skip: frozenset[str]) -> None:
         for logical_id in skip:
             cf._stacks[name]["_resources"].get(logical_id, {}).update(_HEALTHY)
         with _setting(_undoing, True):
             await resume(name, stack_id, skip)
 
-    _patch("_deploy_stack_async", deploy_whole_tree)
-    _patch("_roll_back_operation", roll_back_whole_tree)
-    _patch("_continue_update_rollback_async", resume_whole_tree)
+    patch("_continue_update_rollback_async", resume_whole_tree)
 
 
 _HEALTHY = {"ResourceStatus": "UPDATE_COMPLETE", "ResourceStatusReason": ""}
@@ -482,7 +492,24 @@ def _show_what_is_stuck() -> None:
             raise
         record.update(_HEALTHY)
 
-    _patch("_revert_update", revert_on_record)
+    patch("_revert_update", revert_on_record)
+
+
+def _later(arguments: tuple[str, str, str | None, str], physical_id: str, delete: Any) -> Any:
+    """Return a deletion to be done, and told, once the root has succeeded."""
+    context = contextvars.copy_context()
+    context.run(_cleanup.set, None)
+
+    def later() -> None:
+        stacks._add_event(*arguments, "DELETE_IN_PROGRESS", physical_id=physical_id)
+        try:
+            context.run(delete)
+        except Exception as problem:  # a handler may raise anything; AWS reports and goes on
+            stacks._add_event(*arguments, "DELETE_FAILED", str(problem), physical_id)
+        else:
+            stacks._add_event(*arguments, "DELETE_COMPLETE", physical_id=physical_id)
+
+    return later
 
 
 def _delete_after_success() -> None:
@@ -493,28 +520,18 @@ def _delete_after_success() -> None:
         kind: str,
         physical_id: str,
         props: Json,
-        name: str | None = None,
+        name: str,
         logical_id: str | None = None,
     ) -> None:
+        def delete() -> None:
+            remove(kind, physical_id, props, name, logical_id)
+
         queue = _cleanup.get()
         if queue is None:
-            remove(kind, physical_id, props, name, logical_id)
+            delete()
             return
-        stack_id = cf._stacks[name]["StackId"]
-        context = contextvars.copy_context()
-        context.run(_cleanup.set, None)
-
-        def later() -> None:
-            arguments = (stack_id, name, logical_id, kind)
-            stacks._add_event(*arguments, "DELETE_IN_PROGRESS", physical_id=physical_id)
-            try:
-                context.run(remove, kind, physical_id, props, name, logical_id)
-            except Exception as problem:  # a handler may raise anything; AWS reports and goes on
-                stacks._add_event(*arguments, "DELETE_FAILED", str(problem), physical_id)
-            else:
-                stacks._add_event(*arguments, "DELETE_COMPLETE", physical_id=physical_id)
-
-        queue.append(later)
+        arguments = (cf._stacks[name]["StackId"], name, logical_id, kind)
+        queue.append(_later(arguments, physical_id, delete))
 
     def delete_predecessor(delete: Callable[..., None], *args: Any, **more: Any) -> None:
         queue = _cleanup.get()
@@ -526,7 +543,7 @@ def _delete_after_success() -> None:
         provisioners._DEFERRED_PREDECESSOR_DELETES.get().append((lambda: None, (), {}))
 
     stacks._delete_resource = delete_resource
-    _patch("_delete_predecessor", delete_predecessor)
+    patch("_delete_predecessor", delete_predecessor)
 
 
 def _heed_retain_except_on_create() -> None:
@@ -543,13 +560,12 @@ def _heed_retain_except_on_create() -> None:
             return "Delete"
         return value
 
-    _patch("_resource_policy", resource_policy)
+    patch("_resource_policy", resource_policy)
 
 
 def install() -> None:
     """Make nested stacks part of their root's operation."""
     actions, on_thread = handlers._ACTION_HANDLERS, stacks._runs_on_worker_thread
-    actions["DescribeStacks"] = _with_family(actions["DescribeStacks"])
     actions["CancelUpdateStack"] = _cancel_inside(actions["CancelUpdateStack"])
     provisioners._RESOURCE_HANDLERS[TYPE] = {
         "create": _create,
@@ -557,8 +573,9 @@ def install() -> None:
         "delete": _delete,
     }
     _operate_on_whole_trees()
+    _resume_whole_trees()
     _show_what_is_stuck()
     _delete_after_success()
     _heed_retain_except_on_create()
     # Provisioners written for a thread without an event loop must not meet the child's.
-    _patch("_runs_on_worker_thread", lambda kind: _nested.get() or on_thread(kind))
+    patch("_runs_on_worker_thread", lambda kind: _nested.get() or on_thread(kind))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cognito, dynamodb
+from ministack.services import cognito, dynamodb, s3
 from ministack.services.cloudformation import provisioners
 
 Json = dict[str, Any]
@@ -235,7 +235,20 @@ CREATE_ONLY: dict[str, tuple[str, ...]] = {
     "AWS::SNS::TopicPolicy": (),
 }
 
-_upstream_table = dict(provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"])
+TABLE = "AWS::DynamoDB::Table"
+# A table with another key or other local indexes is another table.
+FIXED = ("KeySchema", "LocalSecondaryIndexes")
+
+
+def replaces(kind: str, old: Json, new: Json) -> bool:
+    """Return whether an update from `old` to `new` needs a new physical resource."""
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    fixed = {*CREATE_ONLY.get(kind, ()), *(FIXED if kind == TABLE else ())}
+    needed: bool = provisioners._requires_replacement(kind, old, new)
+    return needed or bool(changed & fixed)
+
+
+_upstream_table = dict(provisioners._RESOURCE_HANDLERS[TABLE])
 
 
 def _on(value: object) -> bool:
@@ -278,8 +291,7 @@ def update_table(
     physical_id: str, old: Json, new: Json, stack_name: str, logical_id: str | None = None
 ) -> Resolved:
     """Change a table in place, or create the one that replaces it under a new name."""
-    fixed = ("KeySchema", "LocalSecondaryIndexes")
-    if any(old.get(key) != new.get(key) for key in fixed) and not new.get("TableName"):
+    if any(old.get(key) != new.get(key) for key in FIXED) and not new.get("TableName"):
         provisioners._NAME_SEED.set(uuid.uuid4().hex[:8])
         return create_table(logical_id or physical_id, new, stack_name)
     # Upstream takes a template's SSESpecification for the API's, which has other members.
@@ -301,3 +313,40 @@ def delete_table(physical_id: str, props: Json) -> None:
             "Disable deletion protection first."
         )
     _upstream_table["delete"](physical_id, props)
+
+
+_upstream_function = dict(provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"])
+
+
+def _find_code(props: Json) -> None:
+    """Raise ValueError, in Lambda's words, when the object that holds the code is missing."""
+    code = props.get("Code") or {}
+    bucket, key = code.get("S3Bucket"), code.get("S3Key")
+    if not bucket or not key or code.get("ZipFile"):
+        return
+    if bucket not in s3._buckets:
+        problem = "NoSuchBucket. S3 Error Message: The specified bucket does not exist"
+    elif s3._get_object_data(bucket, key, version_id=code.get("S3ObjectVersion")) is None:
+        problem = "NoSuchKey. S3 Error Message: The specified key does not exist."
+    else:
+        return
+    words = f"Error occurred while GetObject. S3 Error Code: {problem}"
+    raise ValueError(
+        f'Resource handler returned message: "{words} (Service: Lambda, Status Code: 400, Request '
+        f'ID: {uuid.uuid4()})" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: InvalidRequest)'
+    )
+
+
+def create_function(logical_id: str, props: Json, stack_name: str) -> Resolved:
+    """Create a function unless its code is missing."""
+    _find_code(props)
+    made: Resolved = _upstream_function["create"](logical_id, props, stack_name)
+    return made
+
+
+def update_function(physical_id: str, old: Json, new: Json, *more: Any) -> Resolved:
+    """Update a function unless its new code is missing."""
+    if old.get("Code") != new.get("Code"):
+        _find_code(new)
+    made: Resolved = _upstream_function["update"](physical_id, old, new, *more)
+    return made

@@ -186,14 +186,6 @@ def test_listing_the_tasks_loads_nothing_slow() -> None:
 # ── how large a room may be, and what it may be called ──────────────────────────────────────
 
 FUNCTION_AT_MOST, CLASS_AT_MOST = 40, 250
-#: What is longer, with the reason why it may be.
-LONG = {
-    "emulator/amendments.py:updates_touch_only_what_changed": "wraps two of upstream's functions",
-    "emulator/nested_change_sets.py:_list_nested_stacks": "steps in the order of the user guide",
-    "emulator/nested_change_sets.py:_nested_change_set": "half of it is one record, key by key",
-    "emulator/nested_stacks.py:_delete_after_success": "wraps two of upstream's functions",
-    "emulator/nested_stacks.py:_operate_on_whole_trees": "wraps three of upstream's functions",
-}
 
 
 def test_no_function_and_no_class_is_longer_than_a_page() -> None:
@@ -205,7 +197,7 @@ def test_no_function_and_no_class_is_longer_than_a_page() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and (node.end_lineno or 0) - node.lineno >= longest.get(type(node), FUNCTION_AT_MOST)
     }
-    assert long == set(LONG)
+    assert long == set()
 
 
 def test_a_class_name_means_one_thing_in_all_of_lib() -> None:

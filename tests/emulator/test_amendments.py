@@ -9,255 +9,37 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-REGION = "us-west-2"
-ACCOUNT = "000000000000"
-Json = dict[str, Any]
-
-
-class Cloud:
-    """A small account on one server: clients, templates and waiting."""
-
-    def __init__(self, endpoint: str, region: str = REGION, account: str = ACCOUNT) -> None:
-        self.endpoint, self.region, self.account = endpoint, region, account
-        self._clients: dict[str, Any] = {}
-
-    def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service,
-                region_name=self.region,
-                endpoint_url=self.endpoint,
-                aws_access_key_id=self.account,
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-            )
-        return self._clients[service]
-
-    @property
-    def cfn(self) -> Any:
-        return self.client("cloudformation")
-
-    @property
-    def dynamodb(self) -> Any:
-        return self.client("dynamodb")
-
-    def put(self, key: str, template: Json) -> str:
-        s3 = self.client("s3")
-        with contextlib.suppress(ClientError):
-            s3.create_bucket(
-                Bucket="templates",
-                CreateBucketConfiguration={"LocationConstraint": self.region},
-            )
-        s3.put_object(Bucket="templates", Key=key, Body=json.dumps(template))
-        return f"https://s3.{self.region}.amazonaws.com/templates/{key}"
-
-    def create(self, name: str, template: Json, **more: Any) -> str:
-        self.cfn.create_stack(StackName=name, TemplateBody=json.dumps(template), **more)
-        return self.wait(name)
-
-    def update(self, name: str, template: Json, **more: Any) -> str:
-        self.cfn.update_stack(StackName=name, TemplateBody=json.dumps(template), **more)
-        return self.wait(name)
-
-    def delete(self, name: str) -> str:
-        stack_id = self.describe(name)["StackId"]
-        self.cfn.delete_stack(StackName=name)
-        return self.wait(stack_id)
-
-    def describe(self, name: str) -> Json:
-        stack: Json = self.cfn.describe_stacks(StackName=name)["Stacks"][0]
-        return stack
-
-    def wait(self, name: str, seconds: float = 60) -> str:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            status: str = self.describe(name)["StackStatus"]
-            if not status.endswith("_IN_PROGRESS"):
-                return status
-            time.sleep(0.01)
-        pytest.fail(f"{name} is still in progress after {seconds} s")
-
-    def physical(self, stack: str, logical_id: str) -> str:
-        answer = self.cfn.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
-        found: str = answer["StackResourceDetail"]["PhysicalResourceId"]
-        return found
-
-    def outputs(self, name: str) -> dict[str, str]:
-        found = self.describe(name).get("Outputs", [])
-        return {output["OutputKey"]: output["OutputValue"] for output in found}
-
-    def events(self, name: str) -> list[Json]:
-        found: list[Json] = self.cfn.describe_stack_events(StackName=name)["StackEvents"]
-        return found[::-1]
-
-    def trail(self, name: str) -> list[str]:
-        return [f"{e['LogicalResourceId']} {e['ResourceStatus']}" for e in self.events(name)]
-
-    def tables(self) -> list[str]:
-        found: list[str] = self.dynamodb.list_tables()["TableNames"]
-        return found
-
-    def change_set(self, name: str, template: Json, **more: Any) -> Json:
-        made = self.cfn.create_change_set(
-            StackName=name,
-            ChangeSetName=more.pop("ChangeSetName", "preview"),
-            TemplateBody=json.dumps(template),
-            **{"IncludeNestedStacks": True, **more},
-        )
-        return self.read(made["Id"])
-
-    def read(self, change_set_id: str) -> Json:
-        found: Json = self.cfn.describe_change_set(
-            ChangeSetName=change_set_id, IncludePropertyValues=True
-        )
-        return found
-
-
-def rows(change_set: Json) -> dict[str, Json]:
-    """The resource changes of a change set by logical id."""
-    changes = [change["ResourceChange"] for change in change_set["Changes"]]
-    return {change["LogicalResourceId"]: change for change in changes}
-
-
-def table(key: str = "id", policy: str = "Delete", **properties: Any) -> Json:
-    return {
-        "Type": "AWS::DynamoDB::Table",
-        "DeletionPolicy": policy,
-        "UpdateReplacePolicy": "Retain" if policy.startswith("Retain") else policy,
-        "Properties": {
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-            **properties,
-        },
-    }
-
-
-def note(value: object = "x", **more: Any) -> Json:
-    """A cheap resource with one property that a test can change."""
-    properties = {"Type": "String", "Value": value}
-    return {"Type": "AWS::SSM::Parameter", "Properties": properties, **more}
-
-
-BROKEN = note({"Fn::ImportValue": "no-such-export"}, DependsOn="Jobs")
-
-
-def database(jobs: Json | None = None, **resources: Json) -> Json:
-    return {
-        "Parameters": {"Size": {"Type": "String", "Default": "small"}},
-        "Resources": {"Jobs": jobs or table(), **resources},
-        "Outputs": {
-            "Name": {"Value": {"Ref": "Jobs"}},
-            "Arn": {"Value": {"Fn::GetAtt": ["Jobs", "Arn"]}},
-        },
-    }
-
-
-def reader(**resources: Json) -> Json:
-    return {
-        "Parameters": {"Table": {"Type": "String", "AllowedPattern": "[a-zA-Z0-9-]+"}},
-        "Resources": {"Reader": note({"Ref": "Table"}), **resources},
-    }
-
-
-def nested(url: str, **parameters: Any) -> Json:
-    return {
-        "Type": "AWS::CloudFormation::Stack",
-        "Properties": {"TemplateURL": url, "Parameters": parameters},
-    }
-
-
-def master(database_url: str, reader_url: str, **resources: Json) -> Json:
-    return {
-        "Parameters": {"Size": {"Type": "String", "Default": "small"}},
-        "Resources": {
-            "Database": nested(database_url, Size={"Ref": "Size"}),
-            "Api": nested(reader_url, Table={"Fn::GetAtt": ["Database", "Outputs.Name"]}),
-            **resources,
-        },
-        "Outputs": {"Table": {"Value": {"Fn::GetAtt": ["Database", "Outputs.Name"]}}},
-    }
-
-
-def reset(endpoint: str) -> None:
-    request = urllib.request.Request(f"{endpoint}/_ministack/reset", data=b"", method="POST")
-    urllib.request.urlopen(request, timeout=60).close()
-
-
-@contextlib.contextmanager
-def serving(
-    *arguments: str, port: int = 0, environment: dict[str, str] | None = None
-) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "emulator.server", "--port", str(port), *arguments]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **(environment or {})})
-    endpoint = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, "the server ended before it answered"
-                time.sleep(0.05)
-        yield endpoint
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with serving() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def cloud(server: str) -> Cloud:
-    reset(server)
-    return Cloud(server)
-
-
-@pytest.fixture(scope="module")
-def plain_server() -> Iterator[str]:
-    with serving("--plain") as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def upstream(plain_server: str) -> Cloud:
-    reset(plain_server)
-    return Cloud(plain_server)
-
-
-def deploy(cloud: Cloud, jobs: Json | None = None, **resources: Json) -> Json:
-    """Create the stack `app` with both children and return its template."""
-    template = master(cloud.put("db1", database(jobs, **resources)), cloud.put("api1", reader()))
-    assert cloud.create("app", template) == "CREATE_COMPLETE"
-    return template
-
+from tests.emulator.cloud import (
+    ACCOUNT,
+    BROKEN,
+    FUNCTION_ZIP,
+    REGION,
+    WAITING,
+    Cloud,
+    Json,
+    database,
+    deploy,
+    master,
+    nested,
+    note,
+    reach_a_failed_rollback_inside_a_child,
+    reader,
+    reset,
+    rows,
+    serving,
+    still_defective,
+    table,
+)
 
 # Nested stacks
 
@@ -277,14 +59,7 @@ def test_a_nested_stack_is_created_with_events_and_outputs_in_parent_and_child(
 
 
 def test_a_child_in_creation_can_be_found_through_its_parent(cloud: Cloud) -> None:
-    waiting = {
-        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
-        "Wait": {
-            "Type": "AWS::CloudFormation::WaitCondition",
-            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "120"},
-        },
-    }
-    url = cloud.put("slow", {"Resources": waiting})
+    url = cloud.put("slow", WAITING)
     template = {"Resources": {"Slow": nested(url)}}
     cloud.cfn.create_stack(StackName="app", TemplateBody=json.dumps(template))
     deadline = time.monotonic() + 60
@@ -430,67 +205,6 @@ def test_a_rollback_that_misses_a_template_fails_and_can_be_continued(cloud: Clo
     cloud.put("db1", database())
     cloud.cfn.continue_update_rollback(StackName="app")
     assert cloud.wait("app") == "UPDATE_ROLLBACK_COMPLETE"
-
-
-def test_a_failed_rollback_can_be_continued_without_the_nested_stack(cloud: Cloud) -> None:
-    template = deploy(cloud)
-    cloud.client("s3").delete_object(Bucket="templates", Key="db1")
-    url = cloud.put("db2", database(Bad=BROKEN))
-    template["Resources"]["Database"]["Properties"]["TemplateURL"] = url
-    assert cloud.update("app", template) == "UPDATE_ROLLBACK_FAILED"
-    cloud.cfn.continue_update_rollback(StackName="app", ResourcesToSkip=["Database"])
-    assert cloud.wait("app") == "UPDATE_ROLLBACK_COMPLETE"
-
-
-FUNCTION_ZIP = io.BytesIO()
-with zipfile.ZipFile(FUNCTION_ZIP, "w") as archive_of_nothing:
-    archive_of_nothing.writestr("index.py", "def handler(event, context):\n    return 1\n")
-
-
-def function(key: str) -> Json:
-    return {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "FunctionName": "worker",
-            "Runtime": "python3.12",
-            "Handler": "index.handler",
-            "Role": f"arn:aws:iam::{ACCOUNT}:role/any",
-            "Code": {"S3Bucket": "templates", "S3Key": key},
-        },
-    }
-
-
-def reach_a_failed_rollback_inside_a_child(cloud: Cloud) -> str:
-    """Lose the code that the rollback of a child needs; return the child."""
-    cloud.put("any", {})
-    s3 = cloud.client("s3")
-    for key in ("code1", "code2"):
-        s3.put_object(Bucket="templates", Key=key, Body=FUNCTION_ZIP.getvalue())
-    template = deploy(cloud, Function=function("code1"))
-    s3.delete_object(Bucket="templates", Key="code1")
-    resources = template["Resources"]
-    resources["Database"]["Properties"]["TemplateURL"] = cloud.put(
-        "db2", database(Function=function("code2"))
-    )
-    resources["Api"]["Properties"]["TemplateURL"] = cloud.put(
-        "api2", reader(Bad=note({"Fn::ImportValue": "nothing"}))
-    )
-    child = cloud.physical("app", "Database")
-    assert cloud.update("app", template) == "UPDATE_ROLLBACK_FAILED"
-    assert cloud.describe(child)["StackStatus"] == "UPDATE_ROLLBACK_FAILED"
-    return child
-
-
-def test_a_resource_of_a_nested_stack_can_be_skipped_to_end_a_failed_rollback(
-    cloud: Cloud,
-) -> None:
-    child = reach_a_failed_rollback_inside_a_child(cloud)
-    resume = cloud.cfn.continue_update_rollback
-    with pytest.raises(ClientError, match="cannot be skipped"):
-        resume(StackName="app", ResourcesToSkip=["Database.Jobs"])
-    resume(StackName="app", ResourcesToSkip=["Database.Function"])
-    assert cloud.wait("app") == "UPDATE_ROLLBACK_COMPLETE"
-    assert cloud.describe(child)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_a_failed_rollback_inside_a_child_can_be_continued_once_the_cause_is_gone(
@@ -954,14 +668,7 @@ def test_state_survives_a_clean_stop(tmp_path: Path) -> None:
         name = cloud.outputs("app")["Table"]
         cloud.dynamodb.put_item(TableName=name, Item={"id": {"S": "1"}})
         cloud.create("web", web())
-        waiting = {
-            "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
-            "Wait": {
-                "Type": "AWS::CloudFormation::WaitCondition",
-                "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "60"},
-            },
-        }
-        body = json.dumps({"Resources": waiting})
+        body = json.dumps(WAITING)
         cloud.cfn.create_stack(StackName="interrupted", TemplateBody=body)
         port = int(endpoint.rsplit(":", 1)[1])
     with serving("--state", str(tmp_path), port=port) as endpoint:
@@ -1018,10 +725,6 @@ def test_nothing_of_the_callers_aws_settings_reaches_a_function() -> None:
 
 
 # Canaries: upstream, without the amendments
-
-
-def still_defective(condition: bool, amendment: str) -> None:
-    assert condition, f"upstream mended it: drop amendment {amendment}"
 
 
 def test_canary_nested_stacks_are_whole(upstream: Cloud) -> None:
@@ -1137,16 +840,9 @@ def test_canary_api_endpoints_answer(upstream: Cloud) -> None:
 
 
 def test_canary_interrupted_operations_end(tmp_path: Path) -> None:
-    waiting = {
-        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
-        "Wait": {
-            "Type": "AWS::CloudFormation::WaitCondition",
-            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "60"},
-        },
-    }
     arguments = ("--plain", "--state", str(tmp_path))
     with serving(*arguments) as endpoint:
-        body = json.dumps({"Resources": waiting})
+        body = json.dumps(WAITING)
         Cloud(endpoint).cfn.create_stack(StackName="app", TemplateBody=body)
     with serving(*arguments) as endpoint:
         status = Cloud(endpoint).describe("app")["StackStatus"]
@@ -1157,14 +853,3 @@ def test_canary_change_sets_know_what_replaces(upstream: Cloud) -> None:
     upstream.create("app", bucket(1))
     row = rows(upstream.change_set("app", bucket(2)))["Data"]
     still_defective(row["Replacement"] == "Conditional", "change_sets_know_what_replaces")
-
-
-def test_canary_skipping_reaches_nested_stacks(upstream: Cloud) -> None:
-    template = deploy(upstream)
-    upstream.client("s3").delete_object(Bucket="templates", Key="db1")
-    url = upstream.put("db2", database(Bad=BROKEN))
-    template["Resources"]["Database"]["Properties"]["TemplateURL"] = url
-    upstream.update("app", template)
-    with contextlib.suppress(ClientError):
-        upstream.cfn.continue_update_rollback(StackName="app", ResourcesToSkip=["Database.Bad"])
-        still_defective(False, "skipping_reaches_nested_stacks")
