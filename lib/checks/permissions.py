@@ -83,6 +83,9 @@ def look(job: Job, access: Access, *, role_arn: str = "") -> tuple[RegionFinding
     for what cannot be foreseen here, the action counts as unclear and not as denied.
     """
     region = job.region
+    if DEPLOY_ROLE not in job.templates or SERVICE_ROLE not in job.templates:
+        text = f"{DEPLOY_ROLE} and {SERVICE_ROLE}, which list the rights, are not in {job.folder}"
+        return (unknown(region, CHECK, text),)
     try:
         rights = list_rights(job, access, role_arn=role_arn)
     except TemplateError as exc:
@@ -99,15 +102,13 @@ def look(job: Job, access: Access, *, role_arn: str = "") -> tuple[RegionFinding
 def list_rights(job: Job, access: Access, *, role_arn: str = "") -> tuple[Right, ...]:
     """Return what the roles' templates grant for a job, each on resources of this region.
 
-    Raises `TemplateError` for a role whose template is not there or cannot be evaluated.
+    Raises `TemplateError` for a role whose template cannot be evaluated.
     """
     names = [DEPLOY_ROLE] if role_arn else [DEPLOY_ROLE, SERVICE_ROLE]
     values = {"EnvironmentName": job.environment, "Access": "deploy", "ServiceRoleArn": role_arn}
     values["LambdaCodeBucket"] = job.values.get("LambdaCodeBucket", "")
     found: dict[Right, None] = {}
     for name in names:
-        if name not in job.templates:
-            raise TemplateError(f"{name}, which lists the rights, is not in {job.folder}")
         tree = deployed.resolve_for(job, access, job.templates, values, master=name)
         found |= dict.fromkeys(_rights_of(tree, job))
     return tuple(found)

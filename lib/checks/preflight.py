@@ -138,9 +138,9 @@ def prepare(
             access.say(f"Not checked: {one}", Level.WARNING)
     taken = [one for one in found if one.stops]
     if taken:
+        named = "; ".join(one.message for one in taken)
         raise StateForbids(
-            f"Stack {job.stack_name} in {job.region} cannot be created: "
-            + "; ".join(one.message for one in taken),
+            f"Stack {job.stack_name} in {job.region} cannot be created: {named}.",
             next_step=f"{taken[0].next_step}, then inv deploy {job.flags}",
         )
     absent = linked_roles.list_absent(access, linked_roles.list_wanted(tree.resources))

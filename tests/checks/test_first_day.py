@@ -63,7 +63,7 @@ def account(job: Job, **answers: Any) -> Account:
         {
             "inferenceProfileName": name,
             "inferenceProfileArn": f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/{name}",
-            "models": [],
+            "models": [{"modelArn": f"arn:aws:bedrock:{REGION}::foundation-model/x"}],
             "inferenceProfileId": name,
             "status": "ACTIVE",
             "type": "SYSTEM_DEFINED",

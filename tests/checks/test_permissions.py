@@ -205,5 +205,5 @@ def test_a_folder_without_the_roles_cannot_say_what_is_needed(job: Job) -> None:
     (found,) = look(lacking, Account("us-west-2"))
     assert (found.state, found.message) == (
         Readiness.UNKNOWN,
-        "deploy-role.yaml, which lists the rights, is not in folder",
+        "deploy-role.yaml and service-role.yaml, which list the rights, are not in folder",
     )
