@@ -25,6 +25,7 @@ from commands.docs import make_docs
 
 ns = Collection(
     looking.validate_params,
+    looking.preflight,
     deploying.upload,
     deploying.deploy,
     deploying.deploy_multi_region,

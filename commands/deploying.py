@@ -8,6 +8,7 @@ from pathlib import Path
 from commands.answers import (
     answer_outcome,
     answer_verified,
+    begin_first_creation,
     settle_harmless_questions,
     stack_error,
 )
@@ -87,7 +88,8 @@ def deploy(
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
     settle_harmless_questions(target)
-    outcome = deployments.deploy(target.job, target.access, options, mode)
+    begin = begin_first_creation(target, preview=preview)
+    outcome = deployments.deploy(target.job, target.access, options, mode, begin=begin)
     return answer_verified(target, outcome, options, wanted=not no_verify)
 
 

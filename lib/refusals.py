@@ -117,6 +117,19 @@ def is_passing(exc: BaseException) -> bool:
     return isinstance(exc, aws.ConnectionError | aws.HTTPClientError)
 
 
+def is_about_sign_in(exc: BaseException) -> bool:
+    """Tell whether credentials are absent or have ended, so that no other call is answered."""
+    return (
+        isinstance(exc, (aws.NoCredentialsError, aws.PartialCredentialsError, *_SIGN_IN_ERRORS))
+        or error_code(exc) in _EXPIRED_CODES
+    )
+
+
+def is_denied(exc: BaseException) -> bool:
+    """Tell whether AWS denies a call to the caller."""
+    return error_code(exc) in _DENIED_CODES
+
+
 def is_unsupported(exc: BaseException) -> bool:
     """Tell whether an endpoint says, in one of its ways, that it lacks an operation."""
     from botocore.parsers import ResponseParserError
@@ -260,7 +273,7 @@ _EXPLANATIONS: tuple[
         _expired,
     ),
     (lambda exc: error_code(exc) in _BAD_KEY_CODES, _refused_keys),
-    (lambda exc: error_code(exc) in _DENIED_CODES, _denied),
+    (is_denied, _denied),
     (lambda exc: isinstance(exc, aws.ConnectionError | aws.HTTPClientError), _unreachable),
     (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
 )

@@ -230,6 +230,7 @@ def test_a_preview_role_can_change_nothing_but_change_sets_and_new_releases() ->
         "cloudformation:DetectStackResourceDrift",
         "cloudformation:TagResource",
         "cloudformation:UntagResource",
+        "iam:SimulatePrincipalPolicy",  # asks, and changes nothing
         "s3:PutObject",
     }
 
@@ -319,7 +320,12 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         for action in granted("ChangePolicy")
         if not action.startswith(("cloudformation:", "s3:", "dynamodb:"))
     }
-    assert changing == {"iam:PassRole"}
+    assert changing == {"iam:PassRole", "iam:CreateServiceLinkedRole"}
+    [making] = [
+        one for one in statements("ChangePolicy") if one["Action"] == "iam:CreateServiceLinkedRole"
+    ]
+    assert making["Resource"]["Fn::Sub"].endswith("/ecs.amazonaws.com/AWSServiceRoleForECS")
+    assert making["Condition"] == {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}}
     [passing] = [one for one in statements("ChangePolicy") if one["Action"] == "iam:PassRole"]
     assert passing["Resource"] == {"Ref": "ServiceRoleArn"}
     assert passing["Condition"] == {

@@ -191,6 +191,31 @@ def fill_in(job: Job, bucket: str) -> dict[str, str]:
     return values
 
 
+#: The parameter by which one region of an environment owns its budget, and the stack's output
+#: that names it: AWS makes the name.
+BUDGET_PARAMETER = "DeployBudget"
+BUDGET_OUTPUT = "BudgetName"
+
+
+def list_budget_owners(job: Job) -> tuple[str, ...]:
+    """Return the regions of `regions.json` whose stacks make the budget of a job's environment.
+
+    A budget is global to the account, so that one region should. The job's own stands first.
+    """
+    declared = job.templates[templates.MASTER].parameters.get(BUDGET_PARAMETER)
+    if declared is None:
+        return ()
+    environment = environments.read_environment(str(job.path), job.path.parent)
+    regions = environments.read_regions(job.folder.parent / "regions.json")
+    default = str(declared.get("Default", ""))
+    owners = [
+        name
+        for name, region in regions.items()
+        if environments.merge(environment, region).get(BUDGET_PARAMETER, default) == "true"
+    ]
+    return tuple(sorted(owners, key=lambda name: name != job.region))
+
+
 def tags_of(job: Job) -> dict[str, str]:
     """Return the stack's tags.
 

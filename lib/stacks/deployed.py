@@ -138,7 +138,11 @@ def _free_name(folder: Mapping[str, Template], template: Template) -> str:
 
 
 def resolve_for(
-    job: Job, access: Access, folder: Mapping[str, Template], values: Mapping[str, str]
+    job: Job,
+    access: Access,
+    folder: Mapping[str, Template],
+    values: Mapping[str, str],
+    master: str = templates.MASTER,
 ) -> Tree:
     """Evaluate templates for a job's stack, as `lib.templates.resolution.resolve` does.
 
@@ -153,6 +157,7 @@ def resolve_for(
         stack_name=job.stack_name,
         partition=aws.partition,
         url_suffix=aws.url_suffix,
+        master=master,
     )
 
 

@@ -106,6 +106,10 @@ class Move(enum.Enum):
     REFUSE = "refuse"
 
 
+#: The moves after which everything in the stack is new.
+CREATIONS = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
+
+
 @dataclass(frozen=True)
 class Decision:
     """What to do in one state: the move, why, and for a refusal the command that helps.

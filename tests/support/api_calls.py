@@ -30,6 +30,7 @@ SERVICES = (
     "dynamodb",
     "ec2",
     "iam",
+    "logs",
     "pricing",
     "s3",
     "service-quotas",
