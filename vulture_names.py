@@ -17,8 +17,6 @@ _._resolve_parameters
 _._capabilities_enforced
 _._evaluate_conditions
 _._resolve_stack_outputs
-# Who reads the sources of the amendments: docs/fidelity.md and the tests.
-unvouched
 old_props
 # Python's warning about a child that nobody waited for reads it.
 _.returncode
