@@ -470,7 +470,7 @@ _KEYS: Mapping[str, str] = {
     "`source`, `as_of`, `status`}]",
     "outputs": "the stack's outputs as one flat object",
     "status": "`stack`, `region`, `environment`, `status`, `reason`, `release`, `drift`, "
-    "`changed`, `age_seconds`, `drifts`",
+    "`changed`, `age_seconds`, `drifts`, `obstacles`, `next_step`",
     "events": "[{`time`, `path`, `type`, `status`, `reason`, `physical_id`}]; with `--follow` "
     "an outcome",
     "history": "[{`release`, `time`, `action`, `status`, `by`}], newest first",

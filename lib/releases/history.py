@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 STARTED = "started"
+#: AWS refused to begin the operation; nothing came of it.
+REFUSED = "REFUSED"
 _PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
 class Record:
-    """One operation: which release, when (UTC, ISO 8601), what, how it ended, who."""
+    """One operation: which release, when (UTC, ISO 8601), what, how it ended, who.
+
+    `express` is true of one in express mode, `reason` says why AWS refused to begin it.
+    """
 
     release: str
     time: str
@@ -40,6 +45,8 @@ class Record:
     stack: str
     stack_id: str
     parameters: Mapping[str, str]
+    express: bool = False
+    reason: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -78,9 +85,9 @@ def write(s3: S3Client, bucket: str, record: Record, *, owner: str) -> None:
     )
 
 
-def complete(record: Record, *, status: str, stack_id: str) -> Record:
+def complete(record: Record, *, status: str, stack_id: str, reason: str = "") -> Record:
     """Return a record with its result."""
-    return replace(record, status=status, stack_id=stack_id)
+    return replace(record, status=status, stack_id=stack_id, reason=reason)
 
 
 def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
@@ -113,7 +120,9 @@ def parse(content: bytes) -> Record | None:
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return Record(parameters=values, **texts)
+    # Records of earlier editions lack the two.
+    more = {"express": document.get("express") is True, "reason": str(document.get("reason", ""))}
+    return Record(parameters=values, **texts, **more)  # type: ignore[arg-type]  # two kinds
 
 
 def as_document(record: Record) -> dict[str, str]:

@@ -42,6 +42,8 @@ def test_a_view_as_a_document_has_its_age_in_whole_seconds() -> None:
                 }
             ],
         ),
+        ("obstacles", []),
+        ("next_step", ""),
     ]
 
 

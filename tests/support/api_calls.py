@@ -28,6 +28,7 @@ SERVICES = (
     "cognito-idp",
     "dynamodb",
     "ec2",
+    "ecs",
     "iam",
     "pricing",
     "s3",
