@@ -118,7 +118,8 @@ def _show_obstacles(
     """Return and show what the last deletion failed at."""
     if stack.status is not Status.DELETE_FAILED:
         return ()
-    found = obstacles.find(before.resources, stack.status)
+    cfn = access.aws.client("cloudformation")
+    found = obstacles.explain(cfn, obstacles.find(before.resources, stack.status), stack.status)
     title = f"Not deleted in stack {stack.name} in {job.region}:"
     access.operator.report(Listing(title, obstacles.COLUMNS, obstacles.as_rows(found)))
     return found

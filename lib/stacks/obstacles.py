@@ -7,7 +7,7 @@ of the nested stacks. Finding is pure; `look` walks the tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -69,29 +69,47 @@ def look(cfn: CloudFormationClient, stack_id: str, status: Status) -> tuple[Obst
     """
     if status not in _IN_THE_WAY:
         return ()
-    found = find(stacks.walk(cfn, stack_id), status)
-    if status is not Status.UPDATE_ROLLBACK_FAILED:
-        return found
-    owners = {one.stack_id: _failed_to_return(cfn, one.stack_id) for one in found}
+    return explain(cfn, find(stacks.walk(cfn, stack_id), status), status)
+
+
+def explain(
+    cfn: CloudFormationClient, found: Sequence[Obstacle], status: Status
+) -> tuple[Obstacle, ...]:
+    """Return obstacles with the reasons that stand in the events alone, and what may be skipped."""
+    returning = status is Status.UPDATE_ROLLBACK_FAILED
+    asked = {one.stack_id for one in found if returning or not one.reason}
+    reasons = {owner: _read_reasons(cfn, owner, status) for owner in asked}
+    told = [
+        replace(one, reason=one.reason or (reasons[one.stack_id] or {}).get(one.logical_id, ""))
+        if one.stack_id in reasons
+        else one
+        for one in found
+    ]
+    if not returning:
+        return tuple(told)
     return tuple(
-        replace(one, passable=_may_be_skipped(cfn, one, owners[one.stack_id])) for one in found
+        replace(one, passable=_may_be_skipped(cfn, one, reasons[one.stack_id])) for one in told
     )
 
 
-def _failed_to_return(cfn: CloudFormationClient, stack_id: str) -> frozenset[str] | None:
-    """Return the resources of one stack that failed after its rollback began; None if unknown."""
+def _read_reasons(
+    cfn: CloudFormationClient, stack_id: str, status: Status
+) -> Mapping[str, str] | None:
+    """Return why resources of one stack failed, by logical ID.
+
+    In a rollback only what failed after it had begun counts; None where that is not told.
+    """
     own = events.read_latest(cfn, stack_id)
-    begun = next(
-        (i for i, e in enumerate(own) if e.is_own and e.status == "UPDATE_ROLLBACK_IN_PROGRESS"),
-        None,
-    )
-    if begun is None:
-        return None
-    return frozenset(e.logical_id for e in own[begun:] if e.status == "UPDATE_FAILED")
+    if status is Status.UPDATE_ROLLBACK_FAILED:
+        begun = [e.is_own and e.status == "UPDATE_ROLLBACK_IN_PROGRESS" for e in own]
+        if True not in begun:
+            return None
+        own = own[begun.index(True) :]
+    return {e.logical_id: e.reason for e in own if e.status == _IN_THE_WAY[status]}
 
 
 def _may_be_skipped(
-    cfn: CloudFormationClient, obstacle: Obstacle, failed: frozenset[str] | None
+    cfn: CloudFormationClient, obstacle: Obstacle, failed: Mapping[str, str] | None
 ) -> bool:
     """Tell whether AWS lets a resource be left out of a rollback.
 

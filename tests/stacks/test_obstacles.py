@@ -151,3 +151,10 @@ def test_a_nested_stack_as_a_whole_can_be_skipped_only_when_it_is_going(
 
 def test_a_stack_at_rest_is_asked_nothing() -> None:
     assert Tree().look(Status.UPDATE_COMPLETE) == []
+
+
+def test_a_reason_that_the_listing_leaves_out_is_taken_from_the_events() -> None:
+    late = Happening("4", 4, "Jobs", "UPDATE_FAILED", reason="no such key")
+    tree = Tree(BEGUN, BACK, late)
+    [found] = obstacles.look(tree.client, stack_id("app"), STUCK)
+    assert found.reason == "no such key"
