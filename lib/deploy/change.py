@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy import barriers, creation, proposals, publishing, records, review
+from lib.deploy import barriers, creation, pauses, proposals, publishing, records, review
 from lib.deploy.outcomes import Outcome, conclude, unchanged
 from lib.errors import Declined, StateForbids
 from lib.operators import Level
@@ -35,6 +35,8 @@ def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
         return creation.create(run)
     if decision.move in (Move.CREATE, Move.CREATE_BY_CHANGE_SET):
         return _change(run, "CREATE", None)
+    if stack is not None and stack.status.is_paused:
+        run = pauses.keep_mode(run, stack)
     return _change(run, "UPDATE", stack)
 
 
@@ -81,6 +83,8 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         barriers.check(run, stack, found, disable_rollback=keep)
         if found.changes_nothing or run.options.preview:
             proposals.discard(run, proposal)
+            if stack and run.replays and not run.options.preview:
+                return pauses.replay(run, stack)
             return replace(_leave(run, stack, found), changes=found.changes)
         backups = _guard(run, kind, found)
         after = events.mark(run.cfn, proposal.stack_id) if stack else None

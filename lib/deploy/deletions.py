@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
 from lib.deploy import protection, running_tasks
-from lib.deploy.outcomes import Outcome, conclude, find_obstacles
+from lib.deploy.outcomes import Outcome, conclude, find_obstacles, unchanged
 from lib.deploy.report import list_deletion
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.operators import Level, Listing
@@ -36,10 +36,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A deletion: the data it touches, how many other resources, and its steps in order."""
+    """A deletion: all that goes, the data among it, clusters, and the steps in order."""
 
+    everything: tuple[Change, ...]
     removed: tuple[Change, ...]
-    others: int
     clusters: tuple[str, ...]
     steps: tuple[Step, ...]
 
@@ -54,7 +54,10 @@ def delete(job: Job, access: Access, options: Options, stack: Stack) -> Outcome:
     plan = _look(job, access, options, stack)
     title = f"Deleting stack {stack.name} in {job.region} does this to what holds data:"
     access.operator.report(list_deletion(title, plan.removed))
-    question = f"Delete stack {stack.name} and {plan.others} other resources?"
+    if options.preview:
+        return replace(unchanged(job, stack), changes=plan.everything, preview=True)
+    others = len(plan.everything) - len(plan.removed)
+    question = f"Delete stack {stack.name} and {others} other resources?"
     if not access.operator.confirm(question, "y"):
         raise Declined(f"Stack {stack.name} in {job.region} was not deleted.")
     return _act(job, access, options, stack, plan)
@@ -78,21 +81,21 @@ def _look(job: Job, access: Access, options: Options, stack: Stack) -> Plan:
     _require_failed(job, options, stack)
     if stack.status is Status.REVIEW_IN_PROGRESS:
         # Nothing was created, and CloudFormation has no template to give.
-        return Plan((), 0, (), (Step("", stack.id),))
+        return Plan((), (), (), (Step("", stack.id),))
     before = deployed.read(access.aws.client("cloudformation"), stack)
     live = [one for one in before.resources if one.status != "DELETE_SKIPPED"]
-    stateful = [one for one in live if one.type in loss.STATEFUL]
-    removed = tuple(
-        Change(one.path, one.type, "Remove", physical_id=one.physical_id) for one in stateful
+    removals = tuple(
+        Change(one.path, one.type, "Remove", physical_id=one.physical_id) for one in live
     )
-    judged = loss.judge(removed, deployed.resolve_deployed(job, access, before), None)
+    judged = loss.judge(removals, deployed.resolve_deployed(job, access, before), None)
     found = _show_obstacles(job, access, stack, before)
     kept = obstacles.choose(
         found, options.retain, "--retain", command=f"inv deploy --delete {job.flags}"
     )
+    everything = _spare(judged, kept)
     return Plan(
-        _spare(judged, kept),
-        len(live) - len(stateful),
+        everything,
+        tuple(change for change in everything if change.type in loss.STATEFUL),
         running_tasks.find_clusters(live),
         plan_steps(before, stack, found, kept, force=options.force),
     )

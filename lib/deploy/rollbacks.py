@@ -159,7 +159,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     values = jobs.fill_in(earlier, bucket)
     run = Run(earlier, access, options, release, details, values, action="rolled-back")
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
-        run = pauses.as_replay(run, stack, records)
+        run = replace(run, replays=True)
     return outcomes.timed(access, started, change.carry_out(run, stack, decision))
 
 

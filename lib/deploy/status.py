@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from lib.deploy import outcomes
+from lib.deploy import outcomes, report
 from lib.drawing import clean, draw_table
 from lib.inputs import jobs
 from lib.releases import history, releases
@@ -112,8 +112,8 @@ def draw(view: View) -> str:
     if view.drifts:
         columns = ("Path", "Type", "Drift", "Property", "Expected", "Actual")
         lines.append(draw_table(columns, as_rows(view.drifts)))
-    if view.obstacles:
-        lines.append(f"{draw_table(obstacles.COLUMNS, obstacles.as_rows(view.obstacles))}")
+    lines += [f"{'Stuck':<8} {report.describe_obstacle(one)}" for one in view.obstacles]
+    if view.next_step:
         lines.append(f"{'Next':<8} {view.next_step}")
     return "\n".join(lines)
 

@@ -220,6 +220,17 @@ def create(cfn: CloudFormationClient, request: Request) -> str:
     ]
 
 
+def update(cfn: CloudFormationClient, stack_id: str, request: Request) -> None:
+    """Start to update a stack without a change set, which shows nothing beforehand.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html
+    """
+    plain: dict[str, Any] = {} if request.express else {"DisableRollback": request.disable_rollback}
+    arguments = request.as_arguments() | plain
+    del arguments["StackName"]
+    _start_once(cfn, cfn.update_stack, stack_id, request.token, **arguments)
+
+
 def find_started(cfn: CloudFormationClient, name: str, token: str) -> str:
     """Return the ID of a live stack whose creation carried a token, or ""."""
     answer = describe(cfn, name)

@@ -165,6 +165,49 @@ def test_an_execution_that_may_have_begun_keeps_its_change_set_and_its_open_reco
     assert [record["status"] for record in world.records] == ["started"]
 
 
+@pytest.mark.parametrize("status", ["UPDATE_FAILED", "CREATE_FAILED"])
+def test_a_stack_that_failed_in_express_mode_goes_on_in_it(status: str) -> None:
+    # "Follow-up operations must use the same DeploymentConfig (mode=EXPRESS)".
+    world = World(status)
+    world.more = {"DeploymentConfig": {"Mode": "EXPRESS"}}
+    world.rows = [TOUCHED]
+    carry_out(world)
+    [created] = world.arguments("CreateChangeSet")
+    assert created["DeploymentConfig"] == {"Mode": "EXPRESS", "DisableRollback": True}
+    assert any("express mode only" in text for text in world.notes)
+
+
+def go_back(world: World, **options: Any) -> Outcome:
+    """Return to what was last stable."""
+    run = replace(world.run(**options), replays=True, action="rolled-back")
+    return change.carry_out(run, world.stack, decide(Operation.UPDATE, Status(world.status)))
+
+
+def test_going_back_to_what_was_last_stable_needs_no_change_set() -> None:
+    world = World("UPDATE_FAILED")
+    outcome = go_back(world)
+    assert (outcome.action, outcome.status) == ("rolled-back", "UPDATE_COMPLETE")
+    assert world.changes == ["CreateChangeSet", "DeleteChangeSet", "UpdateStack"]
+    assert world.arguments("UpdateStack")[0]["DisableRollback"] is True
+    assert [record["status"] for record in world.records] == ["started", "UPDATE_COMPLETE"]
+
+
+def test_a_preview_of_it_updates_nothing() -> None:
+    world = World("UPDATE_FAILED")
+    go_back(world, preview=True)
+    assert "UpdateStack" not in world.changes
+
+
+def test_where_aws_finds_nothing_to_go_back_to_it_is_said_what_is_left() -> None:
+    world = World("UPDATE_FAILED")
+    message = "No updates are to be performed."
+    world.refusals["UpdateStack"] = refusal("ValidationError", message, "UpdateStack")
+    with pytest.raises(StateForbids, match="No updates") as caught:
+        go_back(world)
+    assert "inv deploy --delete" in caught.value.next_step
+    assert world.records[-1]["status"] == "REFUSED"
+
+
 VPC = {**REPLACED, "LogicalResourceId": "Vpc", "ResourceType": "AWS::EC2::VPC"}
 GATEWAY = {
     "LogicalResourceId": "NatGateway",

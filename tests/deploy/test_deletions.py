@@ -136,6 +136,16 @@ def test_what_stays_and_what_goes_is_shown_before_anything_is_asked() -> None:
     assert world.deleted
 
 
+def test_a_preview_shows_it_and_deletes_nothing() -> None:
+    world = World()
+    found = describe(world.cfn, APP)
+    assert found
+    shown = deletions.delete(job(stack_name=APP), world.access, Options(preview=True), found)
+    assert shown.preview
+    assert {change.path for change in shown.changes} == {"Kept", "Lost", "Topic"}
+    assert not world.deleted
+
+
 def test_data_that_would_be_destroyed_has_to_be_named() -> None:
     world = World()
     with pytest.raises(Declined):

@@ -50,6 +50,7 @@ class World:
         self.events: dict[str, tuple[str, str]] = {}
         self.resources: list[dict[str, Any]] = []
         self.parameters: dict[str, str] = {}
+        self.more: dict[str, Any] = {}
         self.told: list[Progress] = []
         self.asked: list[str] = []
         self.records: list[dict[str, Any]] = []
@@ -108,8 +109,12 @@ class World:
         self.status, self.acted = self.ending, True
         return {}
 
+    def _UpdateStack(self) -> Mapping[str, Any]:  # noqa: N802  # AWS's name
+        self.status, self.acted = self.ending, True
+        return {"StackId": stack_id(STACK)}
+
     def _DescribeStacks(self) -> Mapping[str, Any]:  # noqa: N802  # AWS's name
-        return {"Stacks": [stack_entry(STACK, self.status)]}
+        return {"Stacks": [stack_entry(STACK, self.status, **self.more)]}
 
     def _DescribeStackEvents(self) -> Mapping[str, Any]:  # noqa: N802  # AWS's name
         history = [
@@ -143,7 +148,9 @@ class World:
 
     @property
     def stack(self) -> Stack:
-        return stack(Status(self.status), id=stack_id(STACK), parameters=self.parameters)
+        express = self.more.get("DeploymentConfig") is not None
+        said = {"id": stack_id(STACK), "parameters": self.parameters, "express": express}
+        return stack(Status(self.status), **said)
 
     def arguments(self, operation: str) -> list[Mapping[str, Any]]:
         return [call.arguments for call in self.calls if call.operation == operation]
