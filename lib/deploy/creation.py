@@ -74,8 +74,7 @@ def replace_failed(run: Run, stack: Stack, decision: Decision) -> Outcome:
     run.access.say(
         f"Stack {stack.name} in {run.job.region} is {stack.status}: {decision.why}.", Level.WARNING
     )
-    question = f"Delete what is left of stack {stack.name} and create it again?"
-    if not run.access.operator.confirm(question, "y"):
+    if not run.access.operator.confirm("Delete what is left and create it again?", "y"):
         raise Declined(f"Stack {stack.name} was left as it is ({stack.status}).")
     deletions.clear(run.job, run.access, run.options, stack)
     return create(run)
