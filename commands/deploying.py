@@ -51,6 +51,9 @@ def upload(target: Target) -> Answer:
         "create": "Only create; refuse when the stack exists.",
         "update": "Only update; refuse when the stack does not exist.",
         "delete": "Delete the stack; what holds data is retained and listed.",
+        "retain": "With --delete, after DELETE_FAILED: leave these in the account, "
+        "NestedStack.LogicalId, comma-separated, or all.",
+        "force": "With --delete, after DELETE_FAILED: let go of whatever cannot be deleted.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
         **CHANGE_HELP,
         **VERIFY_HELP,
@@ -68,6 +71,8 @@ def deploy(
     no_backup: bool = False,
     express: bool = False,
     disable_rollback: bool = False,
+    retain: str | None = None,
+    force: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
@@ -84,7 +89,10 @@ def deploy(
         no_backup=no_backup,
         express=express,
         disable_rollback=disable_rollback,
+        retain=retain,
+        force=force,
     )
+    deployments.require_fitting(mode, options)
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
     settle_harmless_questions(target)
@@ -190,7 +198,8 @@ def deploy_multi_region(
 @operation(
     help={
         "to": "Redeploy this earlier release, with the parameters it had.",
-        "skip": "Resources a stuck rollback gives up on: NestedStack.LogicalId, comma-separated.",
+        "skip": "Resources a stuck rollback gives up on: NestedStack.LogicalId, comma-separated, "
+        "or all.",
         **{name: CHANGE_HELP[name] for name in ("preview", "allow-data-loss", "no-backup")},
         **VERIFY_HELP,
     },

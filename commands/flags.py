@@ -54,6 +54,8 @@ def read_options(
     express: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    retain: str | None = None,
+    force: bool = False,
 ) -> Options:
     """Return a workflow's options from a task's flags."""
     from lib.inputs.jobs import Options
@@ -65,6 +67,8 @@ def read_options(
         express=express,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        retain=as_names(retain),
+        force=force,
     )
 
 

@@ -320,7 +320,13 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         for action in granted("ChangePolicy")
         if not action.startswith(("cloudformation:", "s3:", "dynamodb:"))
     }
-    assert changing == {"iam:PassRole", "iam:CreateServiceLinkedRole"}
+    assert changing == {
+        "iam:PassRole",
+        "iam:CreateServiceLinkedRole",
+        "ecs:DescribeTasks",
+        "ecs:ListTasks",
+        "ecs:StopTask",
+    }
     [making] = [
         one for one in statements("ChangePolicy") if one["Action"] == "iam:CreateServiceLinkedRole"
     ]
@@ -477,6 +483,7 @@ ON_EVERYTHING = {
     "ChangeOwnNetworks": "only what carries the project's tag",
     "MakeUserPools": "only with the environment's tag",
     "MakeWebApplications": "only with the environment's tag",
+    "ListTasksThatKeepTheStack": "only in the environment's clusters, by ecs:cluster",
     "DeliverTheAccessLog": "log delivery knows no resource",
     "RetireTaskDefinitions": "ECS knows no resource",
     "ManageSubscriptions": "SNS knows no resource",

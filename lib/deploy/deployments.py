@@ -47,6 +47,16 @@ def choose_mode(*, create: bool, update: bool, delete: bool) -> Mode:
     return asked[0] if asked else Mode.ANY
 
 
+def require_fitting(mode: Mode, options: Options) -> None:
+    """Raise `InputError` for flags that say nothing to what was asked for."""
+    if mode is not Mode.DELETE and (options.retain or options.force):
+        raise InputError("--retain and --force only say something to --delete.")
+    if options.retain and options.force:
+        raise InputError(
+            "--retain and --force exclude each other: --force keeps whatever cannot be deleted."
+        )
+
+
 def deploy(
     job: Job,
     access: Access,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Run:
     """One deployment under way: the job and everything published for it.
 
-    `action` is what a successful change of an existing stack is called.
+    `action` is what a successful change of an existing stack is called. `replays` is true when
+    it brings a paused stack back to what was last stable.
     """
 
     job: Job
@@ -36,13 +37,20 @@ class Run:
     published: Published
     values: Mapping[str, str]
     action: str = "updated"
+    replays: bool = False
 
     @property
     def cfn(self) -> CloudFormationClient:
         """Return the client of the stack's region."""
         return self.access.aws.client("cloudformation")
 
-    def request(self, token: str, previous: frozenset[str] = frozenset()) -> Request:
+    def request(
+        self,
+        token: str,
+        previous: frozenset[str] = frozenset(),
+        *,
+        disable_rollback: bool = False,
+    ) -> Request:
         """Return what the stack is to become; see `lib.stacks.stacks.Request`."""
         return Request(
             self.job.stack_name,
@@ -53,6 +61,7 @@ class Run:
             token=token,
             express=self.options.express,
             previous=previous,
+            disable_rollback=disable_rollback,
         )
 
 

@@ -15,6 +15,7 @@ from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
+    from lib.stacks.obstacles import Obstacle
     from lib.templates.changes import Cause, Change
 
 #: What a cell of the table of changes shows of one value.
@@ -77,7 +78,14 @@ def describe_failure(outcome: Outcome) -> str:
     ending = statuses.describe_ending(Status(outcome.status))
     if ending:
         lines.append(f"  {ending}")
+    lines += [f"  In the way: {describe_obstacle(one)}" for one in outcome.obstacles]
     return "\n".join(lines)
+
+
+def describe_obstacle(one: Obstacle) -> str:
+    """Say what is in the way, where, and why."""
+    physical = f", {one.physical_id}" if one.physical_id else ""
+    return f"{one.name} ({one.type}{physical}): {one.reason or one.status}"
 
 
 _SUCCESSES = {

@@ -48,6 +48,12 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     values = parameters.mask_secrets(run.values, run.job.templates[templates.MASTER].parameters)
     after = deployed.resolve_for(run.job, run.access, run.job.templates, values)
     old = deployed.resolve_deployed(run.job, run.access, before) if before else None
+    if stack is None and not proposed.complete:
+        run.access.say(
+            "This endpoint shows only the nested stacks that would be created, not what is in "
+            "them.",
+            Level.WARNING,
+        )
     if before is None or old is None:
         return Review(loss.judge(proposed.changes, None, after), before=before)
     compared = comparison.compare(

@@ -59,6 +59,8 @@ class Options:
     express: bool = False
     disable_rollback: bool = False
     revert_drift: bool = False
+    retain: frozenset[str] = frozenset()
+    force: bool = False
 
 
 def prepare(

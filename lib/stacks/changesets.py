@@ -118,17 +118,23 @@ def _describe_request(token: str) -> str:
 
 
 def execute(
-    cfn: CloudFormationClient, proposal: Proposal, *, token: str, disable_rollback: bool = False
+    cfn: CloudFormationClient,
+    proposal: Proposal,
+    *,
+    token: str,
+    disable_rollback: bool = False,
+    express: bool = False,
 ) -> None:
     """Start to carry out a change set, by the ARN under which it was shown.
 
     A repeated call finds the change set executed already; the token among the stack's events
-    tells that it was this very request.
+    tells that it was this very request. `disable_rollback` is said either way, since AWS's
+    documents disagree on the default; in express mode the change set has said it.
 
     Raises `ChangeSetStale` when the stack was changed or the change set removed in between.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
     """
-    extra: dict[str, Any] = {"DisableRollback": True} if disable_rollback else {}
+    extra: dict[str, Any] = {} if express else {"DisableRollback": disable_rollback}
     try:
         cfn.execute_change_set(
             ChangeSetName=proposal.change_set_id, ClientRequestToken=token, **extra

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
     from lib.templates.resolution import Tree
+
+#: Stands for a nested stack without a stack, which therefore has no resources.
+_ABSENT = "PlotPalette::Absent::Stack"
 
 #: GetTemplate calls under way at once; CloudFormation's reads share one small budget.
 PARALLEL_READS = 4
@@ -86,18 +89,22 @@ def _build_folder(texts: Mapping[str, str]) -> dict[str, Template]:
 
     Two nested stacks may be deployed from different files of one name, since the name in a
     URL says nothing about the folder before it. Such a file gets a number, and the parent's
-    TemplateURL in the result follows it. Nested stacks that do not live are left alone.
+    TemplateURL in the result follows it. Nested stacks that were never created, or are gone,
+    become resources of no known type: what reads their outputs stays unknown.
     """
     folder: dict[str, Template] = {}
 
     def place(path: str, wanted: str) -> str:
         template = templates.parse(wanted, texts[path])
         renamed: dict[str, str] = {}
+        absent: set[str] = set()
         for child in templates.children(template):
             below = f"{path}/{child.logical_id}" if path else child.logical_id
             if below in texts:
                 renamed[child.logical_id] = place(below, child.file or "nested-stack.yaml")
-        body = _point_at(template, renamed)
+            else:
+                absent.add(child.logical_id)
+        body = _leave_out(_point_at(template, renamed), absent)
         placed = Template(wanted, template.text, body)
         name = _free_name(folder, placed) if path else templates.MASTER
         folder[name] = replace(placed, name=name)
@@ -120,6 +127,17 @@ def _point_at(template: Template, names: Mapping[str, str]) -> templates.Body:
     for logical_id, name in changed.items():
         body["Resources"][logical_id].setdefault("Properties", {})["TemplateURL"] = name
     return body
+
+
+def _leave_out(body: templates.Body, absent: Collection[str]) -> templates.Body:
+    """Return a template's body with some nested stacks as resources that nothing is known of."""
+    if not absent:
+        return body
+    resources = dict(body["Resources"])
+    for logical_id in absent:
+        condition = resources[logical_id].get("Condition")
+        resources[logical_id] = {"Type": _ABSENT, **({"Condition": condition} if condition else {})}
+    return {**body, "Resources": resources}
 
 
 def _free_name(folder: Mapping[str, Template], template: Template) -> str:
@@ -149,7 +167,7 @@ def resolve_for(
     Raises `TemplateError` for templates that do not fit together.
     """
     aws = access.aws
-    return resolution.resolve(
+    tree = resolution.resolve(
         folder,
         values,
         region=aws.region,
@@ -159,6 +177,7 @@ def resolve_for(
         url_suffix=aws.url_suffix,
         master=master,
     )
+    return replace(tree, resources=tuple(r for r in tree.resources if r.type != _ABSENT))
 
 
 def resolve_deployed(job: Job, access: Access, before: Deployed) -> Tree | None:

@@ -66,7 +66,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "Bedrock lists foundation models and inference profiles of a region by their ids",
-        ("checks/models.check_models",),
+        ("checks/models.look",),
         Witness.RECORDED,
         "modelId, inferenceProfileId",
         PLACEBO + "test_bedrock_foundation_model_query, "

@@ -9,7 +9,9 @@ from lib.deploy.status import View
 from lib.document import as_document
 from lib.stacks.drift import Drift
 from lib.stacks.statuses import Status
+from tests.deploy.world import World
 from tests.support import factories
+from tests.support.aws_fakes import START
 
 DRIFT = Drift("Data/Jobs", "AWS::DynamoDB::Table", "MODIFIED", "Tags", "[]", "[1]")
 
@@ -42,6 +44,8 @@ def test_a_view_as_a_document_has_its_age_in_whole_seconds() -> None:
                 }
             ],
         ),
+        ("obstacles", []),
+        ("next_step", ""),
     ]
 
 
@@ -58,3 +62,16 @@ def test_a_stack_that_is_not_there_has_no_time_of_change() -> None:
 )
 def test_an_age_is_told_in_the_largest_two_units_that_it_fills(seconds: float, told: str) -> None:
     assert status.draw_age(seconds) == told
+
+
+def test_a_stuck_stack_says_what_it_is_stuck_at_and_how_it_is_freed() -> None:
+    world = World("UPDATE_ROLLBACK_FAILED")
+    row = {"LastUpdatedTimestamp": START, "ResourceStatus": "UPDATE_FAILED"}
+    why = {"ResourceStatusReason": "no such key", "ResourceType": "AWS::Lambda::Function"}
+    world.resources = [{"LogicalResourceId": "Function", **row, **why}]
+    view = status.look(world.job, world.access)
+    [obstacle] = as_document(view)["obstacles"]
+    assert (obstacle["name"], obstacle["reason"]) == ("Function", "no such key")
+    drawn = status.draw(view).splitlines()
+    assert "Function" in drawn[-2]
+    assert drawn[-1].endswith(f"inv rollback {world.job.flags} --skip Function")

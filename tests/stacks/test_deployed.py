@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import values
+from lib import session, values
+from lib.access import Access
+from lib.operators import OnInterrupt, Operator
 from lib.stacks import deployed
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import Stack
@@ -15,6 +17,8 @@ from lib.stacks.statuses import Status
 from lib.templates import comparison, resolution, templates
 from lib.templates.templates import MASTER
 from tests.support.answers import Aws, Json, error
+from tests.support.aws_fakes import intercept
+from tests.support.factories import job
 
 URL = "https://s3.amazonaws.com/b"
 
@@ -162,3 +166,62 @@ def test_other_errors_pass_as_they_are(aws: Aws) -> None:
     aws.reply("GetTemplate", "two-id", error("AccessDenied"))
     with pytest.raises(ClientError):
         read(aws)
+
+
+def resolve_live(found: Deployed) -> resolution.Tree:
+    """Resolve what is deployed as workflows do."""
+    connected = session.connect("eu-west-1")
+    caller = {"Account": "1" * 12, "Arn": "arn:aws:iam::111111111111:user/ann"}
+    intercept(connected.client("sts"), lambda *_: caller)
+    nobody = Operator(lambda _: None, lambda *_: False, lambda _: OnInterrupt.DETACH)
+    tree = deployed.resolve_deployed(job(stack_name="root"), Access(connected, nobody), found)
+    assert tree
+    return tree
+
+
+HALF = f"""
+Conditions: {{Never: !Equals [a, b]}}
+Resources:
+  One:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: {URL}/111/data-stack.yaml
+      Parameters: {{Read: !GetAtt Two.Outputs.Name, Ref: !Ref Two}}
+  Two: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: {URL}/222/new-stack.yaml}}}}
+  Off:
+    Type: AWS::CloudFormation::Stack
+    Condition: Never
+    Properties: {{TemplateURL: {URL}/333/off-stack.yaml}}
+Outputs:
+  Name: {{Value: !GetAtt Two.Outputs.Name}}
+"""
+KEPT = """
+Parameters: {Read: {Type: String}, Ref: {Type: String}}
+Resources:
+  Table: {Type: AWS::DynamoDB::Table, DeletionPolicy: Retain, Properties: {TableName: !Ref Read}}
+"""
+
+
+def never_created(aws: Aws) -> Deployed:
+    """Read a root one of whose nested stacks was never created."""
+    rows = listing(One=("AWS::CloudFormation::Stack", "one-id"))
+    never = listing(Two=("AWS::CloudFormation::Stack", ""))["StackResourceSummaries"]
+    rows["StackResourceSummaries"] += [{**never[0], "ResourceStatus": "CREATE_FAILED"}]
+    aws.reply("ListStackResources", "root-id", rows)
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": HALF})
+    aws.reply("GetTemplate", "one-id", {"TemplateBody": KEPT})
+    return read(aws)
+
+
+def test_a_nested_stack_that_was_never_created_takes_nothing_from_what_is_there(aws: Aws) -> None:
+    tree = resolve_live(never_created(aws))
+    assert {r.path: r.deletion_policy for r in tree.resources if "/" in r.path} == {
+        "One/Table": "Retain"
+    }
+    assert "Two" not in {r.path for r in tree.resources}
+
+
+def test_what_reads_a_stack_that_is_not_there_is_not_known(aws: Aws) -> None:
+    tree = resolve_live(never_created(aws))
+    table = next(r for r in tree.resources if r.path == "One/Table")
+    assert isinstance(table.properties["TableName"], resolution.Unknown)

@@ -182,12 +182,47 @@ def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> Non
     }
 
 
-def test_express_mode_is_asked_for_only_on_demand() -> None:
+@pytest.mark.parametrize("disabled", [False, True])
+def test_express_mode_says_whether_it_rolls_back_because_aws_would_not(disabled: bool) -> None:
     cfn, calls = answering({"StackId": stack_id("app")})
-    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", express=True)
-    stacks.create(cfn, request, disable_rollback=True)
-    assert calls[0].arguments["DeploymentConfig"] == {"Mode": "EXPRESS"}
+    request = Request(
+        "app", "https://s3/m.yaml", {}, (), {}, "t", express=True, disable_rollback=disabled
+    )
+    stacks.create(cfn, request)
+    expected = {"Mode": "EXPRESS", "DisableRollback": disabled}
+    assert calls[0].arguments["DeploymentConfig"] == expected
+    assert "DisableRollback" not in calls[0].arguments
+
+
+def test_without_express_mode_rollback_is_said_in_the_plain_place() -> None:
+    cfn, calls = answering({"StackId": stack_id("app")})
+    stacks.create(cfn, Request("app", "https://s3/m.yaml", {}, (), {}, "t", disable_rollback=True))
     assert calls[0].arguments["DisableRollback"] is True
+    assert "DeploymentConfig" not in calls[0].arguments
+
+
+def test_what_a_deletion_lets_go_of_is_said_only_when_asked_for() -> None:
+    cfn, calls = answering({}, {})
+    stacks.delete(cfn, stack_id("app"), token="t-1", retain=("Bucket",))
+    stacks.delete(cfn, stack_id("app"), token="t-2", force=True)
+    assert calls[0].arguments["RetainResources"] == ["Bucket"]
+    assert "DeletionMode" not in calls[0].arguments
+    assert calls[1].arguments["DeletionMode"] == "FORCE_DELETE_STACK"
+    assert "RetainResources" not in calls[1].arguments
+
+
+def test_a_stack_tells_that_its_last_operation_was_in_express_mode() -> None:
+    config = {"Mode": "EXPRESS"}
+    answer = {"Stacks": [stack_entry("app", "UPDATE_FAILED", DeploymentConfig=config)]}
+    cfn, _ = answering(answer)
+    found = stacks.describe(cfn, "app")
+    assert found
+    assert found.express
+
+
+@pytest.mark.parametrize("name", ["app-DataStack-1ABC", stack_id("app-DataStack-1ABC")])
+def test_a_nested_stack_has_its_name_from_whatever_its_physical_id_is(name: str) -> None:
+    assert stacks.name_of(name) == "app-DataStack-1ABC"
 
 
 def test_deleting_and_cancelling_carry_the_token() -> None:

@@ -29,6 +29,7 @@ SERVICES = (
     "cognito-idp",
     "dynamodb",
     "ec2",
+    "ecs",
     "iam",
     "logs",
     "pricing",
