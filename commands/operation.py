@@ -9,7 +9,6 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
@@ -18,7 +17,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from commands.flags import COMMON_HELP, Common
+from commands.flags import COMMON, COMMON_HELP, Common
 from commands.target import Target, log_folder
 from lib.errors import DeploymentError
 from lib.operators import Answer, Level, Note
@@ -28,9 +27,6 @@ from lib.terminal.console import Console, open_console
 if TYPE_CHECKING:
     from lib.terminal.journal import Journal
 
-
-#: The names of the flags that every task takes, unless it says otherwise.
-COMMON = tuple(field.name for field in fields(Common))
 
 #: The flags of one task, as its function takes them.
 Own = ParamSpec("Own")
@@ -99,6 +95,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
             chosen.local,
             console,
             journal,
+            chosen.role_arn,
         )
 
 

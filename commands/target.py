@@ -39,6 +39,7 @@ class Target:
     local: bool
     console: Console
     journal: Journal | None = None
+    role_arn: str | None = None
 
     @property
     def root(self) -> Path:
@@ -77,6 +78,7 @@ class Target:
         from lib.inputs import jobs
 
         found = jobs.prepare(ROOT, self.env, self.region, self.stack_name, flags=self.flags)
+        found = jobs.choose_role(found, self.role_arn, is_local=self.local)
         if self.journal:
             self.journal.hide(jobs.list_secret_values(found))
         return found

@@ -79,6 +79,6 @@ def _act(
     arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     after = events.mark(cfn, stack.id)
     with watching.leaving_running(job, access, stop=watching.UNSTOPPABLE):
-        stacks.delete(cfn, stack.id, token=watching.new_token())
+        stacks.delete(cfn, stack.id, token=watching.new_token(), role_arn=job.role_arn)
     ending = watching.wait(job, access, stack.id, after, stop=watching.UNSTOPPABLE)
     return replace(conclude(job, "deleted", stack.id, ending), backups=arns)

@@ -53,6 +53,8 @@ class Run:
             token=token,
             express=self.options.express,
             previous=previous,
+            # Only what is carried out needs it, and who previews may not be allowed to pass it.
+            role_arn="" if self.options.preview else self.job.role_arn,
         )
 
 

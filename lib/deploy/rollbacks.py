@@ -76,12 +76,14 @@ def _prepare(
     if decision.move is Move.CONTINUE_ROLLBACK:
         names = _choose_skipped(job, access, stack, skip)
         _ask(access, f"Continue the rollback of {where}?", where)
-        return lambda: stacks.continue_rollback(cfn, stack.id, skip=names, token=token)
+        return lambda: stacks.continue_rollback(
+            cfn, stack.id, skip=names, token=token, role_arn=job.role_arn
+        )
     if decision.move is Move.CANCEL_UPDATE:
         _ask(access, f"Cancel the update of {where} and roll it back?", where)
         return lambda: stacks.cancel_update(cfn, stack.id, token=token)
     _ask(access, f"Roll back {where}: {decision.why}?", where)
-    return lambda: stacks.roll_back(cfn, stack.id, token=token)
+    return lambda: stacks.roll_back(cfn, stack.id, token=token, role_arn=job.role_arn)
 
 
 def _ask(access: Access, question: str, where: str) -> None:

@@ -161,7 +161,9 @@ class Request:
 
     `token` makes a repeated request harmless, and every event of the operation carries it.
     `previous` names the parameters that keep their deployed value. `express` asks for
-    express mode.
+    express mode. `role_arn` is the service role that CloudFormation takes, then and for every
+    later operation; "" leaves it with the role that the stack has, or the caller's own rights.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
     stack: str
@@ -172,6 +174,7 @@ class Request:
     token: str
     express: bool = False
     previous: frozenset[str] = frozenset()
+    role_arn: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return what both calls take under the same names; the token's name differs."""
@@ -184,6 +187,7 @@ class Request:
             "Capabilities": list(self.capabilities),
             "Tags": as_tags(self.tags),
             **({"DeploymentConfig": {"Mode": "EXPRESS"}} if self.express else {}),
+            **as_role(self.role_arn),
         }
 
 
@@ -215,36 +219,51 @@ def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
         raise
 
 
-def delete(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+def as_role(arn: str) -> dict[str, str]:
+    """Return the argument that hands CloudFormation a service role, none for ""."""
+    return {"RoleARN": arn} if arn else {}
+
+
+def delete(cfn: CloudFormationClient, stack_id: str, *, token: str, role_arn: str = "") -> None:
     """Start to delete a stack; resources with a Retain policy stay.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
     """
-    cfn.delete_stack(StackName=stack_id, ClientRequestToken=token)
+    cfn.delete_stack(StackName=stack_id, ClientRequestToken=token, **as_role(role_arn))  # type: ignore[arg-type]  # one optional key
 
 
 def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
-    """Stop a running update; CloudFormation then rolls it back."""
+    """Stop a running update; CloudFormation then rolls it back.
+
+    It takes no role: the rollback goes on with the one that the update has.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html
+    """
     _start_once(cfn, cfn.cancel_update_stack, stack_id, token)
 
 
-def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str, role_arn: str = "") -> None:
     """Return a stack whose rollback was disabled to its last stable state.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
     """
-    _start_once(cfn, cfn.rollback_stack, stack_id, token)
+    _start_once(cfn, cfn.rollback_stack, stack_id, token, **as_role(role_arn))
 
 
 def continue_rollback(
-    cfn: CloudFormationClient, stack_id: str, *, skip: Sequence[str], token: str
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    skip: Sequence[str],
+    token: str,
+    role_arn: str = "",
 ) -> None:
     """Go on with a rollback that failed, on the root stack only.
 
     `skip` names resources to give up on, as `NestedStack.LogicalId`.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, ResourcesToSkip=list(skip))
+    more = {"ResourcesToSkip": list(skip), **as_role(role_arn)}
+    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, **more)
 
 
 def _start_once(

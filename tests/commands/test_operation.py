@@ -13,8 +13,8 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from commands.flags import COMMON_HELP, Common
-from commands.operation import COMMON, operation, stop_on_termination
+from commands.flags import COMMON, COMMON_HELP, Common
+from commands.operation import operation, stop_on_termination
 from commands.target import Target
 from lib.errors import InputError, StateForbids
 from lib.operators import Answer, Note

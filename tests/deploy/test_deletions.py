@@ -78,11 +78,11 @@ class World:
         self.status = self.ending
         return {}
 
-    def delete(self, *allowed: str) -> Any:
+    def delete(self, *allowed: str, **given: Any) -> Any:
         stack = describe(self.cfn, APP)
         assert stack
         options = Options(allow_data_loss=frozenset(allowed))
-        return deletions.delete(job(stack_name=APP), self.access, options, stack)
+        return deletions.delete(job(stack_name=APP, **given), self.access, options, stack)
 
     @property
     def deleted(self) -> bool:
@@ -144,3 +144,10 @@ def test_what_a_failed_creation_left_and_cannot_be_deleted_is_an_error() -> None
     options = Options(allow_data_loss=frozenset({"Lost"}))
     with pytest.raises(OperationFailed, match="could not be deleted: the bucket is not empty"):
         deletions.clear(job(stack_name=APP), world.access, options, stack)
+
+
+def test_a_deletion_hands_cloudformation_the_service_role() -> None:
+    world = World()
+    world.delete("Lost", role_arn="arn:aws:iam::123456789012:role/service")
+    [call] = [call for call in world.calls if call.operation == "DeleteStack"]
+    assert call.arguments["RoleARN"] == "arn:aws:iam::123456789012:role/service"

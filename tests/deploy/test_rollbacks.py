@@ -69,9 +69,9 @@ class World:
             {"LogicalResourceId": "Function", "ResourceType": "AWS::Lambda::Function", **failed}
         ]
 
-    def roll_back(self, *skip: str) -> Outcome:
+    def roll_back(self, *skip: str, **given: Any) -> Outcome:
         return rollbacks.roll_back(
-            job(stack_name=APP, region="us-east-1"), self.access, skip=frozenset(skip)
+            job(stack_name=APP, region="us-east-1", **given), self.access, skip=frozenset(skip)
         )
 
     def changes(self) -> list[str]:
@@ -162,3 +162,19 @@ def test_a_nested_stack_is_stuck_only_where_nothing_inside_says_more() -> None:
         ]
     )
     assert [one.name for one in found] == ["Inner.Function", "Alone"]
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "operation"),
+    [
+        ("UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", "RollbackStack"),
+        ("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE", "ContinueUpdateRollback"),
+    ],
+)
+def test_a_rollback_hands_cloudformation_the_service_role(
+    status: str, after: str, operation: str
+) -> None:
+    world = World(status, after)
+    world.roll_back(role_arn="arn:aws:iam::123456789012:role/service")
+    [call] = [call for call in world.calls if call.operation == operation]
+    assert call.arguments["RoleARN"] == "arn:aws:iam::123456789012:role/service"

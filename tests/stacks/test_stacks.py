@@ -190,6 +190,20 @@ def test_express_mode_is_asked_for_only_on_demand() -> None:
     assert calls[0].arguments["DisableRollback"] is True
 
 
+ROLE = "arn:aws:iam::123456789012:role/plot-palette-service-role"
+
+
+def test_a_service_role_goes_to_every_operation_that_takes_one_and_only_when_there_is_one() -> None:
+    cfn, calls = answering({"StackId": stack_id("app")}, {}, {}, {})
+    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", role_arn=ROLE)
+    stacks.create(cfn, request)
+    stacks.delete(cfn, stack_id("app"), token="t-1", role_arn=ROLE)
+    stacks.roll_back(cfn, stack_id("app"), token="t-2", role_arn=ROLE)
+    stacks.continue_rollback(cfn, stack_id("app"), skip=(), token="t-3", role_arn=ROLE)
+    assert [call.arguments["RoleARN"] for call in calls] == [ROLE] * 4
+    assert "RoleARN" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
+
+
 def test_deleting_and_cancelling_carry_the_token() -> None:
     cfn, calls = answering({}, {})
     stacks.delete(cfn, stack_id("app"), token="t-1")
