@@ -194,7 +194,7 @@ def read_regions(path: Path) -> dict[str, Region]:
 
 def _region_faults(name: str, entry: Any) -> list[str]:
     """Return what is wrong with one region's entry."""
-    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", name):
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d", name):
         return [f"{name!r} is not the name of a region"]
     if not isinstance(entry, dict):
         return [f"{name} is not an object"]
