@@ -15,6 +15,8 @@ _._apigw_v2_api_create
 old_props
 # Python's warning about a child that nobody waited for reads it.
 _.returncode
+# botocore asks a provider of credentials by it.
+_.load_credentials
 # hypercorn's settings.
 _.loglevel
 _.graceful_timeout
