@@ -306,15 +306,20 @@ def walk(cfn: CloudFormationClient, stack_id: str) -> tuple[StackResource, ...]:
     waiting = [(stack_id, "")]
     while waiting:
         owner, prefix = waiting.pop(0)
-        for resource in _resources(cfn, owner, prefix):
+        for resource in list_resources(cfn, owner, prefix):
             found.append(resource)
             if resource.type == STACK_TYPE and resource.physical_id:
                 waiting.append((resource.physical_id, f"{resource.path}/"))
     return tuple(found)
 
 
-def _resources(cfn: CloudFormationClient, stack_id: str, prefix: str) -> Iterator[StackResource]:
-    """Yield the resources of one stack."""
+def list_resources(
+    cfn: CloudFormationClient, stack_id: str, prefix: str = ""
+) -> Iterator[StackResource]:
+    """Yield the resources of one stack, nothing where it is gone; `prefix` is before each path.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html
+    """
     try:
         for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id):
             for entry in page["StackResourceSummaries"]:
