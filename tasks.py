@@ -22,6 +22,9 @@ from invoke.collection import Collection
 
 from commands import costs, data, deploying, emulator, looking
 from commands.docs import make_docs
+from commands.operation import keep_exit_codes
+
+keep_exit_codes()
 
 ns = Collection(
     looking.validate_params,

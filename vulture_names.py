@@ -20,6 +20,8 @@ _._resolve_stack_outputs
 old_props
 # Python's warning about a child that nobody waited for reads it.
 _.returncode
+# botocore asks a provider of credentials by it.
+_.load_credentials
 # hypercorn's settings.
 _.loglevel
 _.graceful_timeout

@@ -14,12 +14,13 @@ from commands.answers import (
 )
 from commands.flags import (
     CHANGE_HELP,
+    CHANGING,
     VERIFY_HELP,
     as_count,
     as_names,
     read_options,
 )
-from commands.operation import COMMON, operation
+from commands.operation import operation
 from commands.target import Target, open_home, open_sites
 from lib.document import as_document
 from lib.errors import InputError
@@ -58,6 +59,7 @@ def upload(target: Target) -> Answer:
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )
@@ -107,6 +109,7 @@ def deploy(
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )
@@ -152,7 +155,7 @@ def update(
         "no-backup": CHANGE_HELP["no-backup"],
         **VERIFY_HELP,
     },
-    common=tuple(name for name in COMMON if name != "region"),
+    common=tuple(name for name in CHANGING if name != "region"),
     describe_error=lambda _target, _error: {"regions": [], "failed": []},
     changes=True,
 )
@@ -187,7 +190,7 @@ def deploy_multi_region(
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
     )
-    chosen = rollout.choose_engine(engine, local=target.local)
+    chosen = rollout.choose_engine(engine, local=target.local, role_arn=target.role_arn)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     operator, draw = target.console.operator(), target.console.board
@@ -203,6 +206,7 @@ def deploy_multi_region(
         **{name: CHANGE_HELP[name] for name in ("preview", "allow-data-loss", "no-backup")},
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )

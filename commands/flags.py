@@ -22,6 +22,7 @@ COMMON_HELP = {
     "json": "Print one JSON document on stdout, everything else on stderr.",
     "local": "Run against the embedded emulator, starting it when needed.",
     "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
+    "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
 }
 CHANGE_HELP = {
     "preview": "Show what would change; execute nothing, leave nothing behind.",
@@ -34,7 +35,7 @@ VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv
 
 @dataclass(frozen=True)
 class Common:
-    """The flags that every task takes, unless it says otherwise, with their defaults."""
+    """The flags that tasks share, with their defaults; see `COMMON` and `CHANGING`."""
 
     env: str = DEFAULT_ENVIRONMENT
     region: str | None = None
@@ -44,6 +45,14 @@ class Common:
     json: bool = False
     local: bool = False
     debug: bool = False
+    role_arn: str | None = None
+
+
+#: The flags that every task takes, unless it says otherwise.
+COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug")
+
+#: The flags that a task takes which changes a stack.
+CHANGING = (*COMMON, "role_arn")
 
 
 def read_options(

@@ -211,6 +211,7 @@ def _carry_out(job: Job, access: Access, stack: Stack, step: StackDeletion) -> O
             token=watching.new_token(),
             retain=step.retain,
             force=step.force,
+            role_arn=job.role_arn,
         )
     ending = watching.wait(job, access, step.stack_id, after, stop=watching.UNSTOPPABLE)
     outcome = conclude(job, "deleted", stack.id, ending)

@@ -134,7 +134,12 @@ def roll_back(job: Job, access: Access, stack: Stack, pause: Pause, *, token: st
     cfn = access.aws.client("cloudformation")
     try:
         stacks.roll_back(
-            cfn, stack.id, token=token, remove_new=pause.remove_new, express=pause.express
+            cfn,
+            stack.id,
+            token=token,
+            remove_new=pause.remove_new,
+            express=pause.express,
+            role_arn=job.role_arn,
         )
     except ClientError as exc:
         if not pause.express or error_code(exc) != "ValidationError":

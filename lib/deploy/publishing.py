@@ -62,6 +62,8 @@ class Run:
             express=self.options.express,
             previous=previous,
             disable_rollback=disable_rollback,
+            # Only what is carried out needs it, and who previews may not be allowed to pass it.
+            role_arn="" if self.options.preview else self.job.role_arn,
         )
 
 

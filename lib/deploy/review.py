@@ -43,7 +43,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     if proposed.is_empty:
         return Review(changes_nothing=True)
     _require_usable(run, proposed)
-    before = deployed.read(run.cfn, stack) if stack else None
+    before = deployed.read(run.cfn, stack, known=_published_texts(run)) if stack else None
     # A deployed NoEcho value is read back masked, so the new one is compared masked.
     values = parameters.mask_secrets(run.values, run.job.templates[templates.MASTER].parameters)
     after = deployed.resolve_for(run.job, run.access, run.job.templates, values)
@@ -68,6 +68,14 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     merged = loss.merge(proposed.changes, compared)
     same = proposed.complete and not merged and old.outputs == after.outputs
     return Review(loss.judge(merged, old, after), same, before)
+
+
+def _published_texts(run: Run) -> dict[str, str]:
+    """Return the texts of the release by key; one that was not just built has them in the job."""
+    return {
+        file.key: file.content.decode() or run.job.templates[file.name].text
+        for file in run.release.files
+    }
 
 
 def _require_usable(run: Run, proposed: ChangeSet) -> None:

@@ -69,7 +69,9 @@ def _prepare(
         chosen = _choose_skipped(job, access, stack, skip)
         _ask(access, f"Continue the rollback of {where}?", where)
         names = [one.wire_name for one in chosen]
-        return lambda: stacks.continue_rollback(cfn, stack.id, skip=names, token=token)
+        return lambda: stacks.continue_rollback(
+            cfn, stack.id, skip=names, token=token, role_arn=job.role_arn
+        )
     if decision.move is Move.CANCEL_UPDATE:
         _ask(access, f"Cancel the update of {where} and roll it back?", where)
         return lambda: stacks.cancel_update(cfn, stack.id, token=token)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -43,35 +43,138 @@ class Deployed:
 
     `folder` holds the deployed templates by file name, the root's under the master's name.
     `parameters` are the root's; a NoEcho one has the value `****`, which comparison takes
-    for unknown and unchanged. `physical_ids` maps paths to physical IDs, `resources` are all
-    live resources, parents first.
+    for unknown and unchanged. `physical_ids` maps paths to physical IDs, `listing` has all live
+    resources; of stacks of which nobody asks, neither costs a call.
     """
 
     folder: Mapping[str, Template]
     parameters: Mapping[str, str]
     physical_ids: Mapping[str, str]
-    resources: tuple[StackResource, ...]
+    listing: Iterable[StackResource]
+
+    @property
+    def resources(self) -> tuple[StackResource, ...]:
+        """Return all live resources, parents first."""
+        return tuple(self.listing)
 
 
-def read(cfn: CloudFormationClient, stack: Stack) -> Deployed:
-    """Read a stack and everything nested in it, one GetTemplate per stack.
+class Inventory:
+    """The resources of a live tree of stacks, each stack listed once, when it is asked for.
 
-    Raises `TemplateError` for a deployed template that cannot be read, and botocore's errors
-    as they come.
+    CloudFormation's reads share a small budget per account and region.
+    """
+
+    def __init__(self, cfn: CloudFormationClient, stack_id: str) -> None:
+        """Look at the tree under a stack."""
+        self._cfn = cfn
+        self._stack_id = stack_id
+        self._found: dict[str, tuple[StackResource, ...]] = {}
+
+    def of(self, path: str) -> tuple[StackResource, ...]:
+        """Return the resources of the one stack at a path, "" for the root."""
+        if path not in self._found:
+            owner = self.stack_at(path)
+            prefix = f"{path}/" if path else ""
+            listed = stacks.list_resources(self._cfn, owner, prefix) if owner else ()
+            self._found[path] = tuple(listed)
+        return self._found[path]
+
+    def stack_at(self, path: str) -> str:
+        """Return the ID of the stack at a path, "" where there is none."""
+        if not path:
+            return self._stack_id
+        found = self.resource_at(path)
+        return found.physical_id if found and found.type == STACK_TYPE else ""
+
+    def resource_at(self, path: str) -> StackResource | None:
+        """Return the resource at a path."""
+        beside = self.of(path.rpartition("/")[0])
+        return next((resource for resource in beside if resource.path == path), None)
+
+    def nested_in(self, path: str) -> tuple[StackResource, ...]:
+        """Return the nested stacks of the one stack at a path that live."""
+        return tuple(r for r in self.of(path) if r.type == STACK_TYPE and r.physical_id)
+
+    def __iter__(self) -> Iterator[StackResource]:
+        """Yield every resource of the tree, parents first."""
+        waiting = [""]
+        while waiting:
+            path = waiting.pop(0)
+            yield from self.of(path)
+            waiting += [nested.path for nested in self.nested_in(path)]
+
+
+class _PhysicalIds(Mapping[str, str]):
+    """The physical IDs of a live tree by path; looking one up lists the stack that it is in."""
+
+    def __init__(self, listing: Inventory) -> None:
+        self._listing = listing
+
+    def __getitem__(self, path: str) -> str:
+        found = self._listing.resource_at(path)
+        if found is None or not found.physical_id:
+            raise KeyError(path)
+        return found.physical_id
+
+    def __iter__(self) -> Iterator[str]:
+        return (resource.path for resource in self._listing if resource.physical_id)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        # Not by counting, which lists the whole tree.
+        return True
+
+
+def read(
+    cfn: CloudFormationClient, stack: Stack, *, known: Mapping[str, str] | None = None
+) -> Deployed:
+    """Read a stack and everything nested in it, one GetTemplate per stack at most.
+
+    `known` are texts by the key of the object that a nested stack is loaded from. A key names its
+    content, so a nested stack that its parent loads from a known one is not asked for. Raises
+    `TemplateError` for a deployed template that cannot be read, and botocore's errors as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    resources = stacks.walk(cfn, stack.id)
-    owners = {"": stack.id} | {
-        r.path: r.physical_id for r in resources if r.type == STACK_TYPE and r.physical_id
-    }
-    texts = side_by_side(lambda one: _read_text(cfn, one), owners.values(), at_once=PARALLEL_READS)
-    by_path = {path: text for path, text in zip(owners, texts, strict=True) if text or not path}
+    listing = Inventory(cfn, stack.id)
+    texts = {"": _read_text(cfn, stack.id)}
+    level = [""]
+    while level:
+        loaded = {
+            nested.path: find_known(texts[path], nested.logical_id, known or {})
+            for path in level
+            if STACK_TYPE in texts[path]
+            for nested in listing.nested_in(path)
+        }
+        asked = [path for path, text in loaded.items() if text is None]
+        answers = side_by_side(
+            lambda path: _read_text(cfn, listing.stack_at(path)), asked, at_once=PARALLEL_READS
+        )
+        loaded |= dict(zip(asked, answers, strict=True))
+        texts |= {path: text for path, text in loaded.items() if text}
+        level = [path for path in loaded if path in texts]
     return Deployed(
-        folder=_build_folder(by_path),
+        folder=_build_folder(texts),
         parameters=stack.parameters,
-        physical_ids={r.path: r.physical_id for r in resources if r.physical_id},
-        resources=resources,
+        physical_ids=_PhysicalIds(listing),
+        listing=listing,
     )
+
+
+def find_known(parent: str, logical_id: str, known: Mapping[str, str]) -> str | None:
+    """Return the text among `known` that a parent's template loads as a nested stack, or None."""
+    if not known:
+        return None
+    resource = templates.parse(templates.MASTER, parent).resources.get(logical_id, {})
+    url = (resource.get("Properties") or {}).get("TemplateURL")
+    url = url.get("Fn::Sub") if isinstance(url, Mapping) else url
+    url = url[0] if isinstance(url, list) and url else url
+    if not isinstance(url, str):
+        return None
+    # The end of a prefix that is a parameter is the key's beginning, too.
+    ends = {key: (f"/{key}", "}" + key) for key in known}
+    return next((known[key] for key, end in ends.items() if url.endswith(end)), None)
 
 
 def _read_text(cfn: CloudFormationClient, stack_id: str) -> str:

@@ -230,9 +230,11 @@ class _Watch:
     def catch_up(self, root: _Trail, status: Status) -> tuple[Event, ...]:
         """Read the whole tree to the end, once the root rests; return all events in order."""
         rest = [t for t in self.trails.values() if not (t.ended and status.is_healthy)]
-        self.read(rest, at_once=PARALLEL_READS)
-        while self.read([t for t in self.trails.values() if t is not root and not t.seen]):
-            pass
+        while rest:
+            opened = set(self.trails)
+            self.read(rest, at_once=PARALLEL_READS)
+            # What was read may name nested stacks that nobody knew of.
+            rest = [trail for name, trail in self.trails.items() if name not in opened]
         return tuple(sorted(self.events, key=lambda event: event.time))
 
 

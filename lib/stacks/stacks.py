@@ -175,6 +175,9 @@ class Request:
     `token` makes a repeated request harmless, and every event of the operation carries it.
     `previous` names the parameters that keep their deployed value. `express` asks for
     express mode, `disable_rollback` that a failure is left as it is.
+    `role_arn` is the service role that CloudFormation takes, then and for every
+    later operation; "" leaves it with the role that the stack has, or the caller's own rights.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
     stack: str
@@ -186,6 +189,7 @@ class Request:
     express: bool = False
     previous: frozenset[str] = frozenset()
     disable_rollback: bool = False
+    role_arn: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return what both calls take under the same names; the token's name differs.
@@ -205,6 +209,7 @@ class Request:
             "Capabilities": list(self.capabilities),
             "Tags": as_tags(self.tags),
             **({"DeploymentConfig": config} if self.express else {}),
+            **as_role(self.role_arn),
         }
 
 
@@ -247,6 +252,11 @@ def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
         raise
 
 
+def as_role(arn: str) -> dict[str, str]:
+    """Return the argument that hands CloudFormation a service role, none for ""."""
+    return {"RoleARN": arn} if arn else {}
+
+
 def delete(
     cfn: CloudFormationClient,
     stack_id: str,
@@ -254,6 +264,7 @@ def delete(
     token: str,
     retain: Sequence[str] = (),
     force: bool = False,
+    role_arn: str = "",
 ) -> None:
     """Start to delete a stack; resources with a Retain policy stay.
 
@@ -262,7 +273,9 @@ def delete(
     a stack in DELETE_FAILED.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
     """
-    more: dict[str, Any] = {"RetainResources": list(retain)} if retain else {}
+    more: dict[str, Any] = as_role(role_arn)
+    if retain:
+        more["RetainResources"] = list(retain)
     if force:
         more["DeletionMode"] = "FORCE_DELETE_STACK"
     cfn.delete_stack(StackName=stack_id, ClientRequestToken=token, **more)
@@ -277,7 +290,11 @@ def protect(cfn: CloudFormationClient, stack_id: str, *, on: bool) -> None:
 
 
 def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
-    """Stop a running update; CloudFormation then rolls it back."""
+    """Stop a running update; CloudFormation then rolls it back.
+
+    It takes no role: the rollback goes on with the one that the update has.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html
+    """
     _start_once(cfn, cfn.cancel_update_stack, stack_id, token)
 
 
@@ -288,6 +305,7 @@ def roll_back(
     token: str,
     remove_new: bool = False,
     express: bool = False,
+    role_arn: str = "",
 ) -> None:
     """Return a stack whose rollback was disabled to its last stable state.
 
@@ -295,14 +313,21 @@ def roll_back(
     `express` says that the failed operation was one in express mode.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
     """
-    more: dict[str, Any] = {"RetainExceptOnCreate": True} if remove_new else {}
+    more: dict[str, Any] = as_role(role_arn)
+    if remove_new:
+        more["RetainExceptOnCreate"] = True
     if express:
         more["DeploymentConfig"] = dict(_EXPRESS)
     _start_once(cfn, cfn.rollback_stack, stack_id, token, **more)
 
 
 def continue_rollback(
-    cfn: CloudFormationClient, stack_id: str, *, skip: Sequence[str], token: str
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    skip: Sequence[str],
+    token: str,
+    role_arn: str = "",
 ) -> None:
     """Go on with a rollback that failed, on the root stack only.
 
@@ -311,7 +336,8 @@ def continue_rollback(
     stack's name with its corresponding logical ID defined in the parent stack."
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, ResourcesToSkip=list(skip))
+    more = {"ResourcesToSkip": list(skip), **as_role(role_arn)}
+    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, **more)
 
 
 def _start_once(
@@ -354,15 +380,20 @@ def walk(cfn: CloudFormationClient, stack_id: str) -> tuple[StackResource, ...]:
     waiting = [(stack_id, "")]
     while waiting:
         owner, prefix = waiting.pop(0)
-        for resource in _resources(cfn, owner, prefix):
+        for resource in list_resources(cfn, owner, prefix):
             found.append(resource)
             if resource.type == STACK_TYPE and resource.physical_id:
                 waiting.append((resource.physical_id, f"{resource.path}/"))
     return tuple(found)
 
 
-def _resources(cfn: CloudFormationClient, stack_id: str, prefix: str) -> Iterator[StackResource]:
-    """Yield the resources of one stack."""
+def list_resources(
+    cfn: CloudFormationClient, stack_id: str, prefix: str = ""
+) -> Iterator[StackResource]:
+    """Yield the resources of one stack, nothing where it is gone; `prefix` is before each path.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html
+    """
     try:
         for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id):
             for entry in page["StackResourceSummaries"]:

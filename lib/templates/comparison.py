@@ -46,7 +46,7 @@ def compare(
     for path, resource in wanted.items():
         known = deployed.get(path)
         if known is not None and known.type == resource.type:
-            change = _modify(known, resource, region, ids.get(path, ""))
+            change = _modify(known, resource, region, ids)
             if change is not None:
                 changes[path, "Modify"] = change
         else:
@@ -61,8 +61,13 @@ def compare(
     return tuple(changes.values())
 
 
-def _modify(before: Resource, after: Resource, region: str, physical_id: str) -> Change | None:
-    """Return the change between two states of one resource, None when there is none."""
+def _modify(
+    before: Resource, after: Resource, region: str, ids: Mapping[str, str]
+) -> Change | None:
+    """Return the change between two states of one resource, None when there is none.
+
+    Only then is its physical ID looked up, which may cost a call.
+    """
     if after.type == templates.STACK_TYPE:
         return None
     behaviour = _Behaviour.of(after.type, region)
@@ -86,7 +91,7 @@ def _modify(before: Resource, after: Resource, region: str, physical_id: str) ->
         type=after.type,
         action="Modify",
         replacement=_REPLACEMENT_OF.get(worst, "False"),
-        physical_id=physical_id,
+        physical_id=ids.get(after.path, ""),
         causes=tuple(causes),
         source=SOURCE,
     )

@@ -114,11 +114,11 @@ class World:
         self.status = self.ending
         return {}
 
-    def delete(self, *allowed: str) -> Any:
+    def delete(self, *allowed: str, **given: Any) -> Any:
         stack = describe(self.cfn, APP)
         assert stack
         options = Options(allow_data_loss=frozenset(allowed))
-        return deletions.delete(job(stack_name=APP), self.access, options, stack)
+        return deletions.delete(job(stack_name=APP, **given), self.access, options, stack)
 
     @property
     def deleted(self) -> bool:
@@ -367,3 +367,10 @@ def test_tasks_that_run_in_a_cluster_are_stopped_before_it_goes() -> None:
     world.delete("Lost")
     assert "StopTask" in operations(calls)
     assert world.deleted
+
+
+def test_a_deletion_hands_cloudformation_the_service_role() -> None:
+    world = World()
+    world.delete("Lost", role_arn="arn:aws:iam::123456789012:role/service")
+    [call] = [call for call in world.calls if call.operation == "DeleteStack"]
+    assert call.arguments["RoleARN"] == "arn:aws:iam::123456789012:role/service"

@@ -109,9 +109,9 @@ class World:
             {"LogicalResourceId": "Function", "ResourceType": "AWS::Lambda::Function", **failed}
         ]
 
-    def roll_back(self, *skip: str) -> Outcome:
+    def roll_back(self, *skip: str, **given: Any) -> Outcome:
         return rollbacks.roll_back(
-            job(stack_name=APP, region="us-east-1"), self.access, skip=frozenset(skip)
+            job(stack_name=APP, region="us-east-1", **given), self.access, skip=frozenset(skip)
         )
 
     def call(self, operation: str) -> Mapping[str, Any]:
@@ -291,3 +291,19 @@ def test_a_rollback_that_is_done_already_is_nothing_to_do() -> None:
 def test_a_stack_that_is_not_there_cannot_be_rolled_back() -> None:
     with pytest.raises(StateForbids, match="there is no such stack"):
         World("ABSENT").roll_back()
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "operation"),
+    [
+        ("UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", "RollbackStack"),
+        ("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE", "ContinueUpdateRollback"),
+    ],
+)
+def test_a_rollback_hands_cloudformation_the_service_role(
+    status: str, after: str, operation: str
+) -> None:
+    world = World(status, after)
+    world.roll_back(role_arn="arn:aws:iam::123456789012:role/service")
+    [call] = [call for call in world.calls if call.operation == operation]
+    assert call.arguments["RoleARN"] == "arn:aws:iam::123456789012:role/service"

@@ -225,3 +225,41 @@ def test_what_reads_a_stack_that_is_not_there_is_not_known(aws: Aws) -> None:
     tree = resolve_live(never_created(aws))
     table = next(r for r in tree.resources if r.path == "One/Table")
     assert isinstance(table.properties["TableName"], resolution.Unknown)
+
+
+def test_a_nested_stack_that_was_loaded_from_a_known_object_is_not_asked_for(aws: Aws) -> None:
+    known = {"222/data-stack.yaml": TABLE.replace("NAME", "b")}
+    found = deployed.read(aws.client, stack({"Secret": "****"}), known=known)
+    asked = sorted(call["StackName"] for call in aws.calls("GetTemplate"))
+    assert asked == ["one-id", "root-id", "three-id"]
+    names = {r.path: r.properties["TableName"] for r in resolve(found).resources if "/" in r.path}
+    assert names == {"One/Table": "a", "Two/Table": "b", "Three/Table": "a"}
+
+
+def test_a_key_behind_a_parameter_is_known_too() -> None:
+    url = "{'Fn::Sub': ['https://x/${Bucket}/${Prefix}KEY', {Bucket: b}]}"
+    one = f"{{Type: 'AWS::CloudFormation::Stack', Properties: {{TemplateURL: {url}}}}}"
+    parent = f"Resources: {{One: {one}}}"
+    known = {"templates/0123456789ab/a.yaml": "text"}
+    there = parent.replace("KEY", "templates/0123456789ab/a.yaml")
+    assert deployed.find_known(there, "One", known) == "text"
+    assert (
+        deployed.find_known(parent.replace("KEY", "templates/other/a.yaml"), "One", known) is None
+    )
+    assert deployed.find_known(there, "Two", known) is None
+
+
+def test_only_the_stack_that_somebody_asks_about_is_listed(aws: Aws) -> None:
+    found = read(aws)
+    assert found.physical_ids["Two/Table"] == "table-two"
+    assert found.physical_ids.get("Two/Nothing", "") == ""
+    assert found.physical_ids["Two/Table"] == "table-two"
+    asked = [call["StackName"] for call in aws.calls("ListStackResources")]
+    assert asked == ["root-id", "two-id"]
+
+
+def test_every_stack_is_listed_once_for_who_wants_them_all(aws: Aws) -> None:
+    found = read(aws)
+    assert len(found.resources) == len(found.resources) == len(found.physical_ids) == 7
+    asked = sorted(call["StackName"] for call in aws.calls("ListStackResources"))
+    assert asked == ["one-id", "root-id", "three-id", "two-id"]

@@ -225,6 +225,20 @@ def test_a_nested_stack_has_its_name_from_whatever_its_physical_id_is(name: str)
     assert stacks.name_of(name) == "app-DataStack-1ABC"
 
 
+ROLE = "arn:aws:iam::123456789012:role/plot-palette-service-role"
+
+
+def test_a_service_role_goes_to_every_operation_that_takes_one_and_only_when_there_is_one() -> None:
+    cfn, calls = answering({"StackId": stack_id("app")}, {}, {}, {})
+    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", role_arn=ROLE)
+    stacks.create(cfn, request)
+    stacks.delete(cfn, stack_id("app"), token="t-1", role_arn=ROLE)
+    stacks.roll_back(cfn, stack_id("app"), token="t-2", role_arn=ROLE)
+    stacks.continue_rollback(cfn, stack_id("app"), skip=(), token="t-3", role_arn=ROLE)
+    assert [call.arguments["RoleARN"] for call in calls] == [ROLE] * 4
+    assert "RoleARN" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
+
+
 def test_deleting_and_cancelling_carry_the_token() -> None:
     cfn, calls = answering({}, {})
     stacks.delete(cfn, stack_id("app"), token="t-1")
