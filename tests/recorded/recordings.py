@@ -10,6 +10,7 @@ parsed. What a service model demands is put back, so that the answers pass throu
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.answers import SESSION
+from tests.support.aws_fakes import client
 
 Json = dict[str, Any]
 
@@ -123,8 +124,14 @@ def find(content: Any, wanted: str) -> Iterator[Json]:
 
 def fit(service: str, operation: str, answer: Any) -> Any:
     """Return an answer as the service model has it: times as times, texts as texts, no more."""
-    shape = SESSION.get_service_model(service).operation_model(operation).output_shape
+    shape = _model(service).operation_model(operation).output_shape
     return _fit(shape, answer) if shape is not None else {}
+
+
+@functools.cache
+def _model(service: str) -> Any:
+    """Read a service's model once for all answers."""
+    return client(service).meta.service_model
 
 
 def _fit(shape: Any, value: Any) -> Any:
