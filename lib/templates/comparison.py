@@ -179,7 +179,7 @@ class _Behaviour:
         """Return the create-only properties that differ, with what that requires."""
         moved: dict[str, str] = {}
         for path in self.always | self.sometimes:
-            old, new = _pick(before, path), _pick(after, path)
+            old, new = pick(before, path), pick(after, path)
             if same(old, new) or not self.counts(path, old, new):
                 continue
             sure = path in self.always and not (has_unknown(old) or has_unknown(new))
@@ -189,12 +189,7 @@ class _Behaviour:
     def counts(self, path: str, old: list[Any], new: list[Any]) -> bool:
         """Tell whether a difference in a list is one that may replace the resource."""
         key = self.list_keys.get(path)
-        if key is None:
-            return True
-        was, now = _by_key(old, key), _by_key(new, key)
-        if was is None or now is None:
-            return True
-        return any(name in now and not same(item, now[name]) for name, item in was.items())
+        return key is None or _edits_an_item(key, old, new)
 
     def judge(self, path: str, moved: Mapping[str, str]) -> str:
         """Return what a difference at a path requires, given the create-only ones that differ."""
@@ -213,6 +208,18 @@ class _Behaviour:
         return not any(_overlap(path, other) and other in certain for other in moved)
 
 
+def edits_an_item(type_name: str, path: str, before: Any, after: Any) -> bool:
+    """Tell whether a list of a type that names its items has one edited, not added or removed."""
+    return _edits_an_item(schemas.list_keys(type_name)[path], [before], [after])
+
+
+def _edits_an_item(key: str, old: list[Any], new: list[Any]) -> bool:
+    was, now = _by_key(old, key), _by_key(new, key)
+    if was is None or now is None:
+        return True
+    return any(name in now and not same(item, now[name]) for name, item in was.items())
+
+
 def _by_key(found: list[Any], key: str) -> Mapping[str, Any] | None:
     """Return the items of a list property by their key, None when it is not such a list."""
     items = [] if not found else found[0]
@@ -223,7 +230,7 @@ def _by_key(found: list[Any], key: str) -> Mapping[str, Any] | None:
     return {item[key]: item for item in items}
 
 
-def _pick(value: Any, path: str) -> list[Any]:
+def pick(value: Any, path: str) -> list[Any]:
     """Return every value at a schema path, `*` standing for each item of a list."""
     found = [value]
     for part in path.split("/"):
@@ -309,7 +316,7 @@ def _find_users(resource: Resource, region: str) -> Iterator[_User]:
     places = [(path, "Conditionally") for path in paths]
     places += [(name, "Never") for name in resource.properties if name not in within]
     for path, requires in sorted(places):
-        inside = walk(_pick(resource.properties, path))
+        inside = walk(pick(resource.properties, path))
         expressions = " ".join(v.expression for v in inside if isinstance(v, Unknown))
         if expressions:
             yield _User(resource, path, expressions, requires)
