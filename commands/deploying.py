@@ -67,6 +67,7 @@ def deploy(
     no_backup: bool = False,
     express: bool = False,
     disable_rollback: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
@@ -83,6 +84,7 @@ def deploy(
         no_backup=no_backup,
         express=express,
         disable_rollback=disable_rollback,
+        shallow=shallow,
     )
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
@@ -107,6 +109,7 @@ def update(
     no_backup: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: update the stack; what changes is shown first.
@@ -122,6 +125,7 @@ def update(
         no_backup=no_backup,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        shallow=shallow,
     )
     settle_harmless_questions(target)
     outcome = deployments.deploy(target.job, target.access, options, deployments.Mode.UPDATE)

@@ -27,6 +27,7 @@ CHANGE_HELP = {
     "preview": "Show what would change; execute nothing, leave nothing behind.",
     "allow-data-loss": "Paths whose data may be lost, comma-separated (DatabaseStack/JobsTable).",
     "no-backup": "Do not back up the tables at risk first.",
+    "shallow": "Ask AWS about the outer stack alone; compare what is inside here.",
     "disable-rollback": "Keep what was done when something fails, to look at it.",
 }
 VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv verify`."}
@@ -54,6 +55,7 @@ def read_options(
     express: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    shallow: bool = False,
 ) -> Options:
     """Return a workflow's options from a task's flags."""
     from lib.inputs.jobs import Options
@@ -65,6 +67,7 @@ def read_options(
         express=express,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        shallow=shallow,
     )
 
 

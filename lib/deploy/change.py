@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy import creation, proposals, publishing, records, review
+from lib.deploy import creation, nesting, proposals, publishing, records, review
 from lib.deploy.outcomes import Outcome, unchanged
 from lib.errors import Declined, StateForbids
 from lib.operators import Level
@@ -47,6 +47,8 @@ def _change(run: Run, kind: str, stack: Stack | None) -> Outcome:
             run.access.say(exc.message, Level.WARNING)
             run.access.say("Starting over with the stack as it is now.")
             stack = _look_again(run, kind)
+        except nesting.CannotLookInside as exc:
+            run = nesting.go_shallow(run, exc)
     raise StateForbids(
         f"Stack {run.job.stack_name} in {run.job.region} keeps being changed by others.",
         next_step=f"inv history {run.job.flags}",
@@ -73,13 +75,14 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     proposal = proposals.propose(run, kind)
     try:
         proposed = previews.wait(run.cfn, proposal.change_set_id, kind=kind, clock=run.access.clock)
+        nesting.require_inside(run, proposed)
         found = review.judge(run, proposed, stack)
         if not found.changes_nothing:
             review.show(run, proposed, found)
         if found.changes_nothing or run.options.preview:
             proposals.discard(run, proposal)
             left = unchanged(run.job, stack, release=run.release.name)
-            return replace(left, changes=found.changes, preview=run.options.preview)
+            return found.onto(replace(left, preview=run.options.preview))
         backups = _guard(run, kind, found)
         after = events.mark(run.cfn, proposal.stack_id) if stack else None
         action = "created" if kind == "CREATE" else run.action
@@ -93,7 +96,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     _execute(run, proposal, record, disable_rollback=keep)
     ending = watching.wait(run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind])
     outcome = records.close(run, record, action, proposal.stack_id, ending)
-    return replace(outcome, changes=found.changes, backups=backups)
+    return found.onto(replace(outcome, backups=backups))
 
 
 def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
         consent.warn_without_pitr(run.job, run.access, found.before)
     question = (
         f"{kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
-        f"({len(found.changes)} changes, release {run.release.name})?"
+        f"({found.count()}, release {run.release.name})?"
     )
     if not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an operation on one stack; the JSON contract's fields."""
+    """What became of an operation on one stack; the JSON contract's fields.
+
+    `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
+    """
 
     action: str
     stack: str
@@ -37,6 +40,7 @@ class Outcome:
     next_step: str = ""
     seconds: float = 0.0
     preview: bool = False
+    besides: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -28,7 +28,12 @@ def propose(run: Run, kind: str) -> Proposal:
     name = changesets.name_for(run.access.clock.now(), run.release.name, request.token)
     try:
         return changesets.create(
-            run.cfn, request, name=name, kind=kind, revert_drift=run.options.revert_drift
+            run.cfn,
+            request,
+            name=name,
+            kind=kind,
+            revert_drift=run.options.revert_drift,
+            nested=not run.options.shallow,
         )
     except BaseException:
         # Ctrl-C included: AWS may have made it although its answer did not arrive.

@@ -78,6 +78,9 @@ def describe_success(outcome: Outcome) -> str:
     where = f"Stack {outcome.stack} in {outcome.region}"
     release = f" (release {outcome.release})" if outcome.release else ""
     if outcome.preview:
+        if not outcome.changes and outcome.besides:
+            found = len(outcome.besides)
+            return f"{where}: no resource would change, {found} other things would{release}."
         if not outcome.changes:
             return f"{where} is up to date{release}."
         return f"{where}: {len(outcome.changes)} changes previewed, nothing executed{release}."

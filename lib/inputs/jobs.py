@@ -59,6 +59,7 @@ class Options:
     express: bool = False
     disable_rollback: bool = False
     revert_drift: bool = False
+    shallow: bool = False
 
 
 def prepare(

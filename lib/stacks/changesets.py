@@ -62,12 +62,19 @@ def name_for(now: datetime, release: str, token: str) -> str:
 
 
 def create(
-    cfn: CloudFormationClient, request: Request, *, name: str, kind: str, revert_drift: bool = False
+    cfn: CloudFormationClient,
+    request: Request,
+    *,
+    name: str,
+    kind: str,
+    revert_drift: bool = False,
+    nested: bool = True,
 ) -> Proposal:
     """Ask for a change set of a stack and everything nested in it, which AWS then computes.
 
-    `kind` is CREATE or UPDATE. The request's token stands in the description, by which
-    `find_own` knows the change set. `revert_drift` asks for a drift-aware change set.
+    `kind` is CREATE or UPDATE. Without `nested` only the outer stack is looked into. The
+    request's token stands in the description, by which `find_own` knows the change set.
+    `revert_drift` asks for a drift-aware change set.
     Raises `Refused` when somebody else's has the name.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
@@ -79,7 +86,7 @@ def create(
             ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
             ClientToken=request.token,
             Description=_describe_request(request.token),
-            IncludeNestedStacks=True,
+            IncludeNestedStacks=nested,
             **extra,
         )
     except ClientError as exc:

@@ -40,14 +40,27 @@ class ChangeSetStale(Refused):
 
 
 @dataclass(frozen=True)
+class Failed:
+    """Why one change set of the tree failed; `path` is its stack's, "" for the root."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+@dataclass(frozen=True)
 class ChangeSet:
     """A change set with everything in its tree.
 
     `id` is its ARN. `kind` is CREATE or UPDATE. `changes` holds the resources of all stacks;
     a nested stack is a row only when it comes or goes. `complete` is False when some nested
     stack may change without a change set to show for it: then `changes` is not all. `problems`
-    says why AWS could not make or may not execute it, `warnings` what its validation dislikes
-    but lets pass. `reverts_drift` is AWS's confirmation that drift is taken back.
+    says why AWS could not make or may not execute it, `failures` the same in AWS's own words,
+    `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
+    that drift is taken back.
     """
 
     id: str
@@ -62,6 +75,7 @@ class ChangeSet:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reverts_drift: bool = False
+    failures: tuple[Failed, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -149,6 +163,7 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         problems=tuple(_explain_failures(cfn, broken, bool(changes))),
         warnings=_read_warnings(cfn, root, changes),
         reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
+        failures=tuple(_list_failures(broken)),
     )
 
 
@@ -282,6 +297,13 @@ def _in_tree_order(parts: Sequence[_Part]) -> Iterator[Change]:
                 yield from walk(by_path[path])
 
     yield from walk(parts[0])
+
+
+def _list_failures(broken: Sequence[_Part]) -> Iterator[Failed]:
+    """Yield AWS's reasons, without those that only repeat that a nested one failed."""
+    for part in broken:
+        if not _nested_culprit(part.reason):
+            yield Failed(part.path, part.reason)
 
 
 def _explain_failures(
