@@ -78,7 +78,7 @@ def describe_success(outcome: Outcome) -> str:
     where = f"Stack {outcome.stack} in {outcome.region}"
     release = f" (release {outcome.release})" if outcome.release else ""
     if outcome.preview:
-        if not outcome.changes and outcome.besides:
+        if outcome.besides and all(change.is_phantom for change in outcome.changes):
             found = len(outcome.besides)
             return f"{where}: no resource would change, {found} other things would{release}."
         if not outcome.changes:

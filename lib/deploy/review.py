@@ -48,9 +48,8 @@ class Review:
 
     def count(self) -> str:
         """Say how much changes, for a question."""
-        if not self.changes and self.besides:
-            return "no resource changes"
-        return f"{len(self.changes)} changes"
+        real = [change for change in self.changes if not change.is_phantom]
+        return "no resource changes" if self.besides and not real else f"{len(real)} changes"
 
 
 def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
@@ -78,7 +77,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     if proposed.complete and not _has_macros(before.folder, run.job.templates):
         merged = proofs.settle(merged, old, after, region=run.job.region)
     besides = remainder.list_differences(before.folder, run.job.templates, old, after)
-    same = proposed.complete and not besides and not any(map(_matters, merged))
+    same = proposed.complete and not besides and all(change.is_phantom for change in merged)
     apart = _leave_out_resources(besides, merged)
     return Review(loss.judge(merged, old, after), same, apart, before)
 
@@ -121,9 +120,9 @@ def _has_macros(*folders: Mapping[str, Template]) -> bool:
 
 def _leave_out_resources(besides: Sequence[str], changes: Sequence[Change]) -> tuple[str, ...]:
     """Leave out what a row tells already, and the parameters behind it."""
-    if not changes:
+    paths = {change.path for change in changes if not change.is_phantom}
+    if not paths:
         return tuple(besides)
-    paths = {change.path for change in changes}
     return tuple(
         what
         for what in besides
@@ -133,11 +132,6 @@ def _leave_out_resources(besides: Sequence[str], changes: Sequence[Change]) -> t
 
 #: What changes resources and nothing else: a parameter, or a nested stack that is given it.
 _BEHIND_A_ROW = re.compile(r"the (parameter|section) |Properties of ")
-
-
-def _matters(change: Change) -> bool:
-    """Tell whether anything comes of a change: AWS also lists what it cannot rule out."""
-    return not (change.proof and change.follows)
 
 
 def _require_usable(run: Run, proposed: ChangeSet) -> None:
@@ -174,7 +168,8 @@ def show(run: Run, proposed: ChangeSet, found: Review) -> None:
     if found.changes:
         run.access.operator.report(list_changes(f"Changes to {where}:", found.changes))
     if found.besides:
-        alone = "Also changes" if found.changes else f"No resource of {where} changes, only"
+        real = any(not change.is_phantom for change in found.changes)
+        alone = "Also changes" if real else f"No resource of {where} changes, only"
         run.access.say(f"{alone}: {_list(found.besides)}.")
     for warning in proposed.warnings:
         run.access.say(warning, Level.WARNING)

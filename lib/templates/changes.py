@@ -91,6 +91,11 @@ class Change:
         """Tell whether the resource changes only because another one does."""
         return bool(self.causes) and all(cause.follows for cause in self.causes)
 
+    @property
+    def is_phantom(self) -> bool:
+        """Tell whether nothing comes of it: AWS could only not rule it out."""
+        return self.follows and bool(self.proof)
+
 
 def pick_worst(scale: Sequence[str], *values: str) -> str:
     """Return the value that stands furthest on a scale; unknown values count as the worst."""
