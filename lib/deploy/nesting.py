@@ -21,7 +21,7 @@ from lib.templates.unknowns import has_unknown
 
 if TYPE_CHECKING:
     from lib.deploy.publishing import Run
-    from lib.stacks.previews import ChangeSet, Failed
+    from lib.stacks.previews import ChangeSet, Unmade
     from lib.templates.resolution import Tree
 
 #: Seconds that the shell of a first change set is waited for until another may be made.
@@ -61,7 +61,7 @@ def require_inside(run: Run, proposed: ChangeSet) -> None:
         raise CannotLookInside(str(proposed.failures[0]))
 
 
-def _is_about_placeholders(failed: Failed, tree: Tree) -> bool:
+def _is_about_placeholders(failed: Unmade, tree: Tree) -> bool:
     """Tell whether one change set failed over a value that is not known yet."""
     if any(word in failed.reason for word in _NAMED) or _SELECTED.search(failed.reason):
         return True

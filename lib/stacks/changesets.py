@@ -78,23 +78,30 @@ def create(
     Raises `Refused` when somebody else's has the name.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
-    extra: dict[str, Any] = {"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}
+    extra: dict[str, Any] = {
+        **request.as_arguments(),
+        "ChangeSetName": name,
+        "ChangeSetType": kind,
+        "IncludeNestedStacks": nested,
+        **({"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}),
+    }
     try:
         answer = cfn.create_change_set(
-            **request.as_arguments(),
-            ChangeSetName=name,
-            ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
-            ClientToken=request.token,
-            Description=_describe_request(request.token),
-            IncludeNestedStacks=nested,
-            **extra,
+            ClientToken=request.token, Description=_describe_request(request.token), **extra
         )
     except ClientError as exc:
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
         return Proposal(answer["Id"], answer["StackId"], kind)
-    # A retry after a connection that broke meets the change set that the first try made.
+    return _take_own(cfn, request, name, kind)
+
+
+def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str) -> Proposal:
+    """Return the change set that has a request's name already, or raise `Refused`.
+
+    A retry after a connection that broke meets the change set that the first try made.
+    """
     ours = find_own(cfn, request, name=name, kind=kind)
     if ours:
         return ours

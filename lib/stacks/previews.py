@@ -40,7 +40,7 @@ class ChangeSetStale(Refused):
 
 
 @dataclass(frozen=True)
-class Failed:
+class Unmade:
     """Why one change set of the tree failed; `path` is its stack's, "" for the root."""
 
     path: str
@@ -75,7 +75,7 @@ class ChangeSet:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reverts_drift: bool = False
-    failures: tuple[Failed, ...] = ()
+    failures: tuple[Unmade, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -299,11 +299,11 @@ def _in_tree_order(parts: Sequence[_Part]) -> Iterator[Change]:
     yield from walk(parts[0])
 
 
-def _list_failures(broken: Sequence[_Part]) -> Iterator[Failed]:
+def _list_failures(broken: Sequence[_Part]) -> Iterator[Unmade]:
     """Yield AWS's reasons, without those that only repeat that a nested one failed."""
     for part in broken:
         if not _nested_culprit(part.reason):
-            yield Failed(part.path, part.reason)
+            yield Unmade(part.path, part.reason)
 
 
 def _explain_failures(

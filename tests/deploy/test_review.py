@@ -15,7 +15,7 @@ from lib.deploy.review import Review
 from lib.inputs.jobs import Options
 from lib.operators import Listing
 from lib.releases.releases import Published, Release
-from lib.stacks.previews import ChangeSet, Failed
+from lib.stacks.previews import ChangeSet, Unmade
 from lib.templates import templates
 from lib.templates.changes import Cause, Change
 from lib.templates.templates import MASTER
@@ -176,7 +176,7 @@ def nested(**options: Any) -> World:
     return world
 
 
-def failed(*failures: Failed) -> ChangeSet:
+def failed(*failures: Unmade) -> ChangeSet:
     return proposed(status="FAILED", complete=False, failures=failures)
 
 
@@ -204,28 +204,28 @@ def test_a_placeholder_that_is_taken_for_a_value_is_no_fault_of_the_templates(
 ) -> None:
     world = nested()
     with pytest.raises(nesting.CannotLookInside) as caught:
-        nesting.require_inside(world.run, failed(Failed(path, reason)))
+        nesting.require_inside(world.run, failed(Unmade(path, reason)))
     assert reason in str(caught.value)
     shallow = nesting.go_shallow(world.run, caught.value)
     assert shallow.options.shallow
     assert reason in world.person.notes[0]
     assert "what is inside is compared here" in world.person.notes[1]
-    nesting.require_inside(shallow, failed(Failed(path, reason)))
+    nesting.require_inside(shallow, failed(Unmade(path, reason)))
 
 
 @pytest.mark.parametrize(
     "failures",
     [
-        [Failed("Api", "Parameter 'Size' must be one of AllowedValues")],
-        [Failed("Api", "Template format error: Unresolved resource dependencies")],
+        [Unmade("Api", "Parameter 'Size' must be one of AllowedValues")],
+        [Unmade("Api", "Template format error: Unresolved resource dependencies")],
         [
-            Failed("Api", "Parameter 'PoolArn' must match pattern arn:.*"),
-            Failed("Auth", "Requires capabilities : [CAPABILITY_IAM]"),
+            Unmade("Api", "Parameter 'PoolArn' must match pattern arn:.*"),
+            Unmade("Auth", "Requires capabilities : [CAPABILITY_IAM]"),
         ],
         [],
     ],
 )
-def test_a_fault_that_would_stay_is_not_blamed_on_nesting(failures: list[Failed]) -> None:
+def test_a_fault_that_would_stay_is_not_blamed_on_nesting(failures: list[Unmade]) -> None:
     nesting.require_inside(nested().run, failed(*failures))
 
 

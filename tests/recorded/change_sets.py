@@ -107,7 +107,8 @@ def _judge_comparison(case: ChangeSetCase, told: Mapping[str, Json]) -> Iterator
 def _find_outside(text: str, tree: resolution.Tree, logical_id: str) -> frozenset[str]:
     """Return what beside the templates decides what a resource is."""
     transform = templates.parse(templates.MASTER, _place(text)).body.get("Transform")
-    found = {SAM} if transform == SAM else set()
+    written = {resource.path for resource in tree.resources}
+    found = {SAM} if transform == SAM and logical_id not in written else set()
     for resource in tree.resources:
         if resource.path == logical_id:
             texts = [str(v) for v in walk(resource.properties) if isinstance(v, Unknown)]
