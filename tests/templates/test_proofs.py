@@ -293,3 +293,15 @@ Resources:
     certain = Cause("BackupRetentionPeriod", "1", "7", "Never", "DirectModification", "Static")
     row = aws("Db", certain, replacement="False", kind="AWS::RDS::DBInstance")
     assert set(settle(tree(text), after, row)) == {"Db"}
+
+
+def test_a_part_of_a_property_that_differs_keeps_the_whole_of_it_open() -> None:
+    text = """
+Resources:
+  Branch:
+    Type: AWS::Amplify::Branch
+    Properties: {AppId: d1, BranchName: a, BasicAuthConfig: {Username: ann}}
+"""
+    row = aws("Branch", dynamic("BasicAuthConfig"))
+    found = settle(tree(text), tree(text.replace("ann", "bob")), row)
+    assert (found["Branch"].replacement, found["Branch"].proof) == ("Conditional", None)
