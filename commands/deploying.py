@@ -75,6 +75,7 @@ def deploy(
     disable_rollback: bool = False,
     retain: str | None = None,
     force: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
@@ -93,6 +94,7 @@ def deploy(
         disable_rollback=disable_rollback,
         retain=retain,
         force=force,
+        shallow=shallow,
     )
     deployments.require_fitting(mode, options)
     if mode is deployments.Mode.DELETE:
@@ -120,6 +122,7 @@ def update(
     no_backup: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: update the stack; what changes is shown first.
@@ -135,6 +138,7 @@ def update(
         no_backup=no_backup,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        shallow=shallow,
     )
     settle_harmless_questions(target)
     outcome = deployments.deploy(target.job, target.access, options, deployments.Mode.UPDATE)

@@ -28,6 +28,7 @@ CHANGE_HELP = {
     "preview": "Show what would change; execute nothing, leave nothing behind.",
     "allow-data-loss": "Paths whose data may be lost, comma-separated (DatabaseStack/JobsTable).",
     "no-backup": "Do not back up the tables at risk first.",
+    "shallow": "Ask AWS about the outer stack alone; compare what is inside here.",
     "disable-rollback": "Keep what was done when something fails, to look at it.",
 }
 VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv verify`."}
@@ -65,6 +66,7 @@ def read_options(
     revert_drift: bool = False,
     retain: str | None = None,
     force: bool = False,
+    shallow: bool = False,
 ) -> Options:
     """Return a workflow's options from a task's flags."""
     from lib.inputs.jobs import Options
@@ -78,6 +80,7 @@ def read_options(
         revert_drift=revert_drift,
         retain=as_names(retain),
         force=force,
+        shallow=shallow,
     )
 
 

@@ -202,7 +202,7 @@ def _find_checked(access: Access, job: Job, stack: Stack, master: str) -> Iterat
     A nested stack that was deployed from a template which lies here, and which has none of them,
     is not listed. Where it was deployed from another one, only AWS knows.
     """
-    listing = deployed.Listing(access.aws.client("cloudformation"), stack.id)
+    listing = deployed.Inventory(access.aws.client("cloudformation"), stack.id)
     known = _known_texts(job, master)
     waiting = [""]
     while waiting:

@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy import barriers, creation, pauses, proposals, publishing, records, review
+from lib.deploy import (
+    barriers,
+    creation,
+    nesting,
+    pauses,
+    proposals,
+    publishing,
+    records,
+    review,
+)
 from lib.deploy.outcomes import Outcome, conclude, unchanged
 from lib.errors import Declined, StateForbids
 from lib.operators import Level
@@ -49,6 +58,8 @@ def _change(run: Run, kind: str, stack: Stack | None) -> Outcome:
             run.access.say(exc.message, Level.WARNING)
             run.access.say("Starting over with the stack as it is now.")
             stack = _look_again(run, kind)
+        except nesting.CannotLookInside as exc:
+            run = nesting.go_shallow(run, exc)
     raise StateForbids(
         f"Stack {run.job.stack_name} in {run.job.region} keeps being changed by others.",
         next_step=f"inv history {run.job.flags}",
@@ -77,6 +88,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     proposal = proposals.propose(run, kind, disable_rollback=keep)
     try:
         proposed = previews.wait(run.cfn, proposal.change_set_id, kind=kind, clock=run.access.clock)
+        nesting.require_inside(run, proposed)
         found = review.judge(run, proposed, stack)
         if not found.changes_nothing:
             review.show(run, proposed, found)
@@ -85,7 +97,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
             proposals.discard(run, proposal)
             if stack and run.replays and not run.options.preview:
                 return pauses.replay(run, stack)
-            return replace(_leave(run, stack, found), changes=found.changes)
+            return found.onto(_leave(run, stack, found))
         backups = _guard(run, kind, found)
         after = events.mark(run.cfn, proposal.stack_id) if stack else None
         action = "created" if kind == "CREATE" else run.action
@@ -100,7 +112,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         outcome = creation.conclude(run, record, proposal.stack_id, ending)
     else:
         outcome = records.close(run, record, action, proposal.stack_id, ending)
-    return replace(outcome, changes=found.changes, backups=backups)
+    return found.onto(replace(outcome, backups=backups))
 
 
 def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
@@ -126,7 +138,7 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
         consent.warn_without_pitr(run.job, run.access, found.before)
     question = (
         f"{kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
-        f"({len(found.changes)} changes, release {run.release.name})?"
+        f"({found.count()}, release {run.release.name})?"
     )
     if not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")

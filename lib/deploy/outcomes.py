@@ -28,6 +28,7 @@ class Outcome:
     """What became of an operation on one stack; the JSON contract's fields.
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
+    `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
     """
 
     action: str
@@ -46,6 +47,7 @@ class Outcome:
     seconds: float = 0.0
     preview: bool = False
     obstacles: tuple[Obstacle, ...] = ()
+    besides: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:

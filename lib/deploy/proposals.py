@@ -33,7 +33,12 @@ def propose(run: Run, kind: str, *, disable_rollback: bool = False) -> Proposal:
     name = changesets.name_for(run.access.clock.now(), run.release.name, request.token)
     try:
         return changesets.create(
-            run.cfn, request, name=name, kind=kind, revert_drift=run.options.revert_drift
+            run.cfn,
+            request,
+            name=name,
+            kind=kind,
+            revert_drift=run.options.revert_drift,
+            nested=not run.options.shallow,
         )
     except BaseException as exc:
         if run.options.revert_drift and reverting.is_refused(exc):

@@ -63,6 +63,7 @@ class Options:
     revert_drift: bool = False
     retain: frozenset[str] = frozenset()
     force: bool = False
+    shallow: bool = False
 
 
 def prepare(

@@ -62,32 +62,46 @@ def name_for(now: datetime, release: str, token: str) -> str:
 
 
 def create(
-    cfn: CloudFormationClient, request: Request, *, name: str, kind: str, revert_drift: bool = False
+    cfn: CloudFormationClient,
+    request: Request,
+    *,
+    name: str,
+    kind: str,
+    revert_drift: bool = False,
+    nested: bool = True,
 ) -> Proposal:
     """Ask for a change set of a stack and everything nested in it, which AWS then computes.
 
-    `kind` is CREATE or UPDATE. The request's token stands in the description, by which
-    `find_own` knows the change set. `revert_drift` asks for a drift-aware change set.
+    `kind` is CREATE or UPDATE. Without `nested` only the outer stack is looked into. The
+    request's token stands in the description, by which `find_own` knows the change set.
+    `revert_drift` asks for a drift-aware change set.
     Raises `Refused` when somebody else's has the name.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
-    extra: dict[str, Any] = {"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}
+    extra: dict[str, Any] = {
+        **request.as_arguments(),
+        "ChangeSetName": name,
+        "ChangeSetType": kind,
+        "IncludeNestedStacks": nested,
+        **({"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}),
+    }
     try:
         answer = cfn.create_change_set(
-            **request.as_arguments(),
-            ChangeSetName=name,
-            ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
-            ClientToken=request.token,
-            Description=_describe_request(request.token),
-            IncludeNestedStacks=True,
-            **extra,
+            ClientToken=request.token, Description=_describe_request(request.token), **extra
         )
     except ClientError as exc:
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
         return Proposal(answer["Id"], answer["StackId"], kind)
-    # A retry after a connection that broke meets the change set that the first try made.
+    return _take_own(cfn, request, name, kind)
+
+
+def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str) -> Proposal:
+    """Return the change set that has a request's name already, or raise `Refused`.
+
+    A retry after a connection that broke meets the change set that the first try made.
+    """
     ours = find_own(cfn, request, name=name, kind=kind)
     if ours:
         return ours

@@ -80,7 +80,7 @@ def test_the_preview_of_a_creation_says_that_nested_stacks_were_not_read() -> No
         }
     ]
     create(world, preview=True)
-    assert any("not what is in them" in text for text in world.notes)
+    assert any("inside nested stacks could not be read" in text for text in world.notes)
 
 
 def test_what_was_created_is_not_said_to_be_left_because_rollback_was_disabled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lib.errors import TemplateError
@@ -10,6 +11,8 @@ from lib.polling import Clock
 from lib.stacks import previews
 from lib.templates import comparison, resolution, templates
 from lib.templates.changes import Change
+from lib.templates.unknowns import Unknown
+from lib.values import walk
 from tests.recorded.recordings import ChangeSetCase, Json, fit
 from tests.recorded.verdicts import Row
 from tests.support.aws_fakes import client, intercept
@@ -21,6 +24,12 @@ ACCOUNT = "111111111111"
 _PLACES = {"<region>": REGION, "<partition>": "aws"}
 
 NONE = "no row"
+
+#: What may have a say in a resource and stands in no template: the transform of AWS's SAM, a
+#: value in the Parameter Store, a macro.
+SAM = "AWS::Serverless-2016-10-31"
+SSM = "ssm:"
+MACRO = "Fn::Transform"
 
 
 def judge(case: ChangeSetCase) -> Iterator[Row]:
@@ -88,9 +97,23 @@ def _judge_comparison(case: ChangeSetCase, told: Mapping[str, Json]) -> Iterator
         return
     compared = {f"{c.path} {c.action}": c for c in comparison.compare(before, after, region=REGION)}
     for subject, row in told.items():
-        yield _row("comparison", case.name, subject, row, compared.get(subject))
+        outside = _find_outside(case.after, after, row["LogicalResourceId"])
+        judged = _row("comparison", case.name, subject, row, compared.get(subject))
+        yield replace(judged, outside=outside)
     for subject in sorted(set(compared) - set(told)):
         yield Row("comparison", case.name, subject, NONE, _say(compared[subject]))
+
+
+def _find_outside(text: str, tree: resolution.Tree, logical_id: str) -> frozenset[str]:
+    """Return what beside the templates decides what a resource is."""
+    transform = templates.parse(templates.MASTER, _place(text)).body.get("Transform")
+    written = {resource.path for resource in tree.resources}
+    found = {SAM} if transform == SAM and logical_id not in written else set()
+    for resource in tree.resources:
+        if resource.path == logical_id:
+            texts = [str(v) for v in walk(resource.properties) if isinstance(v, Unknown)]
+            found |= {one for one in (SSM, MACRO) if any(f"${{{one}" in t for t in texts)}
+    return frozenset(found)
 
 
 def _resolve(body: str, values: Mapping[str, str]) -> resolution.Tree:

@@ -66,6 +66,12 @@ def test_creating_asks_for_the_whole_tree_and_returns_both_arns(aws: Aws) -> Non
     assert "DeploymentConfig" not in asked
 
 
+def test_creating_can_leave_out_what_is_nested(aws: Aws) -> None:
+    aws.reply("CreateChangeSet", "update-1", {"Id": ROOT, "StackId": ROOT_STACK})
+    changesets.create(aws.client, bare_request("t"), name="update-1", kind="UPDATE", nested=False)
+    assert aws.calls("CreateChangeSet")[0]["IncludeNestedStacks"] is False
+
+
 def test_creating_can_ask_to_revert_drift_and_for_express_mode(aws: Aws) -> None:
     aws.reply("CreateChangeSet", "update-1", {"Id": ROOT, "StackId": ROOT_STACK})
     request = replace(bare_request("t"), express=True)
