@@ -32,6 +32,8 @@ docs
 gameday
 faults
 corpus
+recorded
+foreign
 audit
 coverage
 bench
