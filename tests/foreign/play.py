@@ -313,7 +313,7 @@ def main(arguments: Sequence[str]) -> int:
     """Play everything, print the table; return 1 when anything is not as it should be."""
     (place,) = arguments
     try:
-        python = emulator.install(Path(place))
+        python = emulator.install(Path(place).absolute())
     except LookupError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -12,7 +12,7 @@ from lib.templates import contracts, templates
 from tests.foreign import emulator, play
 from tests.foreign.left_out import LEFT_OUT, leave_out
 
-TEMPLATES = Path("infrastructure", "cloudformation")
+TEMPLATES = play.templates(play.ROOT)
 
 
 def reduce(folder: Path, *names: str) -> dict[str, templates.Template]:
