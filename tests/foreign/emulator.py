@@ -60,6 +60,7 @@ def install(place: Path) -> str:
 
     Raises `LookupError` when this machine has no Python that it runs on.
     """
+    uv = (sys.executable, "-m", "uv")
     own = place / "bin" / "python"
     if not own.exists():
         found = find_python(OLDEST)
@@ -69,8 +70,8 @@ def install(place: Path) -> str:
                 f"{EMULATOR} needs a Python of {wanted} or newer, and there is none on the search "
                 "path or under pyenv. Install one and run this again."
             )
-        subprocess.run(["uv", "venv", "--quiet", "--python", found, place], check=True)
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", own, EMULATOR], check=True)
+        subprocess.run([*uv, "venv", "--quiet", "--python", found, place], check=True)
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", own, EMULATOR], check=True)
     return str(own)
 
 
