@@ -39,6 +39,8 @@ docs
 gameday
 faults
 corpus
+recorded
+foreign
 audit
 coverage
 bench

@@ -52,7 +52,13 @@ def _by_resource(answer: Json) -> dict[str, Json]:
 
 def _judge_reading(case: ChangeSetCase, number: int, plain: Json, valued: Json) -> Iterator[Row]:
     """Hold what the reader makes of both answers against the plain one, which is complete."""
-    read = {f"{change.path} {change.action}": change for change in _read(plain, valued)}
+    found = _read(plain, valued)
+    if plain["Status"] == "FAILED":
+        ours = "nothing to change" if found.is_empty else found.reason
+        aws = plain["StatusReason"]
+        aws = "nothing to change" if previews.says_no_changes(aws) else aws
+        yield Row("change sets", f"{case.name} {number}", "failed", aws, ours)
+    read = {f"{change.path} {change.action}": change for change in found.changes}
     for subject, row in _by_resource(plain).items():
         ours = read.get(subject)
         yield _row("change sets", f"{case.name} {number}", subject, row, ours)
@@ -61,7 +67,7 @@ def _judge_reading(case: ChangeSetCase, number: int, plain: Json, valued: Json) 
         yield Row("change sets", f"{case.name} {number}", subject, NONE, _say(read[subject]))
 
 
-def _read(plain: Json, valued: Json) -> tuple[Change, ...]:
+def _read(plain: Json, valued: Json) -> previews.ChangeSet:
     """Pass both descriptions through the reader, as AWS gives them."""
 
     def answer(operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,7 +79,7 @@ def _read(plain: Json, valued: Json) -> tuple[Change, ...]:
     aws = client("cloudformation", REGION)
     intercept(aws, answer)
     name = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/recorded/0"
-    return previews.wait(aws, name, kind="UPDATE", clock=Clock()).changes
+    return previews.wait(aws, name, kind="UPDATE", clock=Clock())
 
 
 def _place(value: Any) -> Any:
