@@ -21,7 +21,7 @@ from lib.errors import InputError
 from lib.inputs import environments, jobs
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
-from lib.releases import releases
+from lib.releases import releases, store
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
 from lib.templates.templates import Template
@@ -184,16 +184,14 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:
-    owner = access.aws.identity().account
-    bucket = job.values.get("TemplatesBucketName") or jobs.bucket_name(owner, job.region)
-    s3 = access.aws.client("s3")
-    manifest = releases.find(s3, bucket, release, owner=owner)
+    bucket = store.bucket_of(job, access)
+    manifest = releases.find(bucket, release)
     if manifest is None:
         raise InputError(
-            f"The bucket {bucket} holds no release {release!r}.",
+            f"The bucket {bucket.name} holds no release {release!r}.",
             next_step=f"inv history {job.flags} lists the releases",
         )
-    return releases.read_templates(s3, bucket, manifest, owner=owner)
+    return releases.read_templates(bucket, manifest)
 
 
 def read_limit(text: str | None) -> Decimal | None:

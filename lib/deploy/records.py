@@ -12,7 +12,7 @@ from lib.deploy.outcomes import Outcome, conclude
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.refusals import error_message
-from lib.releases import history
+from lib.releases import history, store
 from lib.templates import templates
 
 if TYPE_CHECKING:
@@ -60,5 +60,4 @@ def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) 
 
 def _write(run: Run, record: Record) -> None:
     """Write a record beside the releases."""
-    owner = run.access.aws.identity().account
-    history.write(run.access.aws.client("s3"), run.published.bucket, record, owner=owner)
+    history.write(store.open_bucket(run.access, run.published.bucket), record)

@@ -178,11 +178,6 @@ def bucket_name(account: str, region: str) -> str:
     return f"plot-palette-cfn-{account}-{region}"
 
 
-def bucket_of(job: Job, owner: str) -> str:
-    """Return the bucket that a job's templates are published to."""
-    return job.values.get("TemplatesBucketName") or bucket_name(owner, job.region)
-
-
 def fill_in(job: Job, bucket: str) -> dict[str, str]:
     """Return the values a stack is given: the job's, with the default bucket filled in."""
     values = dict(job.values)

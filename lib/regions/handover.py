@@ -27,7 +27,7 @@ from lib.refusals import explain
 from lib.regions import preparation, stacksets, steps
 from lib.regions.plan import OnFailure, Rollout
 from lib.regions.stacksets import Instance, Result, StackSet, Step
-from lib.releases import releases
+from lib.releases import releases, store
 from lib.stacks import deployed, events, stacks
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status
@@ -175,13 +175,9 @@ class Handover:
 
     def _verify_releases(self) -> None:
         """Refuse a region whose bucket no longer holds what was published."""
-        for region, site in self.sites.items():
-            releases.verify(
-                site.aws.client("s3"),
-                self.published[region].bucket,
-                {file.key: file.sha256 for file in self.desk.release.files},
-                owner=self.account,
-            )
+        for region in self.sites:
+            bucket = store.open_bucket(self._access(region), self.published[region].bucket)
+            releases.verify(bucket, self.desk.release.checksums)
 
     def _back_up(self, risky: Mapping[str, Sequence[Change]]) -> dict[str, tuple[str, ...]]:
         """Back up the tables at risk in every region, and return the ARNs by region."""

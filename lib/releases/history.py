@@ -15,16 +15,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from lib.drawing import draw_table
-from lib.inputs import jobs
 from lib.parallel import side_by_side
 from lib.releases import store
 from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
     from lib.access import Access
     from lib.inputs.jobs import Job
+    from lib.releases.store import Bucket
 
 STARTED = "started"
 
@@ -69,18 +67,18 @@ def stamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
 
 
-def write(s3: S3Client, bucket: str, record: Record, *, owner: str) -> None:
+def write(bucket: Bucket, record: Record) -> None:
     """Write or complete a record.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
     """
-    s3.put_object(
-        Bucket=bucket,
+    bucket.s3.put_object(
+        Bucket=bucket.name,
         Key=record.key,
         Body=json.dumps(asdict(record), indent=2).encode(),
         ContentType="application/json",
         ChecksumAlgorithm="SHA256",
-        ExpectedBucketOwner=owner,
+        ExpectedBucketOwner=bucket.owner,
     )
 
 
@@ -91,17 +89,15 @@ def complete(record: Record, *, status: str, stack_id: str) -> Record:
 
 def read_of(job: Job, access: Access) -> tuple[Record, ...]:
     """Return what was done to a job's stack, newest first."""
-    owner = access.aws.identity().account
-    bucket = jobs.bucket_of(job, owner)
-    return read(access.aws.client("s3"), bucket, job.stack_name, owner=owner)
+    return read(store.bucket_of(job, access), job.stack_name)
 
 
-def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
+def read(bucket: Bucket, stack: str) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket."""
-    keys = [key for key, _ in store.list_objects(s3, bucket, folder_of(stack), owner=owner)]
+    keys = [key for key, _ in bucket.list_objects(folder_of(stack))]
 
     def read_one(key: str) -> Record | None:
-        content = store.read_object(s3, bucket, key, owner=owner)
+        content = bucket.read_object(key)
         # None for what somebody removed after it was listed.
         return None if content is None else parse(content)
 

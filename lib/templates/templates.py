@@ -7,7 +7,6 @@ their long form (`!Ref A` becomes `{"Ref": "A"}`), as CloudFormation itself does
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,11 +39,6 @@ class Template:
     name: str
     text: str
     body: Body
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Return the SHA-256 of the text, 64 hex digits."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def resources(self) -> Mapping[str, Body]:

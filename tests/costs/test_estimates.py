@@ -24,6 +24,7 @@ from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases
+from lib.releases.store import Bucket
 from lib.stacks import deployed, stacks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,8 +189,8 @@ def test_a_release_is_compared_line_by_line(
 ) -> None:
     asked: list[str] = []
 
-    def find(_s3: Any, bucket: str, name: str, *, owner: str) -> str:
-        asked.extend((bucket, name, owner))
+    def find(bucket: Bucket, name: str) -> str:
+        asked.extend((bucket.name, name, bucket.owner))
         return "a manifest"
 
     older = dict(made.job.templates)
