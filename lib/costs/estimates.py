@@ -6,8 +6,8 @@ prices, a published release or the deployed stack to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -24,11 +24,11 @@ from lib.polling import Clock
 from lib.releases import releases, store
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
-from lib.templates.templates import Template
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
+    from lib.templates.templates import Template
 
 #: What `--compare` takes instead of a release to mean the stack as it is.
 DEPLOYED = "deployed"
@@ -97,8 +97,7 @@ def estimate(job: Job, terms: Terms, prices: Book) -> Estimated:
     """
     jobs.require_valid(job)
     used = read_usage(terms, job.environment)
-    found = _price(job, terms, prices, used, job.templates, job.values)
-    return Estimated(job, used, prices, found)
+    return Estimated(job, used, prices, _price(job, terms, used, prices))
 
 
 def estimate_all(terms: Terms, job: Job, *, every: bool, compare: str | None) -> list[Estimated]:
@@ -118,16 +117,9 @@ def estimate_all(terms: Terms, job: Job, *, every: bool, compare: str | None) ->
     return [estimate(each, terms, prices) for each in prepared]
 
 
-def _price(
-    job: Job,
-    terms: Terms,
-    prices: Book,
-    used: Usage,
-    folder: Mapping[str, Template],
-    values: Mapping[str, str],
-) -> Estimate:
+def _price(job: Job, terms: Terms, used: Usage, prices: Book) -> Estimate:
     tree = resolution.resolve(
-        folder, values, region=job.region, account="", stack_name=job.stack_name
+        job.templates, job.values, region=job.region, account="", stack_name=job.stack_name
     )
     return pricing.estimate(
         tree,
@@ -178,9 +170,10 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     if reference == DEPLOYED:
         cfn = access.aws.client("cloudformation")
         live = deployed.read(cfn, stacks.require(cfn, job))
-        return _price(job, terms, made.book, made.usage, live.folder, live.parameters)
-    folder = _read_release(job, reference, access)
-    return _price(job, terms, made.book, made.usage, folder, job.values)
+        job = replace(job, templates=live.folder, values=live.parameters)
+    else:
+        job = replace(job, templates=_read_release(job, reference, access))
+    return _price(job, terms, made.usage, made.book)
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:
@@ -201,13 +194,3 @@ def read_limit(text: str | None) -> Decimal | None:
     if not text.isascii() or not text.replace(".", "", 1).isdecimal() or len(text) > 15:
         raise InputError(f"--max-monthly takes an amount in USD such as 50 or 12.50, not {text!r}.")
     return Decimal(text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raise `InputError` where it cannot be."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as exc:
-        raise InputError(f"{path} cannot be written: {exc}.") from None

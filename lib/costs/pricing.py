@@ -248,8 +248,7 @@ def _price_all(charges: Sequence[Charge], book: Book, region: str) -> Iterator[L
 
 
 def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) -> Line:
-    dimension = book.dimensions.get(charge.dimension)
-    per = dimension.per if dimension else Decimal(1)
+    dimension = book.dimension(charge.dimension)
     quantity = charge.quantity.amount
     problem = charge.quantity.problem
     monthly = None
@@ -258,18 +257,18 @@ def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) 
         problem = problem or f"no price was found for {charge.dimension} in {region}{reason}"
     elif quantity is not None:
         upper, lower = (
-            Range(*(cost_of(price.tiers, amount, per) for amount in amounts))
+            Range(*(cost_of(price.tiers, amount, dimension.per) for amount in amounts))
             for amounts in (start + quantity, start)
         )
         monthly = upper - lower
     return Line(
         resource=charge.resource,
         dimension=charge.dimension,
-        service=dimension.service if dimension else charge.dimension.partition(".")[0],
+        service=dimension.service,
         kind=charge.kind,
         quantity=quantity,
-        unit=dimension.unit if dimension else "",
-        per=per,
+        unit=dimension.unit,
+        per=dimension.per,
         price=price,
         monthly=monthly,
         basis=charge.quantity.basis,
@@ -285,7 +284,7 @@ def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
         used = [line for line in lines if line.dimension == name and line.counts and line.monthly]
         if not used:
             continue
-        dimension, price = book.dimensions[name], book.find(name, region)
+        dimension, price = book.dimension(name), book.find(name, region)
         total = sum((line.quantity for line in used if line.quantity), ZERO)
         free = Range(*(min(amount, tier.quantity) for amount in total))
         cost = Range(*(cost_of(price.tiers, amount, dimension.per) for amount in free))

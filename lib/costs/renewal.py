@@ -14,20 +14,13 @@ from decimal import InvalidOperation
 from http.client import HTTPException
 from typing import IO, ClassVar
 
-from lib.costs.book import (
-    EVERYWHERE,
-    Book,
-    Dimension,
-    Price,
-    Standing,
-    draw_price,
-    dump,
-)
-from lib.costs.estimates import Report, Terms, read_book, write
+from lib.costs.book import EVERYWHERE, Book, Dimension, Price, Standing, draw_price, dump
+from lib.costs.estimates import Report, Terms, read_book
 from lib.costs.offers import CURRENCY, Product, choose_price, plain_name, read_tiers
 from lib.document import as_document, keys
 from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, InputError, OperationFailed
+from lib.inputs import documents
 from lib.operators import Answer, Level, Note
 
 #: Where the offer files are; they need no credentials.
@@ -77,7 +70,7 @@ def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) ->
     if not base_url.startswith(("https://", "http://")):
         raise InputError(f"--source takes an http or https address, not {base_url!r}.")
     fresh = refresh(read_book(terms), open_url, terms.today, base_url=base_url)
-    write(terms.book_path, dump(fresh.book))
+    documents.write_text(terms.book_path, dump(fresh.book))
     grouped: dict[str, list[str]] = {}  # one file's failure concerns many rows
     for row in fresh.kept:
         grouped.setdefault(row.reason, []).append(f"{row.dimension} in {row.region}")

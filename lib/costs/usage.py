@@ -100,9 +100,7 @@ def parse(text: str, file: str) -> Usage:
     {MEASURE: {"min", "typical", "max", "unit", "reason"}}}}`. Raises `InputError` naming
     file and key.
     """
-    root = documents.read(text, file)
-    for _ in root.members(("description", "usage")):
-        pass
+    root = documents.read(text, file).only("description", "usage")
     found = {
         (scope, measure): _read_assumption(scope, measure, node)
         for scope, measures in root.member("usage").members()
@@ -113,8 +111,7 @@ def parse(text: str, file: str) -> Usage:
 
 def _read_assumption(scope: str, measure: str, node: Value) -> Assumption:
     """Read one assumption, refusing amounts that are out of order."""
-    for _ in node.members(("min", "typical", "max", "unit", "reason")):
-        pass
+    node.only("min", "typical", "max", "unit", "reason")
     amounts = [node.member(name).number() for name in ("min", "typical", "max")]
     if amounts != sorted(amounts):
         node.fail("is out of order: min, typical and max have to rise")

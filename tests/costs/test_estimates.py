@@ -19,7 +19,7 @@ from lib.costs import estimates, report
 from lib.costs.book import Book, Standing
 from lib.costs.estimates import Estimated, Terms
 from lib.errors import InputError
-from lib.inputs import jobs
+from lib.inputs import documents, jobs
 from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
@@ -271,7 +271,7 @@ def _link(folder: Path) -> Path:
 
 def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
-        estimates.write(tmp_path / "gone" / "chart.svg", "<svg/>")
+        documents.write_text(tmp_path / "gone" / "chart.svg", "<svg/>")
 
 
 def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:
