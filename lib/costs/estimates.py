@@ -11,24 +11,22 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lib.access import Access
 from lib.costs import book, offers, pricing, usage
 from lib.costs.book import Book
 from lib.costs.pricing import Estimate
 from lib.costs.usage import Usage
 from lib.errors import InputError
 from lib.inputs import environments, jobs
+from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases, store
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.templates.templates import Template
+from lib.templates.templates import Template
 
 #: What `--compare` takes instead of a release to mean the stack as it is.
 DEPLOYED = "deployed"

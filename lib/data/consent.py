@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from lib.access import Access
 from lib.data import loss, proving, tables
 from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.inputs.environments import PRODUCTION
+from lib.inputs.jobs import Job
 from lib.operators import Level
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.stacks.deployed import Deployed
-    from lib.templates.changes import Change
+from lib.stacks.deployed import Deployed
+from lib.templates.changes import Change
 
 
 def prefix_of(region: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.data.catalogue import STAMP
 from lib.data.settings import TableSettings, name_unrestored, reapply, reapply_ttl
 from lib.data.sources import Source
@@ -26,8 +27,6 @@ from lib.refusals import error_code, error_message
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ScanInputTypeDef, TableDescriptionTypeDef
-
-    from lib.access import Access
 
 #: Counting reads the whole table, 1 MB for each page, and is paid for by what it reads.
 #: Beyond this many pages (about 2 GB, a few minutes) the count is left to the operator.

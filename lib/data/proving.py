@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.access import Access
 from lib.data.catalogue import Backup, list_backups, name_for, read_backup
 from lib.data.tables import SETTLING, is_busy
-from lib.document import as_document
+from lib.document import as_document, keys
 from lib.errors import AwsUnavailable, BackupFailed, Interrupted
+from lib.inputs.jobs import Job
 from lib.operators import Level
 from lib.parallel import side_by_side
 from lib.polling import PATIENCE, ask_patiently, backoff_after, pause_after
@@ -25,9 +27,6 @@ from lib.refusals import error_code, error_message, explain, is_passing, is_thro
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: Backups being made at one time. AWS documented 50 concurrent control-plane operations per
 #: account for years and 500 since; other tools of the account need their share.
@@ -67,11 +66,7 @@ class BackupRun:
     complete and never deleted without being asked for; `prune` counts them as any other.
     """
 
-    KEYS: ClassVar[Mapping[str, str]] = {
-        "backups": "backups",
-        "failed": "failed",
-        "pruned": "pruned",
-    }
+    KEYS: ClassVar = keys("backups failed pruned")
 
     backups: tuple[Backup, ...]
     failed: tuple[Failed, ...] = ()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.data.catalogue import Backup, is_own, list_backups, newest_first
 from lib.data.loss import TABLE_TYPES
 from lib.data.tables import NAME, Window, read_ttl, read_window
 from lib.errors import InputError, Refused
+from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently
 from lib.refusals import error_code, error_message
@@ -21,9 +23,6 @@ from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: Point-in-time recovery never goes back further than this.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
+from lib.checks.preflight import Look
 from lib.data import consent, loss
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined, InputError, StateForbids
@@ -25,20 +26,17 @@ from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
 from lib.refusals import explain
 from lib.regions import preparation, stacksets, steps
+from lib.regions.desk import Desk
 from lib.regions.plan import OnFailure, Rollout
 from lib.regions.stacksets import Instance, Result, StackSet, Step
+from lib.regions.work import Work
 from lib.releases import releases, store
+from lib.releases.releases import Published
 from lib.stacks import deployed, events, stacks
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status
 from lib.templates import comparison, contracts, templates
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.regions.desk import Desk
-    from lib.regions.work import Work
-    from lib.releases.releases import Published
-    from lib.templates.changes import Change
+from lib.templates.changes import Change
 
 LIMITS = (
     (

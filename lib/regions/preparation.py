@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from lib.checks import preflight, quotas
+from lib.checks.preflight import Look
 from lib.errors import NotOurs, Refused, TemplateError
 from lib.inputs import parameters
 from lib.operators import Level
+from lib.regions.crews import Ended
+from lib.regions.desk import Desk
 from lib.regions.report import list_parameters
+from lib.regions.work import Work
+from lib.releases.releases import Published
 from lib.templates import linting
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.regions.crews import Ended
-    from lib.regions.desk import Desk
-    from lib.regions.work import Work
-    from lib.releases.releases import Published
 
 
 def check(desk: Desk, work: Work) -> dict[str, Look]:

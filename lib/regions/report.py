@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lib import document
+from lib.checks.preflight import Look
 from lib.data import consent
 from lib.deploy import report as stack_report
 from lib.deploy.outcomes import Outcome
@@ -21,18 +21,14 @@ from lib.errors import (
     Refused,
 )
 from lib.inputs import parameters
+from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Listing, Note, Operator
 from lib.refusals import explain
-from lib.regions.plan import NotStarted
+from lib.regions.crews import Ended
+from lib.regions.plan import NotStarted, Rollout, Site
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status
 from lib.templates import templates as template_room
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.inputs.jobs import Job
-    from lib.regions.crews import Ended
-    from lib.regions.plan import Rollout, Site
 
 #: Which error speaks for several regions: the one that has to be mended first.
 _GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)

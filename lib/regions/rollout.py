@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from lib.checks.preflight import Look
 from lib.errors import AwsUnavailable, Declined, InputError, Refused
 from lib.operators import Level, Listing, Operator
 from lib.polling import Clock
@@ -27,12 +27,9 @@ from lib.regions.plan import NotStarted, Plan, Rollout, Site
 from lib.regions.report import conclude_region, describe, explain_end, went_wrong
 from lib.regions.turns import Turns
 from lib.regions.work import Work
+from lib.releases.releases import Published
 from lib.stacks.statuses import Move
 from lib.templates.templates import STACK_TYPE
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.releases.releases import Published
 
 _MOVES = {
     Move.CREATE: "create",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from lib.operators import Level
+from lib.regions.desk import Desk
 from lib.regions.plan import NotStarted, OnFailure
 from lib.regions.report import went_wrong
-
-if TYPE_CHECKING:
-    from lib.regions.desk import Desk
 
 
 class Turns:

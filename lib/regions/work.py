@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lib.checks import preflight, verification
+from lib.checks.preflight import Look
 from lib.deploy import change, publishing
+from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs import jobs
+from lib.inputs.jobs import Options
+from lib.regions.desk import Desk
 from lib.releases import releases, store
+from lib.releases.releases import Published, Release
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Move
 from lib.templates.templates import STACK_TYPE
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.deploy.outcomes import Outcome
-    from lib.inputs.jobs import Options
-    from lib.regions.desk import Desk
-    from lib.releases.releases import Published, Release
 
 
 class Work:

@@ -12,17 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from lib.access import Access
+from lib.document import keys
 from lib.drawing import draw_table
+from lib.inputs.jobs import Job
 from lib.parallel import side_by_side
 from lib.releases import store
+from lib.releases.store import Bucket
 from lib.stacks.statuses import Status
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.releases.store import Bucket
 
 STARTED = "started"
 
@@ -32,9 +31,7 @@ class Record:
     """One operation: which release, when (UTC, ISO 8601), what, how it ended, who."""
 
     #: Parameters stay in the bucket.
-    KEYS: ClassVar[Mapping[str, str]] = {
-        key: key for key in ("release", "time", "action", "status", "by")
-    }
+    KEYS: ClassVar = keys("release time action status by")
 
     release: str
     time: str
@@ -94,14 +91,14 @@ def read_of(job: Job, access: Access) -> tuple[Record, ...]:
 
 def read(bucket: Bucket, stack: str) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket."""
-    keys = [key for key, _ in bucket.list_objects(folder_of(stack))]
+    listed = [key for key, _ in bucket.list_objects(folder_of(stack))]
 
     def read_one(key: str) -> Record | None:
         content = bucket.read_object(key)
         # None for what somebody removed after it was listed.
         return None if content is None else parse(content)
 
-    found = side_by_side(read_one, sorted(keys, reverse=True), at_once=store.AT_ONCE)
+    found = side_by_side(read_one, sorted(listed, reverse=True), at_once=store.AT_ONCE)
     return tuple(record for record in found if record)
 
 

@@ -6,23 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.errors import Declined, OperationFailed
-from lib.inputs.jobs import MANAGED_BY
+from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import history, releases, store
+from lib.releases.releases import Manifest
+from lib.releases.store import Bucket
 from lib.stacks import stacks
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.releases.releases import Manifest
-    from lib.releases.store import Bucket
 
 #: What was uploaded this recently may belong to a publication that is still under way.
 UNDER_WAY = timedelta(hours=1)

@@ -28,13 +28,12 @@ from lib.errors import NotOurs, TemplateError
 from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import store
+from lib.releases.store import Bucket
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
     import yaml
-
-    from lib.releases.store import Bucket
 
 #: Hex digits of a SHA-256 that make a name.
 NAME_LENGTH = 12

@@ -13,16 +13,15 @@ from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.errors import NotOurs
 from lib.inputs import jobs
+from lib.inputs.jobs import Job
 from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, is_passing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: Reads and uploads under way at once, well below what S3 allows of one prefix.
 AT_ONCE = 8
