@@ -253,11 +253,7 @@ def _count(access: Access, table: str, *, consistent: bool) -> int | None:
     dynamodb, clock = access.aws.client("dynamodb"), access.clock
     total = 0
     reported = clock.monotonic()
-    asked: ScanInputTypeDef = {
-        "TableName": table,
-        "Select": "COUNT",
-        "ConsistentRead": consistent,
-    }
+    asked: ScanInputTypeDef = {"TableName": table, "Select": "COUNT", "ConsistentRead": consistent}
     for _ in range(PAGES_COUNTED_AT_MOST):
         page = ask_patiently(lambda: dynamodb.scan(**asked), clock)
         total += page["Count"]

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 #: What no restore brings back and nothing here can apply again, because it lies outside
 #: the table or begins anew with it.
-_NEVER_RESTORED = (
-    "auto scaling policies",
-    "CloudWatch alarms",
-    "policies that name the table",
-)
+_NEVER_RESTORED = ("auto scaling policies", "CloudWatch alarms", "policies that name the table")
 
 
 @dataclass(frozen=True)
@@ -179,8 +175,7 @@ def _turn_on_ttl(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
     """
     try:
         dynamodb.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute},
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute}
         )
     except ClientError as exc:
         if error_code(exc) != "ValidationException":

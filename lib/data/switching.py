@@ -20,12 +20,7 @@ def explain_counts(restored: Restored, source: Source) -> str:
 
 
 def explain_switch_over(
-    restored: Restored,
-    current: TableSettings | None,
-    *,
-    stack: str,
-    region: str,
-    shell: str = "",
+    restored: Restored, current: TableSettings | None, *, stack: str, region: str, shell: str = ""
 ) -> tuple[str, ...]:
     """Return the steps, line by line, that bring restored data into use.
 

@@ -133,10 +133,7 @@ def read_regions(path: Path) -> dict[str, Region]:
         raise InputError(f"{path} cannot be used:", problems=faults)
     return {
         name: Region(
-            name,
-            entry["VPCCidr"],
-            tuple(entry["BedrockModels"]),
-            dict(entry.get("Parameters", {})),
+            name, entry["VPCCidr"], tuple(entry["BedrockModels"]), dict(entry.get("Parameters", {}))
         )
         for name, entry in document.items()
     }

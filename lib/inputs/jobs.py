@@ -112,10 +112,7 @@ def read_commit(root: Path) -> str:
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
         ran = subprocess.run(  # noqa: S603 (a fixed command)
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
+            command, capture_output=True, text=True, check=False
         )
     except OSError:
         return ""
@@ -192,8 +189,4 @@ def tags_of(job: Job) -> dict[str, str]:
     The release is not among them: CloudFormation hands stack tags to every resource, so a
     tag that changes with each release would make each release change everything.
     """
-    return {
-        "Project": PROJECT,
-        "Environment": job.environment,
-        "ManagedBy": MANAGED_BY,
-    }
+    return {"Project": PROJECT, "Environment": job.environment, "ManagedBy": MANAGED_BY}

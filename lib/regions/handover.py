@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.access import Access
 from lib.checks.preflight import Look
 from lib.data import consent, loss
-from lib.deploy.outcomes import Outcome
+from lib.deploy.outcomes import Outcome, unchanged
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
@@ -103,14 +103,15 @@ class Handover:
         """Guard, ask, and carry out one operation after the other."""
         declared = self.job.templates[templates.MASTER].parameters
         base, overrides = steps.split_values(self.values, declared)
-        secrets = parameters.list_secrets(declared)
         found = stacksets.read(self.cfn, self.job.stack_name)
         if found:
-            found = replace(found, parameters=steps.hide(found.parameters, secrets))
+            # AWS masks secrets, so they cannot be compared.
+            comparable = parameters.without_secrets(found.parameters, declared)
+            found = replace(found, parameters=comparable)
         planned = steps.plan_steps(
             found,
             self.desk.release.name,
-            steps.hide(base, secrets),
+            parameters.without_secrets(base, declared),
             overrides,
             concurrency=self.desk.plan.concurrency,
         )
@@ -223,15 +224,9 @@ class Handover:
         stack = stacks.describe(cfn, instance.stack_id) if instance and instance.stack_id else None
         if action == "failed" and stack:
             failure = events.find_cause(events.read_operation(cfn, stack.id)) or failure
-        return Outcome(
-            action,
-            site.job.stack_name,
-            stack.id if stack else "",
-            region,
-            site.job.environment,
-            stack.status if stack else Status.ABSENT,
-            self.desk.release.name,
-            outputs=stack.outputs if stack else {},
+        return replace(
+            unchanged(site.job, stack, release=self.desk.release.name),
+            action=action,
             failure=failure,
             next_step="mend the cause, then run the same command again" if failure else "",
         )

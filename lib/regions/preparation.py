@@ -9,7 +9,6 @@ from lib.checks.preflight import Look
 from lib.errors import NotOurs, Refused, TemplateError
 from lib.inputs import parameters
 from lib.operators import Level
-from lib.regions.crews import Ended
 from lib.regions.desk import Desk
 from lib.regions.report import list_parameters
 from lib.regions.work import Work
@@ -71,23 +70,18 @@ def _require_one_account(looks: Mapping[str, Look]) -> None:
 
 def publish(desk: Desk, work: Work) -> dict[str, Published]:
     """Publish the release in every region; lint it once for all of them."""
-    names = list(desk.sites)
-    listed = desk.work_on(names, work.list_new)
-    desk.raise_all(_errors_of(listed), "Nothing was published.")
-    new = sorted({name for end in listed.values() for name in end.result})
+    listed = desk.work_everywhere(work.list_new, "Nothing was published.")
+    new = sorted({name for names in listed.values() for name in names})
     if new:
         _lint(desk, new)
-    done = desk.work_on(names, work.publish)
-    desk.raise_all(_errors_of(done), "No stack was touched.")
-    published: dict[str, Published] = {}
-    for region, end in done.items():
-        release, published[region] = end.result
+    done = desk.work_everywhere(work.publish, "No stack was touched.")
+    for region, (release, _) in done.items():
         if release.digest != desk.release.digest:
             raise TemplateError(
                 f"{region} got release {release.name}, not {desk.release.name}.",
                 next_step="run the same command again",
             )
-    return published
+    return {region: published for region, (_, published) in done.items()}
 
 
 def _lint(desk: Desk, names: Sequence[str]) -> None:
@@ -102,8 +96,3 @@ def _lint(desk: Desk, names: Sequence[str]) -> None:
     )
     if findings:
         raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
-
-
-def _errors_of(ended: Mapping[str, Ended]) -> dict[str, BaseException | None]:
-    """Return what ended each piece of work."""
-    return {name: end.error for name, end in ended.items()}
