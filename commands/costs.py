@@ -88,7 +88,6 @@ def costs(target: Target) -> Answer:
         aws.client("budgets"),
         account=aws.identity().account,
         environment=target.job.environment,
-        tags=bill.allocation_tags(target.job.environment),
         today=today(),
     )
     for problem in found.problems:

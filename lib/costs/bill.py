@@ -56,15 +56,13 @@ class Spending:
     KEYS: ClassVar = keys("environment currency month_to_date forecast budgets problems")
 
 
-def read(
-    ce: Any, budgets: Any, *, account: str, environment: str, tags: Mapping[str, str], today: date
-) -> Spending:
+def read(ce: Any, budgets: Any, *, account: str, environment: str, today: date) -> Spending:
     """Ask Cost Explorer and Budgets about one environment.
 
-    `ce` and `budgets` are clients of `API_REGION`, `account` is the 12 digits, `tags` are
-    those of the deployment. Returns what could be found out. Raises `AwsUnavailable` when
-    nothing could.
+    `ce` and `budgets` are clients of `API_REGION`, `account` is the 12 digits. Returns what
+    could be found out. Raises `AwsUnavailable` when nothing could.
     """
+    tags = {"Project": PROJECT, "Environment": environment}
     refused: dict[str, tuple[str, str]] = {}
     spent = _ask("month to date", lambda: _month_to_date(ce, tags, today), refused)
     forecast = _ask("forecast", lambda: _forecast(ce, tags, today), refused)
@@ -101,17 +99,8 @@ def _ask(what: str, call: Callable[[], T], refused: dict[str, tuple[str, str]]) 
         return None
 
 
-def allocation_tags(environment: str) -> dict[str, str]:
-    """Return the tags of a deployment's stacks by which costs are told apart."""
-    return {"Project": PROJECT, "Environment": environment}
-
-
 def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [
-        {"Tags": {"Key": name, "Values": [value]}} for name, value in tags.items()
-    ]
-    # Cost Explorer refuses an And of one.
-    return parts[0] if len(parts) == 1 else {"And": parts}
+    return {"And": [{"Tags": {"Key": key, "Values": [value]}} for key, value in tags.items()]}
 
 
 def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:

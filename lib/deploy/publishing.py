@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,8 @@ def publish(
     uploaded = 0
     if releases.find(bucket, release.name) is None:
         published = releases.list_published(bucket)
-        _require_clean(job, release, published | linted, access)
+        new = [file.name for file in release.files if file.key not in published | linted]
+        require_clean(job, new, [job.region], access.say)
         if not job.values.get("TemplatesBucketName"):
             _ensure_bucket(bucket, access)
         uploaded = releases.publish(
@@ -100,17 +101,18 @@ def _ensure_bucket(bucket: Bucket, access: Access) -> None:
         access.say(f"Created the templates bucket {bucket.name}.", Level.DONE)
 
 
-def _require_clean(job: Job, release: Release, known: frozenset[str], access: Access) -> None:
-    """Raise `TemplateError` with what cfn-lint says of the templates that are new."""
-    new = [file.name for file in release.files if file.key not in known]
-    if not new:
+def require_clean(
+    job: Job, names: Sequence[str], regions: Sequence[str], say: Callable[[str], None]
+) -> None:
+    """Raise `TemplateError` with what cfn-lint says of new templates, in any of the regions."""
+    if not names:
         return
     findings = linting.lint_once(
-        [job.folder / name for name in new],
-        regions=[job.region],
+        [job.folder / name for name in names],
+        regions=regions,
         folder=job.folder,
         memory=job.lint_memory,
-        say=access.say,
+        say=say,
     )
     if findings:
         raise TemplateError("Nothing was published: cfn-lint found", problems=findings)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lib.checks import preflight, quotas
 from lib.checks.preflight import Look
+from lib.deploy import publishing
 from lib.errors import NotOurs, Refused, TemplateError
 from lib.inputs import parameters
 from lib.operators import Level
@@ -13,7 +14,6 @@ from lib.regions.desk import Desk
 from lib.regions.report import list_parameters
 from lib.regions.work import Work
 from lib.releases.releases import Published
-from lib.templates import linting
 
 
 def check(desk: Desk, work: Work) -> dict[str, Look]:
@@ -72,8 +72,8 @@ def publish(desk: Desk, work: Work) -> dict[str, Published]:
     """Publish the release in every region; lint it once for all of them."""
     listed = desk.work_everywhere(work.list_new, "Nothing was published.")
     new = sorted({name for names in listed.values() for name in names})
-    if new:
-        _lint(desk, new)
+    job = next(iter(desk.sites.values())).job
+    publishing.require_clean(job, new, list(desk.sites), desk.say)
     done = desk.work_everywhere(work.publish, "No stack was touched.")
     for region, (release, _) in done.items():
         if release.digest != desk.release.digest:
@@ -82,17 +82,3 @@ def publish(desk: Desk, work: Work) -> dict[str, Published]:
                 next_step="run the same command again",
             )
     return {region: published for region, (_, published) in done.items()}
-
-
-def _lint(desk: Desk, names: Sequence[str]) -> None:
-    """Lint what is new anywhere, for every region that gets it."""
-    job = next(iter(desk.sites.values())).job
-    findings = linting.lint_once(
-        [job.folder / name for name in names],
-        regions=list(desk.sites),
-        folder=job.folder,
-        memory=job.lint_memory,
-        say=desk.say,
-    )
-    if findings:
-        raise TemplateError("Nothing was published: cfn-lint found", problems=findings)

@@ -18,9 +18,10 @@ from lib.costs import bill
 from lib.costs.bill import BudgetState, Spending
 from lib.document import as_document
 from lib.errors import AwsUnavailable
+from lib.inputs import jobs
+from tests.support import factories
 
 TODAY = date(2026, 12, 31)
-TAGS = {"Project": "plot-palette", "Environment": "staging"}
 FILTER = {
     "And": [
         {"Tags": {"Key": "Project", "Values": ["plot-palette"]}},
@@ -42,9 +43,8 @@ class Clients:
     def read(self) -> Spending:
         with self.ce_stub, self.budgets_stub:
             found = bill.read(
-                self.ce, self.budgets, account="123456789012", environment="staging",
-                tags=TAGS, today=TODAY,
-            )  # fmt: skip
+                self.ce, self.budgets, account="123456789012", environment="staging", today=TODAY
+            )
             self.ce_stub.assert_no_pending_responses()
             self.budgets_stub.assert_no_pending_responses()
         return found
@@ -174,12 +174,14 @@ def test_when_nothing_can_be_read_aws_is_unavailable_and_says_why(
     assert "month to date" in caught.value.message
 
 
-def test_a_single_tag_is_not_wrapped_in_an_and() -> None:
-    assert bill._tag_filter({"A": "b"}) == {"Tags": {"Key": "A", "Values": ["b"]}}
-
-
-def test_costs_are_told_apart_by_the_tags_of_the_deployment() -> None:
-    assert bill.allocation_tags("staging") == TAGS
+def test_costs_are_told_apart_by_tags_that_every_deployment_puts_on_its_stacks() -> None:
+    asked = [entry["Tags"] for entry in FILTER["And"]]
+    tags = jobs.tags_of(factories.job(environment="staging"))
+    assert {tag["Key"]: tag["Values"] for tag in asked}.items() <= {
+        key: [value] for key, value in tags.items()
+    }.items()
+        value for tag in asked for value in tag["Values"]
+    ]
 
 
 def test_amounts_come_from_aws_as_text_and_stay_exact() -> None:
