@@ -234,7 +234,7 @@ def _weight(value: Any) -> Decimal:
 def _meter_models(place: Place) -> Iterator[Charge]:
     """Yield the tokens of every model that a task is told it may call."""
     containers = place.property("ContainerDefinitions")
-    if _names_unknown_models(containers):
+    if any(isinstance(value, Unknown) for _, value in _model_variables(containers)):
         problem = "which models it calls is known only to AWS"
         yield place.charge("bedrock", Quantity(None, (), problem))
     for model, profile in called_models(containers):
@@ -254,10 +254,6 @@ def _model_variables(containers: Any) -> Iterator[tuple[str, Any]]:
         for variable in variables if isinstance(variables, list) else []:
             if isinstance(variable, Mapping) and variable.get("Name") in _MODEL_VARIABLES:
                 yield variable["Name"], variable.get("Value")
-
-
-def _names_unknown_models(containers: Any) -> bool:
-    return any(isinstance(value, Unknown) for _, value in _model_variables(containers))
 
 
 def called_models(containers: Any) -> list[tuple[str, str]]:

@@ -14,8 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar, Final
 
 from lib.costs import metering
-from lib.costs.book import Book, Price, age_days, cost_of, require_region
-from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place
+from lib.costs.book import Book, Dimension, Price, age_days, cost_of, require_region
+from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place, Quantity
 from lib.costs.usage import ZERO, Assumption, Range, Usage
 from lib.document import keys
 from lib.templates.resolution import Tree
@@ -261,12 +261,18 @@ def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) 
             for amounts in (start + quantity, start)
         )
         monthly = upper - lower
+    return _line(charge, dimension, price, monthly, problem)
+
+
+def _line(
+    charge: Charge, dimension: Dimension, price: Price, monthly: Range | None, problem: str = ""
+) -> Line:
     return Line(
         resource=charge.resource,
         dimension=charge.dimension,
         service=dimension.service,
         kind=charge.kind,
-        quantity=quantity,
+        quantity=charge.quantity.amount,
         unit=dimension.unit,
         per=dimension.per,
         price=price,
@@ -288,19 +294,10 @@ def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
         total = sum((line.quantity for line in used if line.quantity), ZERO)
         free = Range(*(min(amount, tier.quantity) for amount in total))
         cost = Range(*(cost_of(price.tiers, amount, dimension.per) for amount in free))
-        yield Line(
-            resource=ACCOUNT,
-            dimension=name,
-            service=dimension.service,
-            kind=FREE_TIER,
-            quantity=ZERO - free,
-            unit=dimension.unit,
-            per=dimension.per,
-            price=price,
-            monthly=ZERO - cost,
-            basis=(("free a month", str(tier.quantity)),),
-            note=f"{plain(tier.quantity)} a month are free, once for the whole account",
-        )
+        quantity = Quantity(ZERO - free, (("free a month", str(tier.quantity)),))
+        note = f"{plain(tier.quantity)} a month are free, once for the whole account"
+        charge = Charge(ACCOUNT, name, quantity, FREE_TIER, note)
+        yield _line(charge, dimension, price, ZERO - cost)
 
 
 def _read_budget(tree: Tree, usage: Usage) -> Decimal | None:

@@ -90,9 +90,10 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
     """Warn of production tables whose point-in-time recovery is off."""
     if job.environment != PRODUCTION or before is None:
         return
-    names = tables.find_tables(before.resources)
-    for table in tables.list_without_pitr(access.aws.client("dynamodb"), names, access.clock):
-        access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
+    for table in tables.find_tables(before.resources):
+        window = tables.read_window(access.aws.client("dynamodb"), table, access.clock)
+        if window and not window.is_on:
+            access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
 
 
 def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | None) -> None:

@@ -217,14 +217,9 @@ def _start(dynamodb: DynamoDBClient, entry: _Entry) -> None:
 
 def _find_by_name(dynamodb: DynamoDBClient, entry: _Entry) -> str:
     """Return the ARN of an entry's backup if DynamoDB has one of its name, else ""."""
-    return next(
-        (
-            backup.arn
-            for backup in list_backups(dynamodb, table=entry.table)
-            if backup.name == entry.name and backup.status != "DELETED"
-        ),
-        "",
-    )
+    listed = list_backups(dynamodb, table=entry.table)
+    own = (one.arn for one in listed if one.name == entry.name and one.status != "DELETED")
+    return next(own, "")
 
 
 def _judge_start(run: _Run, entry: _Entry) -> None:

@@ -125,11 +125,9 @@ def _entry_fault(entry: object) -> str:
     if "ParameterValue" not in entry:
         return f"({entry['ParameterKey']}) has no ParameterValue"
     unknown = sorted(set(entry) - {"ParameterKey", "ParameterValue"})
-    return (
-        f"({entry['ParameterKey']}) has keys that a file may not set: {', '.join(unknown)}"
-        if unknown
-        else ""
-    )
+    if unknown:
+        return f"({entry['ParameterKey']}) has keys that a file may not set: {', '.join(unknown)}"
+    return ""
 
 
 def _collect(
@@ -141,13 +139,9 @@ def _collect(
         if name in values:
             problems.append(Problem(name, "stands twice in the file; keep one"))
         elif not isinstance(value, str):
-            problems.append(
-                # The value itself could be a secret: NoEcho is not known here.
-                Problem(
-                    name,
-                    f"is {_KINDS[type(value)]}; CloudFormation takes strings only, so quote it",
-                )
-            )
+            # The value itself could be a secret: NoEcho is not known here.
+            text = f"is {_KINDS[type(value)]}; CloudFormation takes strings only, so quote it"
+            problems.append(Problem(name, text))
             # Known but unusable: keeps the check from also calling it missing.
             values[name] = json.dumps(value)
         else:

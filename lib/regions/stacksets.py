@@ -21,20 +21,14 @@ from lib.stacks import stacks, watching
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-#: The names that StackSets expects unless it is told others.
-#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-prereqs-self-managed.html
+#: The names that StackSets expects unless it is told others, and the page that says so.
 ROLES = ("AWSCloudFormationStackSetAdministrationRole", "AWSCloudFormationStackSetExecutionRole")
-
 _ROLES_PAGE = (
     "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
     "stacksets-prereqs-self-managed.html"
 )
 
 _RUNNING = frozenset({"QUEUED", "RUNNING", "STOPPING"})
-
-_NO_SET = "StackSetNotFoundException"
-
-_NO_ROLE = "NoSuchEntity"
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def require_roles(iam: Any, operator: Operator) -> None:
         try:
             iam.get_role(RoleName=role)
         except ClientError as exc:
-            if error_code(exc) == _NO_ROLE:
+            if error_code(exc) == "NoSuchEntity":
                 missing.append(role)
             else:
                 text = f"{role} could not be looked up: {error_message(exc)}"
@@ -110,7 +104,7 @@ def read(cfn: CloudFormationClient, name: str) -> StackSet | None:
     try:
         answer = cfn.describe_stack_set(StackSetName=name)["StackSet"]
     except ClientError as exc:
-        if error_code(exc) == _NO_SET:
+        if error_code(exc) == "StackSetNotFoundException":
             return None
         raise
     return StackSet(

@@ -233,14 +233,14 @@ def read_folder(folder: Path) -> dict[str, Template]:
 
 def children(template: Template) -> tuple[Child, ...]:
     """List the nested stacks of a template with the file that each one loads."""
-    return tuple(
-        Child(
-            logical_id,
-            child_file((resource.get("Properties") or {}).get("TemplateURL")),
-            (resource.get("Properties") or {}).get("Parameters") or {},
-        )
+    nested = {
+        logical_id: resource.get("Properties") or {}
         for logical_id, resource in template.resources.items()
         if resource["Type"] == STACK_TYPE
+    }
+    return tuple(
+        Child(logical_id, child_file(given.get("TemplateURL")), given.get("Parameters") or {})
+        for logical_id, given in nested.items()
     )
 
 
