@@ -104,7 +104,6 @@ def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
-    """Add up the unblended cost since the first of the month."""
     # The end of a period is the day after its last.
     end = (today + timedelta(days=1)).isoformat()
     period = {"Start": today.replace(day=1).isoformat(), "End": end}
@@ -126,7 +125,6 @@ def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
 
 
 def _forecast(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
-    """Return what Cost Explorer expects from today to the end of the month."""
     first_of_next = (today.replace(day=28) + timedelta(days=4)).replace(day=1)
     answer = ce.get_cost_forecast(
         TimePeriod={"Start": today.isoformat(), "End": first_of_next.isoformat()},

@@ -67,7 +67,7 @@ class Line:
 
     KEYS: ClassVar = keys(
         "resource stack service dimension kind part quantity=quantity.texts.typical unit "
-        "unit_price=unit_price_text monthly=monthly.texts.typical "
+        "unit_price monthly=monthly.texts.typical "
         "quantity_range=quantity.texts monthly_range=monthly.texts source=price.source "
         "as_of=price.as_of status note problem"
     )
@@ -88,20 +88,15 @@ class Line:
         return "no-quantity" if self.quantity is None else self.price.status.value
 
     @property
-    def unit_price(self) -> Decimal | None:
-        """Return the price of a single unit: over several tiers, the average one."""
+    def unit_price(self) -> str | None:
+        """Return the price of a single unit, exactly: over several tiers, the average one."""
         if not self.price.tiers:
             return None
         if len(self.price.tiers) > 1 and self.monthly and self.quantity and self.quantity.typical:
             with decimal.localcontext(prec=PRECISION):
                 average = self.monthly.typical / self.quantity.typical
-                return average.quantize(Decimal("1e-15")).normalize()
-        return self.price.tiers[0].price / self.per
-
-    @property
-    def unit_price_text(self) -> str | None:
-        """Return the price of a single unit with all its digits."""
-        return None if self.unit_price is None else plain(self.unit_price)
+                return plain(average.quantize(Decimal("1e-15")))
+        return plain(self.price.tiers[0].price / self.per)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,6 @@ def _settle(
 
 
 def _changes(before: Book, after: Book) -> Iterator[PriceChange]:
-    """Yield the rows whose price or standing differs."""
     for key, row in after.prices.items():
         old = before.prices.get(key)
         was, now = _draw(old), _draw(row)

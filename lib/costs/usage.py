@@ -36,11 +36,9 @@ class Range:
         return {name: plain(amount) for name, amount in vars(self).items()}
 
     def __add__(self, other: Range) -> Range:
-        """Add amount by amount."""
         return Range(self.min + other.min, self.typical + other.typical, self.max + other.max)
 
     def __sub__(self, other: Range) -> Range:
-        """Subtract amount by amount."""
         return Range(self.min - other.min, self.typical - other.typical, self.max - other.max)
 
     def __mul__(self, other: Range | Decimal) -> Range:

@@ -38,7 +38,6 @@ def back_up(job: Job, access: Access, *, keep: int | None) -> Answer:
 
 
 def _answer(run: BackupRun, access: Access) -> Answer:
-    """Tell which tables are backed up, and which are not."""
     for failed in run.failed:
         access.say(f"{failed.table} was not backed up: {failed.reason}", Level.ERROR)
     rows = [(backup.table, str(backup.bytes), backup.name) for backup in run.backups]

@@ -113,7 +113,6 @@ def _complete(
 
 
 def _require_valid_name(target: str) -> None:
-    """Refuse a name that no table can have."""
     if not NAME.fullmatch(target):
         raise InputError(
             f"{target!r} cannot be a table's name.",
@@ -179,7 +178,6 @@ def _start(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) 
 
 
 def _ask_for_restore(dynamodb: DynamoDBClient, source: Source, target: str) -> None:
-    """Make the one call that starts the restore."""
     if source.point_in_time is None:
         dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=source.backup_arn)
     else:

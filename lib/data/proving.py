@@ -189,7 +189,6 @@ def _drive(run: _Run) -> None:
 
 
 def _start_due(run: _Run) -> None:
-    """Ask for the backups whose turn it is."""
     now = run.now
     room = BACKUPS_IN_FLIGHT - len(run.select(lambda entry: entry.is_in_flight))
     waiting = run.select(lambda entry: not entry.arn and not entry.is_over)
@@ -247,7 +246,6 @@ def _give_up(run: _Run, entry: _Entry, exc: Exception) -> None:
 
 
 def _fail(entry: _Entry, exc: Exception) -> None:
-    """Record AWS's reason for a table without a proven backup."""
     started = f"backup {entry.arn} was started, but is not proven: " if entry.arn else ""
     entry.error = exc
     entry.reason = f"{started}{_in_aws_words(exc)}"

@@ -177,7 +177,6 @@ def _require_restorable_here(arn: str, region: str) -> None:
 
 
 def _find_arn(dynamodb: DynamoDBClient, name: str, table: str, clock: Clock) -> str:
-    """Return the ARN of the one backup of a name."""
     found = [
         backup
         for backup in _list_of_every_type(dynamodb, table, clock)
@@ -234,7 +233,6 @@ def _list_of_every_type(dynamodb: DynamoDBClient, table: str, clock: Clock) -> l
 def _choose_newest(
     dynamodb: DynamoDBClient, table: str, asked: str, environment: str, clock: Clock
 ) -> Source:
-    """Return a table's newest complete backup made by this tool."""
     own = [
         backup
         for backup in ask_patiently(lambda: list_backups(dynamodb, table=table), clock)

@@ -40,11 +40,6 @@ class Environment:
     values: Mapping[str, str]
     problems: tuple[Problem, ...]
 
-    @property
-    def is_production(self) -> bool:
-        """Tell whether this is the environment that people depend on."""
-        return self.name == PRODUCTION
-
 
 @dataclass(frozen=True)
 class Region:
@@ -140,7 +135,6 @@ def read_regions(path: Path) -> dict[str, Region]:
 
 
 def _region_faults(name: str, entry: Any) -> list[str]:
-    """Return what is wrong with one region's entry."""
     if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", name):
         return [f"{name!r} is not the name of a region"]
     if not isinstance(entry, dict):
@@ -169,7 +163,6 @@ def _region_faults(name: str, entry: Any) -> list[str]:
 
 
 def _as_network(text: object) -> ipaddress.IPv4Network | None:
-    """Return an IPv4 network, or None."""
     try:
         return ipaddress.IPv4Network(text) if isinstance(text, str) else None
     except ValueError:

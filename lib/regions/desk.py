@@ -194,7 +194,6 @@ class Desk:
             self.operator.report(progress)
 
     def _prefix(self, region: str, text: str, level: Level) -> None:
-        """Report a line with its region in front."""
         self.say(f"{region:<{_NAME_WIDTH}} | {text}", level)
 
     def _redraw(self) -> None:
@@ -209,7 +208,6 @@ class Desk:
         self._draw([line.text(region, now) for region, line in self.lines.items()])
 
     def _log(self, region: str, progress: Progress) -> None:
-        """Add what a region reports to its log file."""
         folder = self._log_folder
         if folder is None:
             return

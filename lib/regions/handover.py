@@ -166,7 +166,6 @@ class Handover:
         return judged
 
     def _agreed(self, planned: Sequence[Step]) -> bool:
-        """Ask the one question for all regions."""
         rows = [(step.action, ", ".join(step.regions) or "(no instance)") for step in planned]
         title = f"Stack set {self.job.stack_name}, release {self.desk.release.name}:"
         self.desk.operator.report(Listing(title, ("Operation", "Regions"), rows))
@@ -191,7 +190,6 @@ class Handover:
         }
 
     def _definition(self, base: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the stack set consists of."""
         return {
             "StackSetName": self.job.stack_name,
             "TemplateURL": self.published[self.job.region].master_url,
@@ -204,7 +202,6 @@ class Handover:
         }
 
     def _conclude(self, operations: _Operations, backups: Mapping[str, tuple[str, ...]]) -> Rollout:
-        """Return every region's outcome with its outputs."""
         now = stacksets.read(self.cfn, self.job.stack_name)
         instances = now.instances if now else {}
         found = []

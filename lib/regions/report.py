@@ -60,7 +60,6 @@ def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentErro
 
 
 def _paths_of(error: DataLossRefused) -> list[str]:
-    """Return the paths that a refusal is about."""
     paths = error.details.get("at_risk", [])
     return [str(path) for path in paths] if isinstance(paths, list) else []
 

@@ -131,7 +131,6 @@ def _read_instances(cfn: CloudFormationClient, name: str) -> Iterator[Instance]:
 
 
 def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return parameters by name."""
     return {e["ParameterKey"]: e.get("ParameterValue", "") for e in entries}
 
 
@@ -196,7 +195,6 @@ def follow(
 
 
 def _read_results(cfn: CloudFormationClient, name: str, operation: str) -> tuple[Result, ...]:
-    """Return an operation's results by region."""
     pages = cfn.get_paginator("list_stack_set_operation_results").paginate(
         StackSetName=name, OperationId=operation
     )

@@ -57,7 +57,6 @@ def answer(seen: Sequence[Sighting]) -> Answer:
 
 
 def _row_of(one: Sighting) -> tuple[str, ...]:
-    """Return one region's row."""
     if one.view is None:
         return one.region, one.error.message if one.error else "", "", "", ""
     view = one.view

@@ -36,7 +36,6 @@ class Turns:
         ]
 
     def _running(self) -> list[str]:
-        """Return the regions that are being changed."""
         return [region for region in self.desk.started if region not in self.crew.ended]
 
     def must_stop(self) -> bool:
@@ -92,7 +91,6 @@ class Turns:
         return max(limit - running, 0)
 
     def _let_go(self, region: str) -> None:
-        """Start to change a region."""
         line = self.desk.lines[region]
         line.started = self.desk.clock.monotonic()
         line.state = "starting"

@@ -71,7 +71,6 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
 
 
 def _plan(job: Job, access: Access, bucket: Bucket, keep: int) -> Removal:
-    """Decide what goes and what stays."""
     manifests = _read_manifests(bucket)
     reasons = _find_needed(job, access, bucket)
     for manifest in manifests[:keep]:

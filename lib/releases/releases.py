@@ -138,12 +138,10 @@ def name_of(master: str) -> str:
 
 
 def _digest(content: bytes) -> str:
-    """Return the SHA-256 in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _file(name: str, content: bytes) -> File:
-    """Place a template under its digest."""
     digest = _digest(content)
     return File(name, f"templates/{digest[:NAME_LENGTH]}/{name}", content, digest)
 
@@ -197,7 +195,6 @@ def _entries(node: yaml.Node | None) -> Sequence[tuple[yaml.Node, yaml.Node]]:
 
 
 def _entry(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    """Return what a mapping holds under a key."""
     return next((value for key, value in _entries(node) if key.value == name), None)
 
 

@@ -216,7 +216,6 @@ _SAME_FOR_ALL = (
 
 
 def _settings(name: str, tags: Mapping[str, str], partition: str) -> tuple[_Setting, ...]:
-    """List what makes a bucket fit to hold templates."""
     arn = f"arn:{partition}:s3:::{name}"
     tls_only = {
         "Sid": "TlsOnly",
@@ -243,7 +242,6 @@ def _settings(name: str, tags: Mapping[str, str], partition: str) -> tuple[_Sett
 
 
 def _lacks(bucket: Bucket, setting: _Setting) -> bool:
-    """Tell whether a bucket lacks a setting."""
     get = getattr(bucket.s3, setting.read)
     try:
         answer = get(Bucket=bucket.name, ExpectedBucketOwner=bucket.owner)

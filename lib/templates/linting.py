@@ -97,14 +97,12 @@ def _marks(
 
 
 def _describe(finding: dict[str, Any]) -> str:
-    """Say where a finding is, which rule and what it says."""
     start = finding["Location"]["Start"]
     name = Path(finding["Filename"]).name
     return f"{name}:{start['LineNumber']}: {finding['Rule']['Id']} {finding['Message']}"
 
 
 def _unusable(reason: str) -> TemplateError:
-    """Say that nothing could be linted, and how to get the linter."""
     return TemplateError(
         f"cfn-lint could not run: {reason}",
         next_step="install the dependencies: .venv/bin/pip install -r requirements.txt",

@@ -43,20 +43,17 @@ class Template:
     @property
     def resources(self) -> Mapping[str, Body]:
         """Return the resources by logical ID."""
-        resources: Mapping[str, Body] = self.body.get("Resources") or {}
-        return resources
+        return self.body.get("Resources") or {}
 
     @property
     def parameters(self) -> Mapping[str, Body]:
         """Return the declared parameters by name."""
-        parameters: Mapping[str, Body] = self.body.get("Parameters") or {}
-        return parameters
+        return self.body.get("Parameters") or {}
 
     @property
     def outputs(self) -> Mapping[str, Body]:
         """Return the declared outputs by name."""
-        outputs: Mapping[str, Body] = self.body.get("Outputs") or {}
-        return outputs
+        return self.body.get("Outputs") or {}
 
 
 @dataclass(frozen=True)
