@@ -50,7 +50,7 @@ _.dont_write_bytecode
 # `KEYS` show them in a document.
 _.age_seconds
 currency
-unit_price_text
+unit_price
 unused
 stated_budget
 # Only tests ask: every error is explained in the troubleshooting guide.

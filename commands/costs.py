@@ -37,6 +37,7 @@ def estimate(
     inv estimate --env production --compare deployed --max-monthly 200
     """
     from lib.costs import estimates, offers, report
+    from lib.inputs import documents
 
     terms = estimates.Terms(target.root, today(), usage, free_tier)
     limit = estimates.read_limit(max_monthly)
@@ -46,7 +47,7 @@ def estimate(
         made = estimates.with_live_prices(made, terms, pricing, target.console.report)
     before = estimates.compare(made[0], terms, compare, target.access) if compare else None
     if svg:
-        estimates.write(Path(svg), report.draw_chart(made))
+        documents.write_text(Path(svg), report.draw_chart(made))
     told = report.answer(made, limit=limit, before=before, report=target.console.report)
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
@@ -87,7 +88,6 @@ def costs(target: Target) -> Answer:
         aws.client("budgets"),
         account=aws.identity().account,
         environment=target.job.environment,
-        tags=bill.allocation_tags(target.job.environment),
         today=today(),
         named=lambda: bill.find_budget_names(
             target.job, lambda region: connect_in(target, region).client("cloudformation")

@@ -151,8 +151,8 @@ def graph(target: Target, format: str = "mermaid") -> Answer:
     inv graph
     inv graph --format svg
     """
-    from lib.templates import graph as graphs
     from lib.templates import templates
+    from manual import graph as graphs
     from manual import stacks_svg
 
     formats = {"mermaid": graphs.draw_mermaid, "svg": stacks_svg.draw}

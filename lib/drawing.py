@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from lib.operators import ResourceProgress
+from lib.operators import ResourceProgress
 
 #: What a terminal must never be sent from a name or a message that came from outside.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -52,19 +50,3 @@ def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is, on one line of a table."""
     return clean(text).translate(_ENTITIES).replace("\n", "<br>")
-
-
-def draw_raw_markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; cells may hold Markdown, and line breaks and bars in them are made safe."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def slug(heading: str) -> str:
-    """Return the anchor that a heading gets on GitHub."""
-    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
-    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")

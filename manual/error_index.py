@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lib import drawing, errors
+from lib import errors
 from lib.errors import DeploymentError
+from manual.parts import draw_table, slug
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def draw_errors(messages: Sequence[Message], sections: Sequence[Section]) -> str
         about = (kind.__doc__ or "").strip().splitlines()[0]
         parts.append(f"### {kind.__name__}, exit {kind.exit_code}\n\n{about}")
         if rows:
-            parts.append(drawing.draw_raw_markdown(("Message", "Said by", "Explained in"), rows))
+            parts.append(draw_table(("Message", "Said by", "Explained in"), rows))
     return "\n\n".join(parts)
 
 
@@ -164,4 +165,4 @@ def _draw_message(message: Message) -> str:
 
 def _link(section: Section | None) -> str:
     """Return a link to a section of the same page."""
-    return f"[{section.heading}](#{drawing.slug(section.heading)})" if section else "nowhere yet"
+    return f"[{section.heading}](#{slug(section.heading)})" if section else "nowhere yet"

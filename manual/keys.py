@@ -30,7 +30,7 @@ from lib.releases.pruning import Removal
 from lib.releases.releases import Published
 from lib.stacks.stacks import Event
 from lib.templates.changes import Change
-from lib.templates.graph import Graph
+from manual.graph import Graph
 from manual.parts import Written
 
 

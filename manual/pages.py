@@ -16,10 +16,10 @@ from lib import document
 from lib.errors import OperationFailed
 from lib.inputs import environments, parameters
 from lib.operators import Answer
-from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
 from manual import direction, error_index, fidelity_page, parameters_page, states_page, tasks_page
+from manual import graph as graphs
 from manual.behaviours.table import BEHAVIOURS
 from manual.parts import Written, fill
 from manual.tasks_page import TaskEntry

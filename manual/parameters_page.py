@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lib import drawing
 from lib.templates import templates
 from lib.templates.templates import Template
-from manual.parts import NOTICE, plain
+from manual.parts import NOTICE, draw_table, plain
 
 #: Where neither a parameter file nor the default shows what a value looks like.
 _EXAMPLES: Mapping[str, str] = {
@@ -80,15 +79,13 @@ def draw_parameters(folder: Mapping[str, Template], values: Mapping[str, Mapping
             "Everything else is the same in all environments, so that what was tested in staging "
             "is what runs in production."
         ),
-        drawing.draw_raw_markdown(
-            ("Where", "In production", "Elsewhere"), _production_choices(folder)
-        ),
+        draw_table(("Where", "In production", "Elsewhere"), _production_choices(folder)),
         "## Parameters that only a nested template has",
         (
             "The master does not pass these, so their defaults hold. To use another value, declare "
             "the parameter in the master and pass it on ([how](../../CONTRIBUTING.md#recipes))."
         ),
-        drawing.draw_raw_markdown(
+        draw_table(
             ("Template", "Parameter", "Default", "Description"),
             _unpassed(folder),
         ),
@@ -140,7 +137,7 @@ def _draw_environment(name: str, values: Mapping[str, str]) -> str:
     rows = [(f"`{key}`", f"`{values[key]}`", why) for key, why in reasons.items() if key in values]
     lines = [f"### {name.capitalize()}"]
     lines += [f"Purpose: {purpose}."] if purpose else []
-    lines += [drawing.draw_raw_markdown(("Parameter", "Value", "Because"), rows)] if rows else []
+    lines += [draw_table(("Parameter", "Value", "Because"), rows)] if rows else []
     return "\n\n".join(lines)
 
 

@@ -1,7 +1,9 @@
-"""Hold what the pages share: notice, parts between comments, values as templates have them."""
+"""Hold what the pages share: notice, parts between comments, tables, anchors, values."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lib.errors import InputError
@@ -31,3 +33,19 @@ def fill(path: str, page: str, name: str, text: str) -> str:
 def plain(value: object) -> str:
     """Return a value as a template writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells may hold Markdown, and line breaks and bars in them are made safe."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that a heading gets on GitHub."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")

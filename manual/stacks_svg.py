@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from xml.sax.saxutils import escape
 
-from lib.templates.graph import Edge, Graph, Node, count_resources, rank
+from manual.graph import Edge, Graph, Node, count_resources, rank
 
 _WIDTH, _HEIGHT = 150, 50
 _GAPS = (90, 22)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lib import drawing
 from lib.stacks import statuses
 from lib.stacks.statuses import Move, Operation, Status
-from manual.parts import NOTICE
+from manual.parts import NOTICE, draw_table
 
 _INTRODUCTION = (
     "A stack is in one of CloudFormation's 23 states, or absent. Before sending anything, "
@@ -43,15 +42,15 @@ def draw_states() -> str:
         _INTRODUCTION,
         "## How to read it",
         _HOW_TO_READ,
-        drawing.draw_raw_markdown(("Cell", "What is sent to AWS"), moves),
+        draw_table(("Cell", "What is sent to AWS"), moves),
         "## The table",
-        drawing.draw_raw_markdown(("State", *(str(operation) for operation in Operation)), rows),
+        draw_table(("State", *(str(operation) for operation in Operation)), rows),
         "## After a failure",
         (
             "What CloudFormation has done by itself when an operation ends badly, and the command "
             "that the task prints."
         ),
-        drawing.draw_raw_markdown(("Ended as", "What CloudFormation did", "Next"), ends),
+        draw_table(("Ended as", "What CloudFormation did", "Next"), ends),
         (
             "CloudFormation's own description of the states: [stack status codes]"
             "(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"

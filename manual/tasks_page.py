@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lib import drawing
 from lib.document import keys_of
 from lib.templates import changes
 from manual import error_index, keys
-from manual.parts import NOTICE
+from manual.parts import NOTICE, draw_table, slug
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,16 @@ def draw_tasks(tasks: Sequence[TaskEntry]) -> str:
         "# Tasks",
         NOTICE,
         "`inv --list` shows this on the command line, `inv TASK --help` one task's flags.",
-        drawing.draw_raw_markdown(
+        draw_table(
             ("Task", "Group", "What it does"),
             [(_link(task.name), task.group, task.about) for task in ordered],
         ),
         "## Old script → task",
-        drawing.draw_raw_markdown(("Script", "Task"), _replacements(tasks)),
+        draw_table(("Script", "Task"), _replacements(tasks)),
         "## Flags that most tasks take",
-        drawing.draw_raw_markdown(("Flag", "Meaning"), shared),
+        draw_table(("Flag", "Meaning"), shared),
         "## Exit codes",
-        drawing.draw_raw_markdown(("Code", "Meaning"), _exit_codes()),
+        draw_table(("Code", "Meaning"), _exit_codes()),
         "## Streams",
         _STREAMS,
     ]
@@ -112,7 +111,7 @@ def _common_flags(tasks: Sequence[TaskEntry]) -> list[Flag]:
 
 def _link(name: str) -> str:
     """Return a link to a task's section."""
-    return f"[`inv {name}`](#{drawing.slug(f'inv {name}')})"
+    return f"[`inv {name}`](#{slug(f'inv {name}')})"
 
 
 def _replacements(tasks: Sequence[TaskEntry]) -> list[tuple[str, str]]:
@@ -164,7 +163,7 @@ def _draw_task(task: TaskEntry, common: Sequence[Flag]) -> str:
     taken = [f"`--{flag.name}`" for flag in task.flags if flag.common]
     lines = [f"### inv {task.name}", task.about]
     if own:
-        lines.append(drawing.draw_raw_markdown(("Flag", "Meaning"), own))
+        lines.append(draw_table(("Flag", "Meaning"), own))
     if len(taken) == len(common):
         lines.append("Takes all common flags.")
     elif taken:

@@ -31,6 +31,7 @@ from lib.errors import InputError, NotOurs
 from lib.inputs import environments, jobs
 from lib.inputs.jobs import Job, Options
 from lib.releases import history, releases
+from lib.releases.store import Bucket
 from lib.session import LOCAL_ACCOUNT, Aws
 from lib.templates import templates
 from tests.support import factories
@@ -365,7 +366,7 @@ def shelf() -> Iterator[Any]:
 def test_any_bytes_are_a_manifest_or_refused_as_a_stranger_s(shelf: Any, content: bytes) -> None:
     shelf.put_object(Bucket="shelf", Key="releases/0123456789ab/manifest.json", Body=content)
     with pytest.raises(NotOurs, match="is not a manifest of this tool"):
-        releases.find(shelf, "shelf", "0123456789ab", owner=factories.ACCOUNT)
+        releases.find(Bucket(shelf, "shelf", factories.ACCOUNT), "0123456789ab")
 
 
 @tried

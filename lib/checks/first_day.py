@@ -27,6 +27,7 @@ from lib.inputs import jobs
 from lib.operators import Answer
 from lib.parallel import side_by_side
 from lib.refusals import error_code
+from lib.releases import store
 from lib.stacks import stacks, statuses
 from lib.stacks.statuses import Decision, Move, Operation, Status
 
@@ -166,12 +167,12 @@ def _look_for_bucket(job: Job, access: Access) -> RegionFinding:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
     """
-    owner, check = access.aws.identity().account, "templates bucket"
-    bucket, s3 = jobs.bucket_of(job, owner), access.aws.client("s3")
+    wanted, check = store.bucket_of(job, access), "templates bucket"
+    bucket = wanted.name
 
     def exists() -> bool:
         try:
-            s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)
+            access.aws.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=wanted.owner)
         except ClientError as exc:
             if error_code(exc) not in ("404", "NoSuchBucket"):
                 raise

@@ -68,16 +68,16 @@ def read(
     *,
     account: str,
     environment: str,
-    tags: Mapping[str, str],
     today: date,
     named: Callable[[], Collection[str]],
 ) -> Spending:
     """Ask Cost Explorer and Budgets about one environment.
 
-    `ce` and `budgets` are clients of `API_REGION`, `account` is the 12 digits, `tags` are
-    those of the deployment, `named` looks up what its budgets are called. Returns what could be
-    found out. Raises `AwsUnavailable` when nothing could.
+    `ce` and `budgets` are clients of `API_REGION`, `account` is the 12 digits, `named` looks up
+    what its budgets are called. Returns what could be found out. Raises `AwsUnavailable` when
+    nothing could.
     """
+    tags = {"Project": PROJECT, "Environment": environment}
     refused: dict[str, tuple[str, str]] = {}
     spent = _ask("month to date", lambda: _month_to_date(ce, tags, today), refused)
     forecast = _ask("forecast", lambda: _forecast(ce, tags, today), refused)
@@ -114,21 +114,11 @@ def _ask(what: str, call: Callable[[], T], refused: dict[str, tuple[str, str]]) 
         return None
 
 
-def allocation_tags(environment: str) -> dict[str, str]:
-    """Return the tags of a deployment's stacks by which costs are told apart."""
-    return {"Project": PROJECT, "Environment": environment}
-
-
 def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [
-        {"Tags": {"Key": name, "Values": [value]}} for name, value in tags.items()
-    ]
-    # Cost Explorer refuses an And of one.
-    return parts[0] if len(parts) == 1 else {"And": parts}
+    return {"And": [{"Tags": {"Key": key, "Values": [value]}} for key, value in tags.items()]}
 
 
 def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
-    """Add up the unblended cost since the first of the month."""
     # The end of a period is the day after its last.
     end = (today + timedelta(days=1)).isoformat()
     period = {"Start": today.replace(day=1).isoformat(), "End": end}
@@ -150,7 +140,6 @@ def _month_to_date(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
 
 
 def _forecast(ce: Any, tags: Mapping[str, str], today: date) -> Decimal:
-    """Return what Cost Explorer expects from today to the end of the month."""
     first_of_next = (today.replace(day=28) + timedelta(days=4)).replace(day=1)
     answer = ce.get_cost_forecast(
         TimePeriod={"Start": today.isoformat(), "End": first_of_next.isoformat()},

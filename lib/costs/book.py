@@ -107,6 +107,11 @@ class Book:
         """Return the regions that have rows, in alphabetical order."""
         return tuple(sorted({region for _, region in self.prices} - {EVERYWHERE}))
 
+    def dimension(self, name: str) -> Dimension:
+        """Return a dimension; one that the book does not know is named by its service."""
+        unknown = Dimension(name, name.partition(".")[0], "", Decimal(1), None)
+        return self.dimensions.get(name, unknown)
+
     def find(self, dimension: str, region: str) -> Price:
         """Return the row for a region, its source's for everywhere, or else a missing one."""
         nowhere = Price(dimension, region, (), "", "", Standing.MISSING)
@@ -147,8 +152,7 @@ def parse(text: str, file: str) -> Book:
     zero, a row without source or date, or two rows for one dimension and region.
     """
     root = documents.read(text, file)
-    for _ in root.members(("description", "currency", "dimensions", "free_tiers", "rows")):
-        pass
+    root.only("description", "currency", "dimensions", "free_tiers", "rows")
     root.member("currency").choice(["USD"])
     dimensions = {
         name: _read_dimension(name, node) for name, node in root.member("dimensions").members()
@@ -169,8 +173,7 @@ def parse(text: str, file: str) -> Book:
 
 
 def _read_dimension(name: str, node: Value) -> Dimension:
-    for _ in node.members(("service", "unit", "per", "listing")):
-        pass
+    node.only("service", "unit", "per", "listing")
     per = node.member("per").number()
     if not per:
         node.member("per").fail("is zero")
@@ -185,8 +188,7 @@ def _read_dimension(name: str, node: Value) -> Dimension:
 
 
 def _read_listing(node: Value) -> PriceListing:
-    for _ in node.members(("service_code", "usagetype", "attributes", "scale")):
-        pass
+    node.only("service_code", "usagetype", "attributes", "scale")
     return PriceListing(
         node.member("service_code").stated(),
         node.member("usagetype").stated(),
@@ -203,10 +205,7 @@ def _known_dimension(node: Value, dimensions: Mapping[str, Dimension]) -> str:
 
 
 def _read_price(node: Value, dimensions: Mapping[str, Dimension]) -> Price:
-    for _ in node.members(
-        ("dimension", "region", "price", "tiers", "source", "as_of", "status", "note")
-    ):
-        pass
+    node.only("dimension", "region", "price", "tiers", "source", "as_of", "status", "note")
     stored = (Standing.BOOK.value, Standing.STALE.value, Standing.MISSING.value)
     status = Standing(node.optional("status", Standing.BOOK.value).choice(stored))
     tiers = _read_tiers(node)
@@ -241,8 +240,7 @@ def _read_tiers(node: Value) -> tuple[Tier, ...]:
 
 
 def _read_free_tier(node: Value, dimensions: Mapping[str, Dimension]) -> FreeTier:
-    for _ in node.members(("dimension", "quantity", "source", "as_of")):
-        pass
+    node.only("dimension", "quantity", "source", "as_of")
     return FreeTier(
         _known_dimension(node, dimensions),
         node.member("quantity").number(),
@@ -263,14 +261,15 @@ def dump(book: Book) -> str:
             for name, item in sorted(book.dimensions.items())
         )
         + "\n  }",
-        '  "free_tiers": ' + _lines(_free_as_json(item) for _, item in sorted(book.free.items())),
+        '  "free_tiers": ' + _lines(vars(item) for _, item in sorted(book.free.items())),
         '  "rows": ' + _lines(_price_as_json(row) for row in rows),
     ]
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
 def _inline(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Return JSON on one line; decimals are text, exactly as they are."""
+    return json.dumps(value, ensure_ascii=False, default=plain)
 
 
 def _lines(values: Iterable[Mapping[str, Any]]) -> str:
@@ -285,33 +284,20 @@ def draw_price(price: Decimal) -> str:
 
 
 def _dimension_as_json(item: Dimension) -> dict[str, Any]:
-    listing: dict[str, Any] | None = None
-    if item.listing:
-        listing = {"service_code": item.listing.service_code, "usagetype": item.listing.usagetype}
-        if item.listing.attributes:
-            listing["attributes"] = dict(item.listing.attributes)
-        if item.listing.scale != 1:
-            listing["scale"] = plain(item.listing.scale)
+    listing = item.listing and dict(vars(item.listing))
+    if listing and not listing["attributes"]:
+        del listing["attributes"]
+    if listing and listing["scale"] == 1:
+        del listing["scale"]
     return {"service": item.service, "unit": item.unit, "per": int(item.per), "listing": listing}
-
-
-def _free_as_json(item: FreeTier) -> dict[str, Any]:
-    return {
-        "dimension": item.dimension,
-        "quantity": plain(item.quantity),
-        "source": item.source,
-        "as_of": item.as_of,
-    }
 
 
 def _price_as_json(row: Price) -> dict[str, Any]:
     built: dict[str, Any] = {"dimension": row.dimension, "region": row.region}
     if len(row.tiers) == 1:
-        built["price"] = plain(row.tiers[0].price)
+        built["price"] = row.tiers[0].price
     elif row.tiers:
-        built["tiers"] = [
-            {"from": plain(tier.start), "price": plain(tier.price)} for tier in row.tiers
-        ]
+        built["tiers"] = [{"from": tier.start, "price": tier.price} for tier in row.tiers]
     built |= {"source": row.source, "as_of": row.as_of}
     if row.status in (Standing.STALE, Standing.MISSING):
         built["status"] = row.status.value

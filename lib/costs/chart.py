@@ -69,7 +69,6 @@ def draw(title: str, description: str, sections: Sequence[Section]) -> str:
 
 
 def _draw_bar(bar: Bar, y: int, scale: Decimal) -> list[str]:
-    """Return a label, a bar, its whisker and its amounts."""
     low, usual, high = (max(amount, Decimal(0)) * scale for amount in bar.amount)
     middle = y + _ROW // 2
     amounts = f"${bar.amount.typical:,.2f}  (${bar.amount.min:,.2f} to ${bar.amount.max:,.2f})"

@@ -81,15 +81,12 @@ def _why(old: Line | None, new: Line | None, before: Estimate, after: Estimate) 
         if line is None:
             return ""
         shared = line.resource in {known.resource for known in other.lines}
-        return f"{'this charge' if shared else 'the resource'} is {word}{_without_price(line)}"
+        gap = f", but it is not priced: {line.problem}" if line.monthly is None else ""
+        return f"{'this charge' if shared else 'the resource'} is {word}{gap}"
     reasons = [*_basis_changes(old, new), *_price_changes(old, new)]
     if not reasons and old.quantity != new.quantity:
         reasons = ["what it is counted from changed elsewhere"]
     return "; ".join(reasons)
-
-
-def _without_price(line: Line) -> str:
-    return f", but it is not priced: {line.problem}" if line.monthly is None else ""
 
 
 def _basis_changes(old: Line, new: Line) -> Iterator[str]:

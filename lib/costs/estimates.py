@@ -6,29 +6,27 @@ prices, a published release or the deployed stack to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lib.access import Access
 from lib.costs import book, offers, pricing, usage
 from lib.costs.book import Book
 from lib.costs.pricing import Estimate
 from lib.costs.usage import Usage
 from lib.errors import InputError
 from lib.inputs import environments, jobs
+from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock
-from lib.releases import releases
+from lib.releases import releases, store
 from lib.stacks import deployed, stacks
 from lib.templates import resolution
 from lib.templates.templates import Template
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: What `--compare` takes instead of a release to mean the stack as it is.
 DEPLOYED = "deployed"
@@ -97,8 +95,7 @@ def estimate(job: Job, terms: Terms, prices: Book) -> Estimated:
     """
     jobs.require_valid(job)
     used = read_usage(terms, job.environment)
-    found = _price(job, terms, prices, used, job.templates, job.values)
-    return Estimated(job, used, prices, found)
+    return Estimated(job, used, prices, _price(job, terms, used, prices))
 
 
 def estimate_all(terms: Terms, job: Job, *, every: bool, compare: str | None) -> list[Estimated]:
@@ -118,16 +115,9 @@ def estimate_all(terms: Terms, job: Job, *, every: bool, compare: str | None) ->
     return [estimate(each, terms, prices) for each in prepared]
 
 
-def _price(
-    job: Job,
-    terms: Terms,
-    prices: Book,
-    used: Usage,
-    folder: Mapping[str, Template],
-    values: Mapping[str, str],
-) -> Estimate:
+def _price(job: Job, terms: Terms, used: Usage, prices: Book) -> Estimate:
     tree = resolution.resolve(
-        folder, values, region=job.region, account="", stack_name=job.stack_name
+        job.templates, job.values, region=job.region, account="", stack_name=job.stack_name
     )
     return pricing.estimate(
         tree,
@@ -179,22 +169,21 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
         cfn = access.aws.client("cloudformation")
         known = releases.texts_by_key(job.templates)
         live = deployed.read(cfn, stacks.require(cfn, job), known=known)
-        return _price(job, terms, made.book, made.usage, live.folder, live.parameters)
-    folder = _read_release(job, reference, access)
-    return _price(job, terms, made.book, made.usage, folder, job.values)
+        job = replace(job, templates=live.folder, values=live.parameters)
+    else:
+        job = replace(job, templates=_read_release(job, reference, access))
+    return _price(job, terms, made.usage, made.book)
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:
-    owner = access.aws.identity().account
-    bucket = job.values.get("TemplatesBucketName") or jobs.bucket_name(owner, job.region)
-    s3 = access.aws.client("s3")
-    manifest = releases.find(s3, bucket, release, owner=owner)
+    bucket = store.bucket_of(job, access)
+    manifest = releases.find(bucket, release)
     if manifest is None:
         raise InputError(
-            f"The bucket {bucket} holds no release {release!r}.",
+            f"The bucket {bucket.name} holds no release {release!r}.",
             next_step=f"inv history {job.flags} lists the releases",
         )
-    return releases.read_templates(s3, bucket, manifest, owner=owner)
+    return releases.read_templates(bucket, manifest)
 
 
 def read_limit(text: str | None) -> Decimal | None:
@@ -204,13 +193,3 @@ def read_limit(text: str | None) -> Decimal | None:
     if not text.isascii() or not text.replace(".", "", 1).isdecimal() or len(text) > 15:
         raise InputError(f"--max-monthly takes an amount in USD such as 50 or 12.50, not {text!r}.")
     return Decimal(text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raise `InputError` where it cannot be."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as exc:
-        raise InputError(f"{path} cannot be written: {exc}.") from None

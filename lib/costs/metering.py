@@ -8,6 +8,7 @@ unknown, and an estimate says so.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
@@ -47,24 +48,41 @@ def meter(tree: Tree, usage: Usage) -> tuple[list[Charge], dict[str, str], dict[
     return charges, free, unknown
 
 
-def _hours(count: int = 1) -> Quantity:
+def _hours(count: int) -> Quantity:
     return Quantity(constant(HOURS_A_MONTH * count), (("hours a month", str(HOURS_A_MONTH)),))
 
 
-def _one() -> Quantity:
-    return Quantity(constant(1))
+# What is metered of each type. The dimension names are those of the price book.
+
+_BY_THE_HOUR: Final = _hours(1)
+_EACH: Final = Quantity(constant(1))
+
+#: Types of which every resource is metered alike: what it costs by merely existing, or the
+#: measure that is assumed of it.
+_ALIKE: Mapping[str, Mapping[str, Quantity | str]] = {
+    "AWS::Amplify::App": {
+        "amplify.build_minute": "build_minutes",
+        "amplify.stored_gb": "stored_gb",
+        "amplify.served_gb": "served_gb",
+    },
+    "AWS::CloudWatch::Alarm": {"alarm": _EACH},
+    "AWS::EC2::NatGateway": {"nat.hour": _BY_THE_HOUR, "nat.gb": "data_gb"},
+    "AWS::ECR::Repository": {"ecr.storage": "storage_gb"},
+    "AWS::KMS::Key": {"kms.key": _EACH, "kms.request": "requests"},
+    "AWS::SNS::Topic": {"sns.request": "requests"},
+}
 
 
-# One function per metered type. The dimension names are those of the price book.
-
-
-def _meter_nat_gateway(place: Place) -> Iterator[Charge]:
-    yield place.charge("nat.hour", _hours(), BASELINE)
-    yield place.charge("nat.gb", place.assumed("data_gb"))
+def _meter_alike(place: Place) -> Iterator[Charge]:
+    for dimension, metered in _ALIKE[place.resource.type].items():
+        if isinstance(metered, Quantity):
+            yield place.charge(dimension, metered, BASELINE)
+        else:
+            yield place.charge(dimension, place.assumed(metered))
 
 
 def _meter_address(place: Place) -> Iterator[Charge]:
-    yield place.charge("ipv4.hour", _hours(), BASELINE, "billed whether it is used or not")
+    yield place.charge("ipv4.hour", _BY_THE_HOUR, BASELINE, "billed whether it is used or not")
 
 
 def _meter_endpoint(place: Place) -> Iterator[Charge]:
@@ -86,7 +104,7 @@ def _meter_bucket(place: Place) -> Iterator[Charge]:
 def _meter_table(place: Place) -> Iterator[Charge]:
     # CloudFormation creates a table in provisioned mode unless it is told otherwise.
     if place.says("BillingMode", default="PROVISIONED") != "PAY_PER_REQUEST":
-        yield place.charge("dynamodb.provisioned", _hours(), BASELINE)
+        yield place.charge("dynamodb.provisioned", _BY_THE_HOUR, BASELINE)
         return
     table_class = place.says("TableClass", default="STANDARD")
     family = "dynamodb" if table_class == "STANDARD" else f"dynamodb.{table_class.lower()}"
@@ -107,9 +125,8 @@ def _meter_table(place: Place) -> Iterator[Charge]:
         backed_up = place.assumed("pitr_gb") if larger else stored
         yield place.charge("dynamodb.pitr", backed_up, USAGE, "follows the size of the table")
     if place.says("SSESpecification", "SSEEnabled") == "True":
-        yield place.charge(
-            "kms.request", place.assumed("kms_requests"), USAGE, "KMS encrypts the table"
-        )
+        requests = place.assumed("kms_requests")
+        yield place.charge("kms.request", requests, USAGE, "KMS encrypts the table")
 
 
 def _count(items: Any, name: str) -> Quantity:
@@ -147,10 +164,6 @@ def _meter_user_pool(place: Place) -> Iterator[Charge]:
     yield place.charge(f"cognito.{tier}", place.assumed("monthly_active_users"))
 
 
-def _meter_repository(place: Place) -> Iterator[Charge]:
-    yield place.charge("ecr.storage", place.assumed("storage_gb"))
-
-
 def _meter_log_group(place: Place) -> Iterator[Charge]:
     log_class = place.says("LogGroupClass", default="STANDARD")
     family = "logs" if log_class == "STANDARD" else f"logs.{log_class.lower()}"
@@ -159,13 +172,10 @@ def _meter_log_group(place: Place) -> Iterator[Charge]:
     # Twelve decimals of a month are a few microseconds; the fraction itself never ends.
     months = (Decimal(1) / DAYS_A_MONTH).quantize(Decimal("1e-12"))
     kept = place.number("RetentionInDays", default="365") * months
-    endless = (
-        "kept for ever, so it grows; counted as a year"
-        if place.property("RetentionInDays") is None
-        else ""
-    )
+    is_endless = place.property("RetentionInDays") is None
+    note = "kept for ever, so it grows; counted as a year" if is_endless else ""
     stored = ingested * kept * place.assumed("stored_share")
-    yield place.charge(f"{family}.storage", stored, USAGE, endless)
+    yield place.charge(f"{family}.storage", stored, USAGE, note)
 
 
 def _meter_cluster(place: Place) -> Iterator[Charge]:
@@ -211,11 +221,8 @@ def _spot_share(place: Place) -> Decimal:
             provider = str(item.get("CapacityProvider"))
             weights[provider] = weights.get(provider, Decimal(0)) + _weight(item.get("Weight"))
     total = sum(weights.values(), Decimal(0))
-    return (
-        (weights.get("FARGATE_SPOT", Decimal(0)) / total).quantize(Decimal("1e-6"))
-        if total
-        else Decimal(0)
-    )
+    spot = weights.get("FARGATE_SPOT", Decimal(0))
+    return (spot / total).quantize(Decimal("1e-6")) if total else Decimal(0)
 
 
 def _weight(value: Any) -> Decimal:
@@ -227,7 +234,7 @@ def _weight(value: Any) -> Decimal:
 def _meter_models(place: Place) -> Iterator[Charge]:
     """Yield the tokens of every model that a task is told it may call."""
     containers = place.property("ContainerDefinitions")
-    if _names_unknown_models(containers):
+    if any(isinstance(value, Unknown) for _, value in _model_variables(containers)):
         problem = "which models it calls is known only to AWS"
         yield place.charge("bedrock", Quantity(None, (), problem))
     for model, profile in called_models(containers):
@@ -247,10 +254,6 @@ def _model_variables(containers: Any) -> Iterator[tuple[str, Any]]:
         for variable in variables if isinstance(variables, list) else []:
             if isinstance(variable, Mapping) and variable.get("Name") in _MODEL_VARIABLES:
                 yield variable["Name"], variable.get("Value")
-
-
-def _names_unknown_models(containers: Any) -> bool:
-    return any(isinstance(value, Unknown) for _, value in _model_variables(containers))
 
 
 def called_models(containers: Any) -> list[tuple[str, str]]:
@@ -273,35 +276,13 @@ def called_models(containers: Any) -> list[tuple[str, str]]:
 
 
 def _listed(value: Any) -> list[str]:
-    return (
-        [item.strip() for item in value.split(",") if item.strip()]
-        if isinstance(value, str)
-        else []
-    )
+    items = value.split(",") if isinstance(value, str) else ()
+    return [item.strip() for item in items if item.strip()]
 
 
 def _without_version(model: str) -> str:
     """Drop `-20251001`, `-v1` and `:0` from the end of a model id."""
-    name = model.partition(":")[0]
-    parts = name.split("-")
-    while len(parts) > 1 and (
-        _is_version(parts[-1]) or (len(parts[-1]) == 8 and parts[-1].isdigit())
-    ):
-        parts.pop()
-    return "-".join(parts)
-
-
-def _is_version(part: str) -> bool:
-    return part[:1] == "v" and part[1:].isdigit()
-
-
-def _meter_key(place: Place) -> Iterator[Charge]:
-    yield place.charge("kms.key", _one(), BASELINE)
-    yield place.charge("kms.request", place.assumed("requests"))
-
-
-def _meter_topic(place: Place) -> Iterator[Charge]:
-    yield place.charge("sns.request", place.assumed("requests"))
+    return re.sub(r"(-(v[0-9]+|[0-9]{8}))+$", "", model.partition(":")[0])
 
 
 def _meter_state_machine(place: Place) -> Iterator[Charge]:
@@ -310,33 +291,18 @@ def _meter_state_machine(place: Place) -> Iterator[Charge]:
     yield place.charge(f"{family}.transition", place.assumed("transitions"))
 
 
-def _meter_alarm(place: Place) -> Iterator[Charge]:
-    yield place.charge("alarm", _one(), BASELINE)
-
-
-def _meter_app(place: Place) -> Iterator[Charge]:
-    yield place.charge("amplify.build_minute", place.assumed("build_minutes"))
-    yield place.charge("amplify.stored_gb", place.assumed("stored_gb"))
-    yield place.charge("amplify.served_gb", place.assumed("served_gb"))
-
-
 _METERS: Mapping[str, Callable[[Place], Iterator[Charge]]] = {
-    "AWS::Amplify::App": _meter_app,
+    **dict.fromkeys(_ALIKE, _meter_alike),
     "AWS::ApiGatewayV2::Api": _meter_api,
-    "AWS::CloudWatch::Alarm": _meter_alarm,
     "AWS::Cognito::UserPool": _meter_user_pool,
     "AWS::DynamoDB::Table": _meter_table,
     "AWS::EC2::EIP": _meter_address,
-    "AWS::EC2::NatGateway": _meter_nat_gateway,
     "AWS::EC2::VPCEndpoint": _meter_endpoint,
-    "AWS::ECR::Repository": _meter_repository,
     "AWS::ECS::Cluster": _meter_cluster,
     "AWS::ECS::TaskDefinition": _meter_task,
-    "AWS::KMS::Key": _meter_key,
     "AWS::Lambda::Function": _meter_function,
     "AWS::Logs::LogGroup": _meter_log_group,
     "AWS::S3::Bucket": _meter_bucket,
-    "AWS::SNS::Topic": _meter_topic,
     "AWS::StepFunctions::StateMachine": _meter_state_machine,
 }
 

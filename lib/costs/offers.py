@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-the-aws-price
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -26,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib import polling, refusals
 from lib.costs.book import Book, Dimension, Price, PriceListing, Standing, Tier, dump, parse
 from lib.errors import AwsUnavailable, InputError, OperationFailed
+from lib.inputs import documents
 from lib.polling import Clock
 
 #: The API answers in three regions only, whatever region is priced.
@@ -237,10 +239,6 @@ def _read_cache(cache: Path, today: date) -> dict[tuple[str, str], Price]:
 
 def _write_cache(cache: Path, answers: Book) -> None:
     """Keep today's answers as a price book. What cannot be written is done without."""
-    try:
+    with contextlib.suppress(OSError, InputError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        fresh = cache.with_suffix(".new")
-        fresh.write_text(dump(answers), encoding="utf-8")
-        fresh.replace(cache)
-    except OSError:
-        return
+        documents.write_text(cache, dump(answers))

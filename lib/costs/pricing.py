@@ -14,8 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar, Final
 
 from lib.costs import metering
-from lib.costs.book import Book, Price, age_days, cost_of, require_region
-from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place
+from lib.costs.book import Book, Dimension, Price, age_days, cost_of, require_region
+from lib.costs.charges import BASELINE, CEILING, USAGE, Charge, Place, Quantity
 from lib.costs.usage import ZERO, Assumption, Range, Usage
 from lib.document import keys
 from lib.templates.resolution import Tree
@@ -67,7 +67,7 @@ class Line:
 
     KEYS: ClassVar = keys(
         "resource stack service dimension kind part quantity=quantity.texts.typical unit "
-        "unit_price=unit_price_text monthly=monthly.texts.typical "
+        "unit_price monthly=monthly.texts.typical "
         "quantity_range=quantity.texts monthly_range=monthly.texts source=price.source "
         "as_of=price.as_of status note problem"
     )
@@ -88,20 +88,15 @@ class Line:
         return "no-quantity" if self.quantity is None else self.price.status.value
 
     @property
-    def unit_price(self) -> Decimal | None:
-        """Return the price of a single unit: over several tiers, the average one."""
+    def unit_price(self) -> str | None:
+        """Return the price of a single unit, exactly: over several tiers, the average one."""
         if not self.price.tiers:
             return None
         if len(self.price.tiers) > 1 and self.monthly and self.quantity and self.quantity.typical:
             with decimal.localcontext(prec=PRECISION):
                 average = self.monthly.typical / self.quantity.typical
-                return average.quantize(Decimal("1e-15")).normalize()
-        return self.price.tiers[0].price / self.per
-
-    @property
-    def unit_price_text(self) -> str | None:
-        """Return the price of a single unit with all its digits."""
-        return None if self.unit_price is None else plain(self.unit_price)
+                return plain(average.quantize(Decimal("1e-15")))
+        return plain(self.price.tiers[0].price / self.per)
 
 
 @dataclass(frozen=True)
@@ -248,8 +243,7 @@ def _price_all(charges: Sequence[Charge], book: Book, region: str) -> Iterator[L
 
 
 def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) -> Line:
-    dimension = book.dimensions.get(charge.dimension)
-    per = dimension.per if dimension else Decimal(1)
+    dimension = book.dimension(charge.dimension)
     quantity = charge.quantity.amount
     problem = charge.quantity.problem
     monthly = None
@@ -258,18 +252,24 @@ def _price(charge: Charge, book: Book, price: Price, region: str, start: Range) 
         problem = problem or f"no price was found for {charge.dimension} in {region}{reason}"
     elif quantity is not None:
         upper, lower = (
-            Range(*(cost_of(price.tiers, amount, per) for amount in amounts))
+            Range(*(cost_of(price.tiers, amount, dimension.per) for amount in amounts))
             for amounts in (start + quantity, start)
         )
         monthly = upper - lower
+    return _line(charge, dimension, price, monthly, problem)
+
+
+def _line(
+    charge: Charge, dimension: Dimension, price: Price, monthly: Range | None, problem: str = ""
+) -> Line:
     return Line(
         resource=charge.resource,
         dimension=charge.dimension,
-        service=dimension.service if dimension else charge.dimension.partition(".")[0],
+        service=dimension.service,
         kind=charge.kind,
-        quantity=quantity,
-        unit=dimension.unit if dimension else "",
-        per=per,
+        quantity=charge.quantity.amount,
+        unit=dimension.unit,
+        per=dimension.per,
         price=price,
         monthly=monthly,
         basis=charge.quantity.basis,
@@ -285,23 +285,14 @@ def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
         used = [line for line in lines if line.dimension == name and line.counts and line.monthly]
         if not used:
             continue
-        dimension, price = book.dimensions[name], book.find(name, region)
+        dimension, price = book.dimension(name), book.find(name, region)
         total = sum((line.quantity for line in used if line.quantity), ZERO)
         free = Range(*(min(amount, tier.quantity) for amount in total))
         cost = Range(*(cost_of(price.tiers, amount, dimension.per) for amount in free))
-        yield Line(
-            resource=ACCOUNT,
-            dimension=name,
-            service=dimension.service,
-            kind=FREE_TIER,
-            quantity=ZERO - free,
-            unit=dimension.unit,
-            per=dimension.per,
-            price=price,
-            monthly=ZERO - cost,
-            basis=(("free a month", str(tier.quantity)),),
-            note=f"{plain(tier.quantity)} a month are free, once for the whole account",
-        )
+        quantity = Quantity(ZERO - free, (("free a month", str(tier.quantity)),))
+        note = f"{plain(tier.quantity)} a month are free, once for the whole account"
+        charge = Charge(ACCOUNT, name, quantity, FREE_TIER, note)
+        yield _line(charge, dimension, price, ZERO - cost)
 
 
 def _read_budget(tree: Tree, usage: Usage) -> Decimal | None:

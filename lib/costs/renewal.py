@@ -14,20 +14,13 @@ from decimal import InvalidOperation
 from http.client import HTTPException
 from typing import IO, ClassVar
 
-from lib.costs.book import (
-    EVERYWHERE,
-    Book,
-    Dimension,
-    Price,
-    Standing,
-    draw_price,
-    dump,
-)
-from lib.costs.estimates import Report, Terms, read_book, write
+from lib.costs.book import EVERYWHERE, Book, Dimension, Price, Standing, draw_price, dump
+from lib.costs.estimates import Report, Terms, read_book
 from lib.costs.offers import CURRENCY, Product, choose_price, plain_name, read_tiers
 from lib.document import as_document, keys
 from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, InputError, OperationFailed
+from lib.inputs import documents
 from lib.operators import Answer, Level, Note
 
 #: Where the offer files are; they need no credentials.
@@ -77,7 +70,7 @@ def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) ->
     if not base_url.startswith(("https://", "http://")):
         raise InputError(f"--source takes an http or https address, not {base_url!r}.")
     fresh = refresh(read_book(terms), open_url, terms.today, base_url=base_url)
-    write(terms.book_path, dump(fresh.book))
+    documents.write_text(terms.book_path, dump(fresh.book))
     grouped: dict[str, list[str]] = {}  # one file's failure concerns many rows
     for row in fresh.kept:
         grouped.setdefault(row.reason, []).append(f"{row.dimension} in {row.region}")
@@ -123,14 +116,11 @@ def refresh(book: Book, open_url: Open, today: date, *, base_url: str = OFFERS) 
     return Refreshed(fresh, tuple(_changes(book, fresh)), tuple(kept), len(rows) - len(stale))
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Unreadable(OperationFailed):
     """Why a source could not be read."""
 
-    reason: str
 
-
-def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str] | _Failure:
+def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str] | _Unreadable:
     """Return the path of each region's file of one service."""
     url = f"{base_url}/offers/v1.0/aws/{service}/current/region_index.json"
     try:
@@ -143,22 +133,22 @@ def _list_files(service: str, open_url: Open, base_url: str) -> Mapping[str, str
     except (
         OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError, RecursionError,
     ) as exc:  # fmt: skip
-        return _Failure(f"{url}: {exc!r}")
+        return _Unreadable(f"{url}: {exc!r}")
     return {region: path for region, path in files.items() if path.startswith("/")}
 
 
 def _read_region(
-    files: Mapping[str, str] | _Failure,
+    files: Mapping[str, str] | _Unreadable,
     dimensions: Sequence[Dimension],
     region: str,
     open_url: Open,
     base_url: str,
-) -> list[Product] | _Failure:
+) -> list[Product] | _Unreadable:
     """Return the products of one region that any of the dimensions may mean."""
-    if isinstance(files, _Failure):
+    if isinstance(files, _Unreadable):
         return files
     if region not in files:
-        return _Failure(f"the service has no offer file for {region}")
+        return _Unreadable(f"the service has no offer file for {region}")
     # EC2's file has hundreds of megabytes: read line by line, keeping a handful.
     url = base_url + files[region].removesuffix(".json").removesuffix(".csv") + ".csv"
     endings = tuple(d.listing.usagetype for d in dimensions if d.listing)
@@ -171,7 +161,7 @@ def _read_region(
                 raise ValueError("the file was cut off")
             return products
     except (OSError, HTTPException, ValueError, csv.Error, InvalidOperation) as exc:
-        return _Failure(f"{url}: {exc!r}")
+        return _Unreadable(f"{url}: {exc!r}")
 
 
 def _read_offer(text: Iterable[str], endings: tuple[str, ...]) -> Iterator[Product]:
@@ -204,24 +194,22 @@ def _settle(
     dimension: Dimension,
     region: str,
     service: str,
-    outcome: list[Product] | _Failure,
+    outcome: list[Product] | _Unreadable,
     today: date,
 ) -> tuple[Price | None, str]:
     """Return the new row of a dimension in a region, if it changes, and what went wrong."""
     old = book.prices.get((dimension.name, region))
-    if isinstance(outcome, _Failure):
-        reason = outcome.reason
-    else:
-        source = f"AWS offer file of {service} for {region}"
-        try:
-            return choose_price(outcome, dimension, region, source, today, Standing.BOOK), ""
-        except OperationFailed as exc:
-            reason = exc.message
-    return dataclasses.replace(old, status=Standing.STALE) if old and old.tiers else None, reason
+    source = f"AWS offer file of {service} for {region}"
+    try:
+        if isinstance(outcome, _Unreadable):
+            raise outcome
+        return choose_price(outcome, dimension, region, source, today, Standing.BOOK), ""
+    except OperationFailed as exc:
+        stale = dataclasses.replace(old, status=Standing.STALE) if old and old.tiers else None
+        return stale, exc.message
 
 
 def _changes(before: Book, after: Book) -> Iterator[PriceChange]:
-    """Yield the rows whose price or standing differs."""
     for key, row in after.prices.items():
         old = before.prices.get(key)
         was, now = _draw(old), _draw(row)

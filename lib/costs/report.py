@@ -153,19 +153,15 @@ def _draw_totals(found: Estimate) -> str:
 
 def _draw_gaps(found: Estimate) -> list[str]:
     """Return what makes the total a lower bound or less than certain."""
-    parts = []
-    if found.problems:
-        parts.append("Not priced, so the total is a lower bound:\n" + _listed(found.problems))
-    if found.undecided:
-        parts.append(
-            "Counted, though only AWS can decide whether they exist:\n" + _listed(found.undecided)
-        )
     notes = dict.fromkeys(
         f"{li.dimension}: {li.note}" for li in found.lines if li.note and li.kind != FREE_TIER
     )
-    if notes:
-        parts.append("Notes:\n" + _listed(notes))
-    return parts
+    gaps = {
+        "Not priced, so the total is a lower bound:": found.problems,
+        "Counted, though only AWS can decide whether they exist:": found.undecided,
+        "Notes:": notes,
+    }
+    return [f"{title}\n{_listed(items)}" for title, items in gaps.items() if items]
 
 
 def _listed(items: Iterable[str]) -> str:

@@ -36,11 +36,9 @@ class Range:
         return {name: plain(amount) for name, amount in vars(self).items()}
 
     def __add__(self, other: Range) -> Range:
-        """Add amount by amount."""
         return Range(self.min + other.min, self.typical + other.typical, self.max + other.max)
 
     def __sub__(self, other: Range) -> Range:
-        """Subtract amount by amount."""
         return Range(self.min - other.min, self.typical - other.typical, self.max - other.max)
 
     def __mul__(self, other: Range | Decimal) -> Range:
@@ -100,9 +98,7 @@ def parse(text: str, file: str) -> Usage:
     {MEASURE: {"min", "typical", "max", "unit", "reason"}}}}`. Raises `InputError` naming
     file and key.
     """
-    root = documents.read(text, file)
-    for _ in root.members(("description", "usage")):
-        pass
+    root = documents.read(text, file).only("description", "usage")
     found = {
         (scope, measure): _read_assumption(scope, measure, node)
         for scope, measures in root.member("usage").members()
@@ -113,8 +109,7 @@ def parse(text: str, file: str) -> Usage:
 
 def _read_assumption(scope: str, measure: str, node: Value) -> Assumption:
     """Read one assumption, refusing amounts that are out of order."""
-    for _ in node.members(("min", "typical", "max", "unit", "reason")):
-        pass
+    node.only("min", "typical", "max", "unit", "reason")
     amounts = [node.member(name).number() for name in ("min", "typical", "max")]
     if amounts != sorted(amounts):
         node.fail("is out of order: min, typical and max have to rise")

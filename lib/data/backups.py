@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from lib.access import Access
 from lib.data.proving import BackupRun, take_backups
 from lib.data.pruning import prune
 from lib.data.tables import find_tables
 from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import BackupFailed
+from lib.inputs.jobs import Job
 from lib.operators import Answer, Level
 from lib.stacks import stacks
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 
 def back_up(job: Job, access: Access, *, keep: int | None) -> Answer:
@@ -41,7 +38,6 @@ def back_up(job: Job, access: Access, *, keep: int | None) -> Answer:
 
 
 def _answer(run: BackupRun, access: Access) -> Answer:
-    """Tell which tables are backed up, and which are not."""
     for failed in run.failed:
         access.say(f"{failed.table} was not backed up: {failed.reason}", Level.ERROR)
     rows = [(backup.table, str(backup.bytes), backup.name) for backup in run.backups]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lib.document import keys
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ListBackupsInputPaginateTypeDef
@@ -27,12 +29,7 @@ class Backup:
     AWS refreshes the size about every six hours, so a young table's backup may say 0.
     """
 
-    KEYS: ClassVar[Mapping[str, str]] = {
-        "table": "table",
-        "arn": "arn",
-        "name": "name",
-        "bytes": "bytes",
-    }
+    KEYS: ClassVar = keys("table arn name bytes")
 
     table: str
     arn: str

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from lib.access import Access
 from lib.data import loss, proving, tables
 from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.inputs.environments import PRODUCTION
+from lib.inputs.jobs import Job
 from lib.operators import Level
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.stacks.deployed import Deployed
-    from lib.templates.changes import Change
+from lib.stacks.deployed import Deployed
+from lib.templates.changes import Change
 
 
 def prefix_of(region: str) -> str:
@@ -93,9 +90,10 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
     """Warn of production tables whose point-in-time recovery is off."""
     if job.environment != PRODUCTION or before is None:
         return
-    names = tables.find_tables(before.resources)
-    for table in tables.list_without_pitr(access.aws.client("dynamodb"), names, access.clock):
-        access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
+    for table in tables.find_tables(before.resources):
+        window = tables.read_window(access.aws.client("dynamodb"), table, access.clock)
+        if window and not window.is_on:
+            access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
 
 
 def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | None) -> None:

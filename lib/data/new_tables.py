@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.data.catalogue import STAMP
 from lib.data.settings import TableSettings, name_unrestored, reapply, reapply_ttl
 from lib.data.sources import Source
@@ -26,8 +27,6 @@ from lib.refusals import error_code, error_message
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ScanInputTypeDef, TableDescriptionTypeDef
-
-    from lib.access import Access
 
 #: Counting reads the whole table, 1 MB for each page, and is paid for by what it reads.
 #: Beyond this many pages (about 2 GB, a few minutes) the count is left to the operator.
@@ -114,7 +113,6 @@ def _complete(
 
 
 def _require_valid_name(target: str) -> None:
-    """Refuse a name that no table can have."""
     if not NAME.fullmatch(target):
         raise InputError(
             f"{target!r} cannot be a table's name.",
@@ -180,7 +178,6 @@ def _start(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) 
 
 
 def _ask_for_restore(dynamodb: DynamoDBClient, source: Source, target: str) -> None:
-    """Make the one call that starts the restore."""
     if source.point_in_time is None:
         dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=source.backup_arn)
     else:
@@ -254,11 +251,7 @@ def _count(access: Access, table: str, *, consistent: bool) -> int | None:
     dynamodb, clock = access.aws.client("dynamodb"), access.clock
     total = 0
     reported = clock.monotonic()
-    asked: ScanInputTypeDef = {
-        "TableName": table,
-        "Select": "COUNT",
-        "ConsistentRead": consistent,
-    }
+    asked: ScanInputTypeDef = {"TableName": table, "Select": "COUNT", "ConsistentRead": consistent}
     for _ in range(PAGES_COUNTED_AT_MOST):
         page = ask_patiently(lambda: dynamodb.scan(**asked), clock)
         total += page["Count"]

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.access import Access
 from lib.data.catalogue import Backup, list_backups, name_for, read_backup
 from lib.data.tables import SETTLING, is_busy
-from lib.document import as_document
+from lib.document import as_document, keys
 from lib.errors import AwsUnavailable, BackupFailed, Interrupted
+from lib.inputs.jobs import Job
 from lib.operators import Level
 from lib.parallel import side_by_side
 from lib.polling import PATIENCE, ask_patiently, backoff_after, describe_wait, pause_after
@@ -25,9 +27,6 @@ from lib.refusals import error_code, error_message, explain, is_passing, is_thro
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: Backups being made at one time. AWS documented 50 concurrent control-plane operations per
 #: account for years and 500 since; other tools of the account need their share.
@@ -70,11 +69,7 @@ class BackupRun:
     complete and never deleted without being asked for; `prune` counts them as any other.
     """
 
-    KEYS: ClassVar[Mapping[str, str]] = {
-        "backups": "backups",
-        "failed": "failed",
-        "pruned": "pruned",
-    }
+    KEYS: ClassVar = keys("backups failed pruned")
 
     backups: tuple[Backup, ...]
     failed: tuple[Failed, ...] = ()
@@ -197,7 +192,6 @@ def _drive(run: _Run) -> None:
 
 
 def _start_due(run: _Run) -> None:
-    """Ask for the backups whose turn it is."""
     now = run.now
     room = BACKUPS_IN_FLIGHT - len(run.select(lambda entry: entry.is_in_flight))
     waiting = run.select(lambda entry: not entry.arn and not entry.is_over)
@@ -225,14 +219,9 @@ def _start(dynamodb: DynamoDBClient, entry: _Entry) -> None:
 
 def _find_by_name(dynamodb: DynamoDBClient, entry: _Entry) -> str:
     """Return the ARN of an entry's backup if DynamoDB has one of its name, else ""."""
-    return next(
-        (
-            backup.arn
-            for backup in list_backups(dynamodb, table=entry.table)
-            if backup.name == entry.name and backup.status != "DELETED"
-        ),
-        "",
-    )
+    listed = list_backups(dynamodb, table=entry.table)
+    own = (one.arn for one in listed if one.name == entry.name and one.status != "DELETED")
+    return next(own, "")
 
 
 def _judge_start(run: _Run, entry: _Entry) -> None:
@@ -263,7 +252,6 @@ def _give_up(run: _Run, entry: _Entry, exc: Exception) -> None:
 
 
 def _fail(entry: _Entry, exc: Exception) -> None:
-    """Record AWS's reason for a table without a proven backup."""
     started = f"backup {entry.arn} was started, but is not proven: " if entry.arn else ""
     entry.error = exc
     entry.reason = f"{started}{_in_aws_words(exc)}"

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.data.catalogue import Backup, is_own, list_backups, newest_first
 from lib.data.tables import is_busy
 from lib.errors import InputError
+from lib.inputs.jobs import Job
 from lib.polling import ask_patiently
 from lib.refusals import error_code
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: From this many tables on, one listing of all backups is cheaper than one for each table:
 #: ListBackups allows five calls a second.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from lib.access import Access
 from lib.data import new_tables, settings, sources, switching, tables
 from lib.document import as_document
+from lib.inputs.jobs import Job
 from lib.operators import Answer, Level
 from lib.stacks import deployed, stacks
-
-if TYPE_CHECKING:
-    from lib.access import Access
-    from lib.inputs.jobs import Job
-    from lib.stacks.stacks import Stack
+from lib.stacks.stacks import Stack
 
 
 def restore(

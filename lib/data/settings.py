@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 #: What no restore brings back and nothing here can apply again, because it lies outside
 #: the table or begins anew with it.
-_NEVER_RESTORED = (
-    "auto scaling policies",
-    "CloudWatch alarms",
-    "policies that name the table",
-)
+_NEVER_RESTORED = ("auto scaling policies", "CloudWatch alarms", "policies that name the table")
 
 
 @dataclass(frozen=True)
@@ -133,20 +129,17 @@ def reapply(
     """
     table, arn = restored.get("TableName", ""), restored.get("TableArn", "")
     tags: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(wanted.tags.items())]
-    calls: list[tuple[str, bool, Callable[[], object]]] = [
-        ("tags", bool(tags), lambda: dynamodb.tag_resource(ResourceArn=arn, Tags=tags)),
-        (
-            "point-in-time recovery",
-            wanted.is_pitr_on,
-            lambda: _turn_on_pitr(dynamodb, table, wanted.recovery_days),
-        ),
-        (
-            "deletion protection",
-            wanted.is_protected,
-            lambda: dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True),
-        ),
-    ]
-    return _apply([(name, call) for name, is_wanted, call in calls if is_wanted], clock)
+    calls: dict[str, Callable[[], object]] = {}
+    if tags:
+        calls["tags"] = lambda: dynamodb.tag_resource(ResourceArn=arn, Tags=tags)
+    if wanted.is_pitr_on:
+        days = wanted.recovery_days
+        calls["point-in-time recovery"] = lambda: _turn_on_pitr(dynamodb, table, days)
+    if wanted.is_protected:
+        calls["deletion protection"] = lambda: dynamodb.update_table(
+            TableName=table, DeletionProtectionEnabled=True
+        )
+    return _apply(calls, clock)
 
 
 def _turn_on_pitr(dynamodb: DynamoDBClient, table: str, days: int | None) -> None:
@@ -166,9 +159,7 @@ def reapply_ttl(
     """Turn TTL on where the original has it; return as `reapply`."""
     if not attribute:
         return [], []
-    return _apply(
-        [(f"TTL on {attribute}", lambda: _turn_on_ttl(dynamodb, table, attribute))], clock
-    )
+    return _apply({f"TTL on {attribute}": lambda: _turn_on_ttl(dynamodb, table, attribute)}, clock)
 
 
 def _turn_on_ttl(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
@@ -179,8 +170,7 @@ def _turn_on_ttl(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
     """
     try:
         dynamodb.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute},
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute}
         )
     except ClientError as exc:
         if error_code(exc) != "ValidationException":
@@ -190,13 +180,11 @@ def _turn_on_ttl(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
             raise
 
 
-def _apply(
-    calls: Iterable[tuple[str, Callable[[], object]]], clock: Clock
-) -> tuple[list[str], list[str]]:
+def _apply(calls: Mapping[str, Callable[[], object]], clock: Clock) -> tuple[list[str], list[str]]:
     """Make each change, patiently, and sort their names into done and not done."""
     done: list[str] = []
     missing: list[str] = []
-    for name, call in calls:
+    for name, call in calls.items():
         try:
             ask_patiently(call, clock, passes=is_busy)
         except ClientError as exc:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.data.catalogue import Backup, is_own, list_backups, newest_first
 from lib.data.loss import TABLE_TYPES
 from lib.data.tables import NAME, Window, read_ttl, read_window
 from lib.errors import InputError, Refused
+from lib.inputs.jobs import Job
 from lib.operators import Level, Note, Progress
 from lib.polling import Clock, ask_patiently
 from lib.refusals import error_code, error_message
@@ -21,9 +23,6 @@ from lib.stacks.stacks import StackResource
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: Point-in-time recovery never goes back further than this.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html
@@ -178,7 +177,6 @@ def _require_restorable_here(arn: str, region: str) -> None:
 
 
 def _find_arn(dynamodb: DynamoDBClient, name: str, table: str, clock: Clock) -> str:
-    """Return the ARN of the one backup of a name."""
     found = [
         backup
         for backup in _list_of_every_type(dynamodb, table, clock)
@@ -235,7 +233,6 @@ def _list_of_every_type(dynamodb: DynamoDBClient, table: str, clock: Clock) -> l
 def _choose_newest(
     dynamodb: DynamoDBClient, table: str, asked: str, environment: str, clock: Clock
 ) -> Source:
-    """Return a table's newest complete backup made by this tool."""
     own = [
         backup
         for backup in ask_patiently(lambda: list_backups(dynamodb, table=table), clock)

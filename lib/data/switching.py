@@ -20,12 +20,7 @@ def explain_counts(restored: Restored, source: Source) -> str:
 
 
 def explain_switch_over(
-    restored: Restored,
-    current: TableSettings | None,
-    *,
-    stack: str,
-    region: str,
-    shell: str = "",
+    restored: Restored, current: TableSettings | None, *, stack: str, region: str, shell: str = ""
 ) -> tuple[str, ...]:
     """Return the steps, line by line, that bring restored data into use.
 
@@ -59,7 +54,6 @@ def explain_switch_over(
 
 
 def _explain_copy(name: str, current: TableSettings | None, region: str, shell: str) -> list[str]:
-    """Explain how to copy the items into the stack's table."""
     if current is None:
         into, keys = "TABLE", "its key attributes"
         intro = ["  a) let the stack create its table (`inv update`), then copy the items into it:"]
@@ -96,7 +90,6 @@ def copy_command(source: str, target: str, region: str) -> str:
 
 
 def _explain_import(name: str, stack: str, region: str) -> list[str]:
-    """Explain how the stack takes the new table over."""
     return [
         f"  b) let the stack take {name} over, without copying:",
         "     1. In infrastructure/cloudformation, add a table under a new logical ID, with",

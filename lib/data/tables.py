@@ -47,15 +47,8 @@ def find_tables(resources: Iterable[StackResource]) -> tuple[str, ...]:
 
     A table that failed to be created holds nothing and is left out.
     """
-    return tuple(
-        dict.fromkeys(
-            resource.physical_id
-            for resource in resources
-            if resource.type in TABLE_TYPES
-            and resource.physical_id
-            and resource.status != "CREATE_FAILED"
-        )
-    )
+    found = (one for one in resources if one.type in TABLE_TYPES and one.status != "CREATE_FAILED")
+    return tuple(dict.fromkeys(one.physical_id for one in found if one.physical_id))
 
 
 def describe_table(
@@ -104,15 +97,4 @@ def read_window(dynamodb: DynamoDBClient, table: str, clock: Clock) -> Window | 
         earliest=found.get("EarliestRestorableDateTime"),
         latest=found.get("LatestRestorableDateTime"),
         days=found.get("RecoveryPeriodInDays"),
-    )
-
-
-def list_without_pitr(
-    dynamodb: DynamoDBClient, tables: Iterable[str], clock: Clock
-) -> tuple[str, ...]:
-    """Return the tables whose point-in-time recovery is off, without those that are gone."""
-    return tuple(
-        table
-        for table in tables
-        if (window := read_window(dynamodb, table, clock)) is not None and not window.is_on
     )

@@ -16,10 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.data import tables
 from lib.deploy import records
 from lib.errors import StateForbids
-from lib.inputs import jobs
 from lib.polling import ask_patiently
 from lib.refusals import error_code, error_message
-from lib.releases import history
+from lib.releases import history, store
 from lib.stacks import events, previews, stacks, watching
 from lib.stacks.statuses import Status
 
@@ -61,10 +60,8 @@ def read(job: Job, access: Access, stack: Stack) -> Pause:
 
 def _read_records(job: Job, access: Access) -> tuple[Record, ...]:
     """Return the stack's history, or none where it cannot be read: it only gives advice here."""
-    owner = access.aws.identity().account
     try:
-        s3 = access.aws.client("s3")
-        return history.read(s3, jobs.bucket_of(job, owner), job.stack_name, owner=owner)
+        return history.read(store.bucket_of(job, access), job.stack_name)
     except (BotoCoreError, ClientError):
         return ()
 

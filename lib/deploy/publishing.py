@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lib.access import Access
     from lib.inputs.jobs import Options
+    from lib.releases.store import Bucket
 
 
 @dataclass(frozen=True)
@@ -79,51 +80,50 @@ def publish(
     """
     require_valid(job)
     release = releases.build(job.templates)
-    owner = access.aws.identity().account
-    bucket = jobs.bucket_of(job, owner)
-    s3 = access.aws.client("s3")
+    bucket = store.bucket_of(job, access)
     uploaded = 0
-    if releases.find(s3, bucket, release.name, owner=owner) is None:
-        published = releases.list_published(s3, bucket, owner=owner)
-        _require_clean(job, release, published | linted, access)
+    if releases.find(bucket, release.name) is None:
+        published = releases.list_published(bucket)
+        new = [file.name for file in release.files if file.key not in published | linted]
+        require_clean(job, new, [job.region], access.say)
         if not job.values.get("TemplatesBucketName"):
-            _ensure_bucket(job, bucket, owner, access)
+            _ensure_bucket(bucket, access)
         uploaded = releases.publish(
-            s3,
             bucket,
             release,
-            owner=owner,
             published=published,
             commit=job.commit,
             now=access.clock.now(),
             by=access.aws.identity().arn,
         )
-        access.say(f"Release {release.name}: {uploaded} new templates in {bucket}.", Level.DONE)
+        access.say(
+            f"Release {release.name}: {uploaded} new templates in {bucket.name}.", Level.DONE
+        )
     aws = access.aws
-    url = store.object_url(bucket, release.master_key, aws.region, aws.url_suffix)
+    url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
     unchanged = len(release.files) - uploaded
-    return release, Published(bucket, aws.region, release.name, uploaded, unchanged, url)
+    return release, Published(bucket.name, aws.region, release.name, uploaded, unchanged, url)
 
 
-def _ensure_bucket(job: Job, bucket: str, owner: str, access: Access) -> None:
+def _ensure_bucket(bucket: Bucket, access: Access) -> None:
     """Create or complete the templates bucket of this account and region."""
-    s3 = access.aws.client("s3")
     tags = {"Project": PROJECT, "ManagedBy": MANAGED_BY}
-    if store.ensure_bucket(s3, bucket, region=job.region, owner=owner, tags=tags):
-        access.say(f"Created the templates bucket {bucket}.", Level.DONE)
+    if store.ensure_bucket(bucket, region=access.aws.region, tags=tags):
+        access.say(f"Created the templates bucket {bucket.name}.", Level.DONE)
 
 
-def _require_clean(job: Job, release: Release, known: frozenset[str], access: Access) -> None:
-    """Raise `TemplateError` with what cfn-lint says of the templates that are new."""
-    new = [file.name for file in release.files if file.key not in known]
-    if not new:
+def require_clean(
+    job: Job, names: Sequence[str], regions: Sequence[str], say: Callable[[str], None]
+) -> None:
+    """Raise `TemplateError` with what cfn-lint says of new templates, in any of the regions."""
+    if not names:
         return
     findings = linting.lint_once(
-        [job.folder / name for name in new],
-        regions=[job.region],
+        [job.folder / name for name in names],
+        regions=regions,
         folder=job.folder,
         memory=job.lint_memory,
-        say=access.say,
+        say=say,
     )
     if findings:
         raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
@@ -131,12 +131,8 @@ def _require_clean(job: Job, release: Release, known: frozenset[str], access: Ac
 
 def require_intact(run: Run) -> None:
     """Refuse a release that no longer holds what was published."""
-    releases.verify(
-        run.access.aws.client("s3"),
-        run.published.bucket,
-        {file.key: file.sha256 for file in run.release.files},
-        owner=run.access.aws.identity().account,
-    )
+    bucket = store.open_bucket(run.access, run.published.bucket)
+    releases.verify(bucket, run.release.checksums)
 
 
 def console_link(job: Job, published: Published) -> str:

@@ -14,7 +14,7 @@ from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.refusals import error_code, error_message
-from lib.releases import history
+from lib.releases import history, store
 from lib.stacks import events, watching
 from lib.templates import templates
 
@@ -83,5 +83,4 @@ def refusals(run: Run, record: Record, stack_id: str) -> Iterator[None]:
 
 def _write(run: Run, record: Record) -> None:
     """Write a record beside the releases."""
-    owner = run.access.aws.identity().account
-    history.write(run.access.aws.client("s3"), run.published.bucket, record, owner=owner)
+    history.write(store.open_bucket(run.access, run.published.bucket), record)

@@ -141,24 +141,23 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     """
     started = access.clock.monotonic()
     stack, decision = admission.admit(job, access, Operation.UPDATE)
-    owner = access.aws.identity().account
-    bucket = jobs.bucket_of(job, owner)
-    s3 = access.aws.client("s3")
-    records = history.read(s3, bucket, job.stack_name, owner=owner)
+    bucket = store.bucket_of(job, access)
+    records = history.read(bucket, job.stack_name)
     record = _find_record(records, job, name)
-    manifest = releases.find(s3, bucket, record.release, owner=owner)
+    manifest = releases.find(bucket, record.release)
     if manifest is None:
         raise InputError(
-            f"Release {record.release} is no longer in {bucket}.",
+            f"Release {record.release} is no longer in {bucket.name}.",
             next_step=f"inv history {job.flags}",
         )
-    published = releases.read_templates(s3, bucket, manifest, owner=owner)
+    published = releases.read_templates(bucket, manifest)
     earlier = replace(job, templates=published, values=record.parameters)
     release = _as_release(manifest)
-    url = store.object_url(bucket, release.master_key, access.aws.region, access.aws.url_suffix)
-    details = Published(bucket, job.region, release.name, 0, len(release.files), url)
+    aws = access.aws
+    url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
+    details = Published(bucket.name, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
-    values = jobs.fill_in(earlier, bucket)
+    values = jobs.fill_in(earlier, bucket.name)
     run = Run(earlier, access, options, release, details, values, action="rolled-back")
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)

@@ -22,6 +22,7 @@ MAX_NUMBER = Decimal("1e15")
 MAX_DECIMALS = 15
 
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_NOT_A_NUMBER = Decimal("NaN")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,19 @@ class Value:
     def _child(self, name: str, value: Any) -> Value:
         return Value(self.file, f"{self.key}.{name}" if self.key else name, value)
 
-    def members(self, allowed: Sequence[str] = ()) -> Iterator[tuple[str, Value]]:
-        """Yield the members of an object, refusing names that are not `allowed` if any are."""
+    def members(self) -> Iterator[tuple[str, Value]]:
+        """Yield the members of an object."""
         if not isinstance(self.value, Mapping):
             self.fail("is not an object")
         for name, value in self.value.items():
-            if allowed and name not in allowed:
-                self._child(name, value).fail(f"is not known here; known: {', '.join(allowed)}")
             yield name, self._child(name, value)
+
+    def only(self, *known: str) -> Value:
+        """Return the same object, refusing members that are not known."""
+        for name, member in self.members():
+            if name not in known:
+                member.fail(f"is not known here; known: {', '.join(known)}")
+        return self
 
     def items(self) -> Iterator[Value]:
         """Yield the items of an array."""
@@ -99,13 +105,11 @@ class Value:
 
     def number(self) -> Decimal:
         """Return a number from zero up, given as a JSON number or as text."""
-        number = self.value if isinstance(self.value, Decimal) else None
-        if isinstance(self.value, str):
-            try:
-                number = Decimal(self.value)
-            except InvalidOperation:
-                number = None
-        if number is None or not number.is_finite():
+        try:
+            number = Decimal(self.value) if isinstance(self.value, str | Decimal) else _NOT_A_NUMBER
+        except InvalidOperation:
+            number = _NOT_A_NUMBER
+        if not number.is_finite():
             self.fail("is not a number")
         if not 0 <= number <= MAX_NUMBER:
             self.fail(f"is {number} and not between 0 and {MAX_NUMBER}")
@@ -129,6 +133,16 @@ def read_text(path: Path, kind: str, *, at_most: int = MAX_CHARACTERS) -> str:
         raise InputError(f"{path} does not exist.") from None
     except (OSError, ValueError) as exc:
         raise InputError(f"{path} cannot be read: {exc}.") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raise `InputError` where it cannot be."""
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as exc:
+        raise InputError(f"{path} cannot be written: {exc}.") from None
 
 
 def read(text: str, file: str) -> Value:

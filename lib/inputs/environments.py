@@ -46,11 +46,6 @@ class Environment:
     values: Mapping[str, str]
     problems: tuple[Problem, ...]
 
-    @property
-    def is_production(self) -> bool:
-        """Tell whether this is the environment that people depend on."""
-        return self.name == PRODUCTION
-
 
 @dataclass(frozen=True)
 class Account:
@@ -183,17 +178,13 @@ def read_regions(path: Path) -> dict[str, Region]:
         raise InputError(f"{path} cannot be used:", problems=faults)
     return {
         name: Region(
-            name,
-            entry["VPCCidr"],
-            tuple(entry["BedrockModels"]),
-            dict(entry.get("Parameters", {})),
+            name, entry["VPCCidr"], tuple(entry["BedrockModels"]), dict(entry.get("Parameters", {}))
         )
         for name, entry in document.items()
     }
 
 
 def _region_faults(name: str, entry: Any) -> list[str]:
-    """Return what is wrong with one region's entry."""
     if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d", name):
         return [f"{name!r} is not the name of a region"]
     if not isinstance(entry, dict):
@@ -222,7 +213,6 @@ def _region_faults(name: str, entry: Any) -> list[str]:
 
 
 def _as_network(text: object) -> ipaddress.IPv4Network | None:
-    """Return an IPv4 network, or None."""
     try:
         return ipaddress.IPv4Network(text) if isinstance(text, str) else None
     except ValueError:

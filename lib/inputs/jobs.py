@@ -119,10 +119,7 @@ def read_commit(root: Path) -> str:
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
         ran = subprocess.run(  # noqa: S603 (a fixed command)
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
+            command, capture_output=True, text=True, check=False
         )
     except OSError:
         return ""
@@ -207,11 +204,6 @@ def bucket_name(account: str, region: str) -> str:
     return f"plot-palette-cfn-{account}-{region}"
 
 
-def bucket_of(job: Job, owner: str) -> str:
-    """Return the bucket that a job's templates are published to."""
-    return job.values.get("TemplatesBucketName") or bucket_name(owner, job.region)
-
-
 def fill_in(job: Job, bucket: str) -> dict[str, str]:
     """Return the values a stack is given: the job's, with the default bucket filled in."""
     values = dict(job.values)
@@ -251,8 +243,4 @@ def tags_of(job: Job) -> dict[str, str]:
     The release is not among them: CloudFormation hands stack tags to every resource, so a
     tag that changes with each release would make each release change everything.
     """
-    return {
-        "Project": PROJECT,
-        "Environment": job.environment,
-        "ManagedBy": MANAGED_BY,
-    }
+    return {"Project": PROJECT, "Environment": job.environment, "ManagedBy": MANAGED_BY}

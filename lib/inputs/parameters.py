@@ -117,7 +117,6 @@ _KINDS: Mapping[type, str] = {
 
 
 def _entry_fault(entry: object) -> str:
-    """Return what is wrong with one entry of the array form, or ""."""
     if not isinstance(entry, dict):
         return "is not an object with ParameterKey and ParameterValue"
     if not isinstance(entry.get("ParameterKey"), str):
@@ -125,11 +124,9 @@ def _entry_fault(entry: object) -> str:
     if "ParameterValue" not in entry:
         return f"({entry['ParameterKey']}) has no ParameterValue"
     unknown = sorted(set(entry) - {"ParameterKey", "ParameterValue"})
-    return (
-        f"({entry['ParameterKey']}) has keys that a file may not set: {', '.join(unknown)}"
-        if unknown
-        else ""
-    )
+    if unknown:
+        return f"({entry['ParameterKey']}) has keys that a file may not set: {', '.join(unknown)}"
+    return ""
 
 
 def _collect(
@@ -141,13 +138,9 @@ def _collect(
         if name in values:
             problems.append(Problem(name, "stands twice in the file; keep one"))
         elif not isinstance(value, str):
-            problems.append(
-                # The value itself could be a secret: NoEcho is not known here.
-                Problem(
-                    name,
-                    f"is {_KINDS[type(value)]}; CloudFormation takes strings only, so quote it",
-                )
-            )
+            # The value itself could be a secret: NoEcho is not known here.
+            text = f"is {_KINDS[type(value)]}; CloudFormation takes strings only, so quote it"
+            problems.append(Problem(name, text))
             # Known but unusable: keeps the check from also calling it missing.
             values[name] = json.dumps(value)
         else:
@@ -180,13 +173,11 @@ def check(
 
 
 def _closest(name: str, known: Mapping[str, Any]) -> str:
-    """Return a hint with the most similar known name, or ""."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def _check_value(name: str, value: str, declaration: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield each rule that one value breaks."""
     secret = _is_secret(name, {name: declaration})
     quoted = repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}…"
     shown = "the value (NoEcho, not shown)" if secret else quoted
@@ -260,7 +251,6 @@ def _matches(pattern: str, item: str) -> bool:
 
 
 def _as_number(value: object) -> Decimal | None:
-    """Return a decimal, or None."""
     text = str(value).strip()
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
@@ -292,5 +282,4 @@ def list_secrets(declared: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
 
 
 def _is_secret(name: str, declared: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether a template declares a parameter NoEcho."""
     return str(declared.get(name, {}).get("NoEcho", "")).lower() == "true"

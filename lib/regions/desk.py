@@ -114,6 +114,12 @@ class Desk:
         self.drain()
         return {name: self.crew.ended[name] for name in names}
 
+    def work_everywhere(self, work: Callable[[str], Any], title: str) -> dict[str, Any]:
+        """Do one thing in every region; return the results, or raise what stops any of them."""
+        ended = self.work_on(list(self.sites), work)
+        self.raise_all({name: end.error for name, end in ended.items()}, title)
+        return {name: end.result for name, end in ended.items()}
+
     def is_working(self, region: str) -> bool:
         """Tell whether a region's thread neither waits for an answer nor has ended."""
         return region not in self.crew.ended and self.crew.open_question(region) is None
@@ -188,7 +194,6 @@ class Desk:
             self.operator.report(progress)
 
     def _prefix(self, region: str, text: str, level: Level) -> None:
-        """Report a line with its region in front."""
         self.say(f"{region:<{_NAME_WIDTH}} | {text}", level)
 
     def _redraw(self) -> None:
@@ -203,7 +208,6 @@ class Desk:
         self._draw([line.text(region, now) for region, line in self.lines.items()])
 
     def _log(self, region: str, progress: Progress) -> None:
-        """Add what a region reports to its log file."""
         folder = self._log_folder
         if folder is None:
             return

@@ -13,32 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
+from lib.checks.preflight import Look
 from lib.data import consent, loss
-from lib.deploy.outcomes import Outcome
+from lib.deploy.outcomes import Outcome, unchanged
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
 from lib.refusals import explain
 from lib.regions import preparation, stacksets, steps
+from lib.regions.desk import Desk
 from lib.regions.plan import OnFailure, Rollout
 from lib.regions.stacksets import Instance, Result, StackSet, Step
-from lib.releases import releases
+from lib.regions.work import Work
+from lib.releases import releases, store
+from lib.releases.releases import Published
 from lib.stacks import deployed, events, stacks
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Status
 from lib.templates import comparison, contracts, templates
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.regions.desk import Desk
-    from lib.regions.work import Work
-    from lib.releases.releases import Published
-    from lib.templates.changes import Change
+from lib.templates.changes import Change
 
 LIMITS = (
     (
@@ -105,14 +103,15 @@ class Handover:
         """Guard, ask, and carry out one operation after the other."""
         declared = self.job.templates[templates.MASTER].parameters
         base, overrides = steps.split_values(self.values, declared)
-        secrets = parameters.list_secrets(declared)
         found = stacksets.read(self.cfn, self.job.stack_name)
         if found:
-            found = replace(found, parameters=steps.hide(found.parameters, secrets))
+            # AWS masks secrets, so they cannot be compared.
+            comparable = parameters.without_secrets(found.parameters, declared)
+            found = replace(found, parameters=comparable)
         planned = steps.plan_steps(
             found,
             self.desk.release.name,
-            steps.hide(base, secrets),
+            parameters.without_secrets(base, declared),
             overrides,
             concurrency=self.desk.plan.concurrency,
         )
@@ -167,7 +166,6 @@ class Handover:
         return judged
 
     def _agreed(self, planned: Sequence[Step]) -> bool:
-        """Ask the one question for all regions."""
         rows = [(step.action, ", ".join(step.regions) or "(no instance)") for step in planned]
         title = f"Stack set {self.job.stack_name}, release {self.desk.release.name}:"
         self.desk.operator.report(Listing(title, ("Operation", "Regions"), rows))
@@ -175,13 +173,9 @@ class Handover:
 
     def _verify_releases(self) -> None:
         """Refuse a region whose bucket no longer holds what was published."""
-        for region, site in self.sites.items():
-            releases.verify(
-                site.aws.client("s3"),
-                self.published[region].bucket,
-                {file.key: file.sha256 for file in self.desk.release.files},
-                owner=self.account,
-            )
+        for region in self.sites:
+            bucket = store.open_bucket(self._access(region), self.published[region].bucket)
+            releases.verify(bucket, self.desk.release.checksums)
 
     def _back_up(self, risky: Mapping[str, Sequence[Change]]) -> dict[str, tuple[str, ...]]:
         """Back up the tables at risk in every region, and return the ARNs by region."""
@@ -196,7 +190,6 @@ class Handover:
         }
 
     def _definition(self, base: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the stack set consists of."""
         return {
             "StackSetName": self.job.stack_name,
             "TemplateURL": self.published[self.job.region].master_url,
@@ -209,7 +202,6 @@ class Handover:
         }
 
     def _conclude(self, operations: _Operations, backups: Mapping[str, tuple[str, ...]]) -> Rollout:
-        """Return every region's outcome with its outputs."""
         now = stacksets.read(self.cfn, self.job.stack_name)
         instances = now.instances if now else {}
         found = []
@@ -229,15 +221,9 @@ class Handover:
         stack = stacks.describe(cfn, instance.stack_id) if instance and instance.stack_id else None
         if action == "failed" and stack:
             failure = events.find_cause(events.read_operation(cfn, stack.id)) or failure
-        return Outcome(
-            action,
-            site.job.stack_name,
-            stack.id if stack else "",
-            region,
-            site.job.environment,
-            stack.status if stack else Status.ABSENT,
-            self.desk.release.name,
-            outputs=stack.outputs if stack else {},
+        return replace(
+            unchanged(site.job, stack, release=self.desk.release.name),
+            action=action,
             failure=failure,
             next_step="mend the cause, then run the same command again" if failure else "",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lib.deploy.outcomes import Outcome
+from lib.document import keys
 from lib.errors import (
     AwsUnavailable,
     InputError,
@@ -17,11 +18,11 @@ from lib.errors import (
     Refused,
     TemplateError,
 )
+from lib.inputs.jobs import Job, Options
 from lib.releases import releases
+from lib.releases.releases import Release
 
 if TYPE_CHECKING:
-    from lib.inputs.jobs import Job, Options
-    from lib.releases.releases import Release
     from lib.session import Aws
 
 
@@ -64,13 +65,7 @@ class Plan:
 class Rollout:
     """What became of each region, in the order they were named."""
 
-    KEYS: ClassVar[Mapping[str, str]] = {
-        "release": "release",
-        "regions": "outcomes",
-        "failed": "failed",
-        "outputs": "outputs",
-        "interrupted": "interrupted",
-    }
+    KEYS: ClassVar = keys("release regions=outcomes failed outputs interrupted")
 
     release: str
     outcomes: tuple[Outcome, ...]

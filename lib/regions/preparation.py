@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from lib.access import Access
 from lib.checks import linked_roles, preflight, quotas
 from lib.checks.findings import Readiness, RegionFinding
+from lib.checks.preflight import Look
+from lib.deploy import publishing
 from lib.errors import NotOurs, Refused, TemplateError
 from lib.operators import Level
+from lib.regions.desk import Desk
 from lib.regions.report import list_parameters
-from lib.templates import linting
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.regions.crews import Ended
-    from lib.regions.desk import Desk
-    from lib.regions.work import Work
-    from lib.releases.releases import Published
+from lib.regions.work import Work
+from lib.releases.releases import Published
 
 
 def check(desk: Desk, work: Work) -> dict[str, Look]:
@@ -89,39 +85,15 @@ def _require_one_account(looks: Mapping[str, Look]) -> None:
 
 def publish(desk: Desk, work: Work) -> dict[str, Published]:
     """Publish the release in every region; lint it once for all of them."""
-    names = list(desk.sites)
-    listed = desk.work_on(names, work.list_new)
-    desk.raise_all(_errors_of(listed), "Nothing was published.")
-    new = sorted({name for end in listed.values() for name in end.result})
-    if new:
-        _lint(desk, new)
-    done = desk.work_on(names, work.publish)
-    desk.raise_all(_errors_of(done), "No stack was touched.")
-    published: dict[str, Published] = {}
-    for region, end in done.items():
-        release, published[region] = end.result
+    listed = desk.work_everywhere(work.list_new, "Nothing was published.")
+    new = sorted({name for names in listed.values() for name in names})
+    job = next(iter(desk.sites.values())).job
+    publishing.require_clean(job, new, list(desk.sites), desk.say)
+    done = desk.work_everywhere(work.publish, "No stack was touched.")
+    for region, (release, _) in done.items():
         if release.digest != desk.release.digest:
             raise TemplateError(
                 f"{region} got release {release.name}, not {desk.release.name}.",
                 next_step="run the same command again",
             )
-    return published
-
-
-def _lint(desk: Desk, names: Sequence[str]) -> None:
-    """Lint what is new anywhere, for every region that gets it."""
-    job = next(iter(desk.sites.values())).job
-    findings = linting.lint_once(
-        [job.folder / name for name in names],
-        regions=list(desk.sites),
-        folder=job.folder,
-        memory=job.lint_memory,
-        say=desk.say,
-    )
-    if findings:
-        raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
-
-
-def _errors_of(ended: Mapping[str, Ended]) -> dict[str, BaseException | None]:
-    """Return what ended each piece of work."""
-    return {name: end.error for name, end in ended.items()}
+    return {region: published for region, (_, published) in done.items()}

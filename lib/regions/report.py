@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lib import document
+from lib.checks.preflight import Look
 from lib.data import consent
 from lib.deploy import report as stack_report
-from lib.deploy.outcomes import Outcome
+from lib.deploy.outcomes import Outcome, unchanged
 from lib.drawing import draw_table
 from lib.errors import (
     AwsUnavailable,
@@ -21,18 +21,13 @@ from lib.errors import (
     Refused,
 )
 from lib.inputs import parameters
+from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Listing, Note, Operator
 from lib.refusals import explain
-from lib.regions.plan import NotStarted
+from lib.regions.crews import Ended
+from lib.regions.plan import NotStarted, Rollout, Site
 from lib.stacks.events import Failure
-from lib.stacks.statuses import Status
 from lib.templates import templates as template_room
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.inputs.jobs import Job
-    from lib.regions.crews import Ended
-    from lib.regions.plan import Rollout, Site
 
 #: Which error speaks for several regions: the one that has to be mended first.
 _GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
@@ -65,7 +60,6 @@ def combine(errors: Mapping[str, DeploymentError], title: str) -> DeploymentErro
 
 
 def _paths_of(error: DataLossRefused) -> list[str]:
-    """Return the paths that a refusal is about."""
     paths = error.details.get("at_risk", [])
     return [str(path) for path in paths] if isinstance(paths, list) else []
 
@@ -117,15 +111,9 @@ def conclude_region(job: Job, look: Look, end: Ended, seconds: float) -> Outcome
     if outcome:
         return replace(outcome, seconds=round(seconds, 2))
     error = explain_end(end.error, job) if end.error else None
-    return Outcome(
-        "declined" if isinstance(error, Refused) else "failed",
-        job.stack_name,
-        look.stack.id if look.stack else "",
-        job.region,
-        job.environment,
-        look.stack.status if look.stack else Status.ABSENT,
-        "",
-        outputs=look.stack.outputs if look.stack else {},
+    return replace(
+        unchanged(job, look.stack),
+        action="declined" if isinstance(error, Refused) else "failed",
         failure=Failure("", "", "", "", error.message if error else repr(end.error)),
         next_step=(error.next_step if error else "") or f"inv deploy {job.flags}",
         seconds=round(seconds, 2),

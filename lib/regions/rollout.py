@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from lib.checks.preflight import Look
 from lib.errors import AwsUnavailable, Declined, InputError, Refused
 from lib.operators import Level, Listing, Operator
 from lib.polling import Clock
@@ -28,12 +28,9 @@ from lib.regions.report import conclude_region, describe, explain_end, went_wron
 from lib.regions.stacksets import ROLES
 from lib.regions.turns import Turns
 from lib.regions.work import Work
+from lib.releases.releases import Published
 from lib.stacks.statuses import Move
 from lib.templates.templates import STACK_TYPE
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.releases.releases import Published
 
 _MOVES = {
     Move.CREATE: "create",
@@ -164,7 +161,6 @@ def _agreed(desk: Desk, looks: Mapping[str, Look], ready: Sequence[str]) -> bool
 
 
 def _describe_move(desk: Desk, look: Look) -> str:
-    """Say what is about to happen to a region."""
     end = desk.crew.ended.get(look.region)
     if end is not None:
         return "nothing: up to date" if end.error is None else f"nothing: {end.error}"

@@ -21,20 +21,14 @@ from lib.stacks import stacks, watching
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-#: The names that StackSets expects unless it is told others.
-#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-prereqs-self-managed.html
+#: The names that StackSets expects unless it is told others, and the page that says so.
 ROLES = ("AWSCloudFormationStackSetAdministrationRole", "AWSCloudFormationStackSetExecutionRole")
-
 _ROLES_PAGE = (
     "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
     "stacksets-prereqs-self-managed.html"
 )
 
 _RUNNING = frozenset({"QUEUED", "RUNNING", "STOPPING"})
-
-_NO_SET = "StackSetNotFoundException"
-
-_NO_ROLE = "NoSuchEntity"
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def require_roles(iam: Any, operator: Operator) -> None:
         try:
             iam.get_role(RoleName=role)
         except ClientError as exc:
-            if error_code(exc) == _NO_ROLE:
+            if error_code(exc) == "NoSuchEntity":
                 missing.append(role)
             else:
                 text = f"{role} could not be looked up: {error_message(exc)}"
@@ -110,7 +104,7 @@ def read(cfn: CloudFormationClient, name: str) -> StackSet | None:
     try:
         answer = cfn.describe_stack_set(StackSetName=name)["StackSet"]
     except ClientError as exc:
-        if error_code(exc) == _NO_SET:
+        if error_code(exc) == "StackSetNotFoundException":
             return None
         raise
     return StackSet(
@@ -137,7 +131,6 @@ def _read_instances(cfn: CloudFormationClient, name: str) -> Iterator[Instance]:
 
 
 def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return parameters by name."""
     return {e["ParameterKey"]: e.get("ParameterValue", "") for e in entries}
 
 
@@ -202,7 +195,6 @@ def follow(
 
 
 def _read_results(cfn: CloudFormationClient, name: str, operation: str) -> tuple[Result, ...]:
-    """Return an operation's results by region."""
     pages = cfn.get_paginator("list_stack_set_operation_results").paginate(
         StackSetName=name, OperationId=operation
     )

@@ -95,8 +95,3 @@ def preferences(chosen: Sequence[str], plan: Plan) -> dict[str, Any]:
         # Without this a tolerance of none would also mean one account at a time.
         "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
     }
-
-
-def hide(values: Mapping[str, str], secrets: frozenset[str]) -> dict[str, str]:
-    """Return values without secrets, which AWS masks and so cannot be compared."""
-    return {name: value for name, value in values.items() if name not in secrets}

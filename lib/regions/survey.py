@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.deploy import status
+from lib.deploy.status import View
 from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import DeploymentError
-from lib.operators import Answer
+from lib.operators import Answer, Operator
 from lib.parallel import side_by_side
 from lib.refusals import explain
-
-if TYPE_CHECKING:
-    from lib.deploy.status import View
-    from lib.operators import Operator
-    from lib.regions.plan import Site
+from lib.regions.plan import Site
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,6 @@ def answer(seen: Sequence[Sighting]) -> Answer:
 
 
 def _row_of(one: Sighting) -> tuple[str, ...]:
-    """Return one region's row."""
     if one.view is None:
         return one.region, one.error.message if one.error else "", "", "", ""
     view = one.view

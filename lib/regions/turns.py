@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from lib.operators import Level
+from lib.regions.desk import Desk
 from lib.regions.plan import NotStarted, OnFailure
 from lib.regions.report import went_wrong
-
-if TYPE_CHECKING:
-    from lib.regions.desk import Desk
 
 
 class Turns:
@@ -39,7 +36,6 @@ class Turns:
         ]
 
     def _running(self) -> list[str]:
-        """Return the regions that are being changed."""
         return [region for region in self.desk.started if region not in self.crew.ended]
 
     def must_stop(self) -> bool:
@@ -95,7 +91,6 @@ class Turns:
         return max(limit - running, 0)
 
     def _let_go(self, region: str) -> None:
-        """Start to change a region."""
         line = self.desk.lines[region]
         line.started = self.desk.clock.monotonic()
         line.state = "starting"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lib.checks import preflight, verification
+from lib.checks.preflight import Look
 from lib.deploy import change, publishing
+from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs import jobs
-from lib.releases import releases
+from lib.inputs.jobs import Options
+from lib.regions.desk import Desk
+from lib.releases import releases, store
+from lib.releases.releases import Published, Release
 from lib.stacks.events import Failure
 from lib.stacks.statuses import Move
 from lib.templates.templates import STACK_TYPE
-
-if TYPE_CHECKING:
-    from lib.checks.preflight import Look
-    from lib.deploy.outcomes import Outcome
-    from lib.inputs.jobs import Options
-    from lib.regions.desk import Desk
-    from lib.releases.releases import Published, Release
 
 
 class Work:
@@ -36,13 +33,10 @@ class Work:
 
     def list_new(self, region: str) -> list[str]:
         """Return the templates that a region's bucket has never held."""
-        access = self.access[region]
-        owner = access.aws.identity().account
-        bucket = jobs.bucket_of(self.sites[region].job, owner)
-        s3 = access.aws.client("s3")
-        if releases.find(s3, bucket, self.release.name, owner=owner):
+        bucket = store.bucket_of(self.sites[region].job, self.access[region])
+        if releases.find(bucket, self.release.name):
             return []
-        published = releases.list_published(s3, bucket, owner=owner)
+        published = releases.list_published(bucket)
         return [file.name for file in self.release.files if file.key not in published]
 
     def publish(self, region: str) -> tuple[Release, Published]:

@@ -12,19 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from lib.access import Access
+from lib.document import keys
 from lib.drawing import draw_table
-from lib.inputs import jobs
+from lib.inputs.jobs import Job
 from lib.parallel import side_by_side
 from lib.releases import store
+from lib.releases.store import Bucket
 from lib.stacks.statuses import Status
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 STARTED = "started"
 #: AWS refused to begin the operation; nothing came of it.
@@ -39,9 +36,7 @@ class Record:
     """
 
     #: Parameters stay in the bucket.
-    KEYS: ClassVar[Mapping[str, str]] = {
-        key: key for key in ("release", "time", "action", "status", "by")
-    }
+    KEYS: ClassVar = keys("release time action status by")
 
     release: str
     time: str
@@ -76,18 +71,18 @@ def stamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
 
 
-def write(s3: S3Client, bucket: str, record: Record, *, owner: str) -> None:
+def write(bucket: Bucket, record: Record) -> None:
     """Write or complete a record.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
     """
-    s3.put_object(
-        Bucket=bucket,
+    bucket.s3.put_object(
+        Bucket=bucket.name,
         Key=record.key,
         Body=json.dumps(asdict(record), indent=2).encode(),
         ContentType="application/json",
         ChecksumAlgorithm="SHA256",
-        ExpectedBucketOwner=owner,
+        ExpectedBucketOwner=bucket.owner,
     )
 
 
@@ -98,21 +93,19 @@ def complete(record: Record, *, status: str, stack_id: str, reason: str = "") ->
 
 def read_of(job: Job, access: Access) -> tuple[Record, ...]:
     """Return what was done to a job's stack, newest first."""
-    owner = access.aws.identity().account
-    bucket = jobs.bucket_of(job, owner)
-    return read(access.aws.client("s3"), bucket, job.stack_name, owner=owner)
+    return read(store.bucket_of(job, access), job.stack_name)
 
 
-def read(s3: S3Client, bucket: str, stack: str, *, owner: str) -> tuple[Record, ...]:
+def read(bucket: Bucket, stack: str) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket."""
-    keys = [key for key, _ in store.list_objects(s3, bucket, folder_of(stack), owner=owner)]
+    listed = [key for key, _ in bucket.list_objects(folder_of(stack))]
 
     def read_one(key: str) -> Record | None:
-        content = store.read_object(s3, bucket, key, owner=owner)
+        content = bucket.read_object(key)
         # None for what somebody removed after it was listed.
         return None if content is None else parse(content)
 
-    found = side_by_side(read_one, sorted(keys, reverse=True), at_once=store.AT_ONCE)
+    found = side_by_side(read_one, sorted(listed, reverse=True), at_once=store.AT_ONCE)
     return tuple(record for record in found if record)
 
 

@@ -6,26 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.errors import Declined, OperationFailed
-from lib.inputs import jobs
-from lib.inputs.jobs import MANAGED_BY
+from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
+from lib.releases.store import Bucket
 from lib.stacks import stacks
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import ErrorTypeDef
-
-    from lib.access import Access
-    from lib.inputs.jobs import Job
 
 #: What was uploaded this recently may belong to a publication that is still under way.
 UNDER_WAY = timedelta(hours=1)
@@ -61,11 +54,9 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
     releases of their latest operations. Objects are deleted, not their versions, so that a
     bucket's versioning can still bring them back. Returns what was removed.
     """
-    owner = access.aws.identity().account
-    bucket = jobs.bucket_of(job, owner)
-    s3 = access.aws.client("s3")
-    plan = _plan(job, access, s3, bucket, owner, keep)
-    where = f"{bucket} in {job.region}"
+    bucket = store.bucket_of(job, access)
+    plan = _plan(job, access, bucket, keep)
+    where = f"{bucket.name} in {job.region}"
     if not plan.objects:
         access.say(f"Nothing to remove from {where}.")
         return plan
@@ -75,14 +66,13 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
     access.operator.report(Listing(title, ("Release", "What happens"), rows))
     if not access.operator.confirm(f"Remove {len(plan.objects)} objects from {where}?", "y"):
         raise Declined(f"Nothing was removed from {where}.")
-    _delete(s3, bucket, plan.objects, owner)
+    _delete(bucket, plan.objects)
     return plan
 
 
-def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep: int) -> Removal:
-    """Decide what goes and what stays."""
-    manifests = _read_manifests(s3, bucket, owner)
-    reasons = _find_needed(job, access, s3, bucket, owner)
+def _plan(job: Job, access: Access, bucket: Bucket, keep: int) -> Removal:
+    manifests = _read_manifests(bucket)
+    reasons = _find_needed(job, access, bucket)
     for manifest in manifests[:keep]:
         reasons.setdefault(manifest.release, f"among the newest {keep}")
     kept = [manifest for manifest in manifests if manifest.release in reasons]
@@ -91,7 +81,7 @@ def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep:
     old = access.clock.now() - UNDER_WAY
     orphans = [
         key
-        for key, changed in store.list_objects(s3, bucket, "templates/", owner=owner)
+        for key, changed in bucket.list_objects("templates/")
         if key not in needed and changed < old
     ]
     # The manifest goes first: a release without one is none, so a run that is cut off
@@ -108,19 +98,18 @@ def _plan(job: Job, access: Access, s3: S3Client, bucket: str, owner: str, keep:
     )
 
 
-def _read_manifests(s3: S3Client, bucket: str, owner: str) -> list[Manifest]:
+def _read_manifests(bucket: Bucket) -> list[Manifest]:
     """Return every published release, newest first."""
     names = [
         key.split("/")[1]
-        for key, _ in store.list_objects(s3, bucket, "releases/", owner=owner)
+        for key, _ in bucket.list_objects("releases/")
         if key.endswith("/manifest.json")
     ]
-    find = partial(releases.find, s3, bucket, owner=owner)
-    found = side_by_side(find, names, at_once=store.AT_ONCE)
+    found = side_by_side(partial(releases.find, bucket), names, at_once=store.AT_ONCE)
     return sorted(filter(None, found), key=lambda manifest: manifest.time, reverse=True)
 
 
-def _find_needed(job: Job, access: Access, s3: S3Client, bucket: str, owner: str) -> dict[str, str]:
+def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
     """Return the releases that live stacks need, each with the reason."""
     cfn = access.aws.client("cloudformation")
     needed: dict[str, str] = {}
@@ -130,12 +119,12 @@ def _find_needed(job: Job, access: Access, s3: S3Client, bucket: str, owner: str
             continue
         deployed = releases.name_of(stacks.read_template(cfn, stack.id))
         needed[deployed] = f"deployed as {stack.name}"
-        for record in history.read(s3, bucket, stack.name, owner=owner)[:RECORDS_KEPT]:
+        for record in history.read(bucket, stack.name)[:RECORDS_KEPT]:
             needed.setdefault(record.release, f"used lately by {stack.name}")
     return needed
 
 
-def _delete(s3: S3Client, bucket: str, keys: Sequence[str], owner: str) -> None:
+def _delete(bucket: Bucket, keys: Sequence[str]) -> None:
     """Delete objects in the order given, a thousand a call, which is all AWS takes.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
@@ -143,20 +132,17 @@ def _delete(s3: S3Client, bucket: str, keys: Sequence[str], owner: str) -> None:
     for start in range(0, len(keys), _DELETED_AT_ONCE):
         batch = keys[start : start + _DELETED_AT_ONCE]
         try:
-            answer = s3.delete_objects(
-                Bucket=bucket,
+            answer = bucket.s3.delete_objects(
+                Bucket=bucket.name,
                 Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
-                ExpectedBucketOwner=owner,
+                ExpectedBucketOwner=bucket.owner,
             )
         except ClientError as exc:
             if error_code(exc) == "NoSuchBucket":
                 return
             raise
-        _require_deleted(answer.get("Errors", []), bucket)
-
-
-def _require_deleted(errors: Sequence[ErrorTypeDef], bucket: str) -> None:
-    """Raise `OperationFailed` for objects that S3 did not delete."""
-    texts = [f"{error.get('Key')}: {error.get('Message')}" for error in errors]
-    if texts:
-        raise OperationFailed(f"Not everything could be removed from {bucket}: {'; '.join(texts)}")
+        left = [f"{e.get('Key')}: {e.get('Message')}" for e in answer.get("Errors", [])]
+        if left:
+            raise OperationFailed(
+                f"Not everything could be removed from {bucket.name}: {'; '.join(left)}"
+            )

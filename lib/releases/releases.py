@@ -28,12 +28,12 @@ from lib.errors import NotOurs, TemplateError
 from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import store
+from lib.releases.store import Bucket
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
     import yaml
-    from mypy_boto3_s3.client import S3Client
 
 #: Hex digits of a SHA-256 that make a name.
 NAME_LENGTH = 12
@@ -66,6 +66,11 @@ class Release:
     def master_key(self) -> str:
         """Return the key of the published master."""
         return self.files[-1].key
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """Return the SHA-256 of every file in hex, by its key."""
+        return {file.key: file.sha256 for file in self.files}
 
     @property
     def manifest_key(self) -> str:
@@ -145,12 +150,10 @@ def name_of(master: str) -> str:
 
 
 def _digest(content: bytes) -> str:
-    """Return the SHA-256 in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _file(name: str, content: bytes) -> File:
-    """Place a template under its digest."""
     digest = _digest(content)
     return File(name, f"templates/{digest[:NAME_LENGTH]}/{name}", content, digest)
 
@@ -204,23 +207,21 @@ def _entries(node: yaml.Node | None) -> Sequence[tuple[yaml.Node, yaml.Node]]:
 
 
 def _entry(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    """Return what a mapping holds under a key."""
     return next((value for key, value in _entries(node) if key.value == name), None)
 
 
-def find(s3: S3Client, bucket: str, name: str, *, owner: str) -> Manifest | None:
+def find(bucket: Bucket, name: str) -> Manifest | None:
     """Return a published release's manifest, or None when there is no such release.
 
-    `owner` is the account that has to own the bucket: its name can be guessed, and a
-    stranger's bucket must not supply templates. Raises `NotOurs` when it does not.
+    Raises `NotOurs` for another account's bucket, and for what no release of this tool is.
     """
     key = f"releases/{name}/{_MANIFEST}"
     try:
-        content = store.read_object(s3, bucket, key, owner=owner)
+        content = bucket.read_object(key)
     except ClientError as exc:
         if error_code(exc) == "NoSuchBucket":
             return None
-        raise store.strange_bucket(exc, bucket, owner) from exc
+        raise bucket.explain(exc) from exc
     if content is None:
         return None
     manifest = _read_manifest(content, key)
@@ -266,17 +267,15 @@ def _strange_manifest(key: str) -> NotOurs:
     )
 
 
-def list_published(s3: S3Client, bucket: str, *, owner: str) -> frozenset[str]:
+def list_published(bucket: Bucket) -> frozenset[str]:
     """Return the keys of every template published so far; none when there is no bucket."""
-    return frozenset(key for key, _ in store.list_objects(s3, bucket, "templates/", owner=owner))
+    return frozenset(key for key, _ in bucket.list_objects("templates/"))
 
 
 def publish(
-    s3: S3Client,
-    bucket: str,
+    bucket: Bucket,
     release: Release,
     *,
-    owner: str,
     published: frozenset[str],
     commit: str,
     now: datetime,
@@ -291,7 +290,7 @@ def publish(
     """
     *children, master = release.files
     missing = [file for file in children if file.key not in published]
-    put = functools.partial(_put_once, s3, bucket, owner=owner)
+    put = functools.partial(_put_once, bucket)
     wrote = [*side_by_side(put, missing, at_once=store.AT_ONCE), put(master)]
     put(_write_manifest(release, commit, now, by), exact=False)
     return sum(wrote)
@@ -311,7 +310,7 @@ def _write_manifest(release: Release, commit: str, now: datetime, by: str) -> Fi
     return File(_MANIFEST, release.manifest_key, content, _digest(content))
 
 
-def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool = True) -> bool:
+def _put_once(bucket: Bucket, file: File, *, exact: bool = True) -> bool:
     """Write an object unless it exists, and tell whether it was written.
 
     With `exact`, an object that exists must hold the same bytes.
@@ -319,15 +318,15 @@ def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool 
     kind = "application/json" if file.name.endswith(".json") else "application/yaml"
     for attempt in range(1, _CONFLICTS_AT_MOST + 1):
         try:
-            s3.put_object(
-                Bucket=bucket,
+            bucket.s3.put_object(
+                Bucket=bucket.name,
                 Key=file.key,
                 Body=file.content,
                 ContentType=kind,
                 ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=_checksum(file.sha256),
                 IfNoneMatch="*",
-                ExpectedBucketOwner=owner,
+                ExpectedBucketOwner=bucket.owner,
             )
             return True
         except ClientError as exc:
@@ -336,9 +335,9 @@ def _put_once(s3: S3Client, bucket: str, file: File, *, owner: str, exact: bool 
                 break
             # Another upload of the same key is under way. It may still fail, so ask again.
             if code != "ConditionalRequestConflict" or attempt == _CONFLICTS_AT_MOST:
-                raise store.strange_bucket(exc, bucket, owner) from exc
+                raise bucket.explain(exc) from exc
     if exact:
-        verify(s3, bucket, {file.key: file.sha256}, owner=owner)
+        verify(bucket, {file.key: file.sha256})
     return False
 
 
@@ -347,7 +346,7 @@ def _checksum(sha256: str) -> str:
     return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
-def verify(s3: S3Client, bucket: str, files: Mapping[str, str], *, owner: str) -> None:
+def verify(bucket: Bucket, files: Mapping[str, str]) -> None:
     """Check that published objects still hold the bytes they were published with.
 
     `files` maps keys to SHA-256 in hex. S3 keeps the checksum that each object was written
@@ -357,7 +356,7 @@ def verify(s3: S3Client, bucket: str, files: Mapping[str, str], *, owner: str) -
 
     def fault_of(item: tuple[str, str]) -> str:
         key, expected = item
-        stored = _read_checksum(s3, bucket, key, owner)
+        stored = _read_checksum(bucket, key)
         if stored is None:
             return f"{key} is gone"
         return "" if stored == _checksum(expected) else f"{key} holds other bytes than published"
@@ -365,17 +364,17 @@ def verify(s3: S3Client, bucket: str, files: Mapping[str, str], *, owner: str) -
     found = side_by_side(fault_of, files.items(), at_once=store.AT_ONCE)
     if faults := [fault for fault in found if fault]:
         raise NotOurs(
-            f"A release in {bucket} has been tampered with: {'; '.join(faults)}.",
+            f"A release in {bucket.name} has been tampered with: {'; '.join(faults)}.",
             next_step="Find out who wrote it (the bucket keeps every version), restore the first "
             "version of the object, then run the same command again.",
         )
 
 
-def _read_checksum(s3: S3Client, bucket: str, key: str, owner: str) -> str | None:
+def _read_checksum(bucket: Bucket, key: str) -> str | None:
     """Return an object's SHA-256 in base64, or None when there is no object."""
     try:
-        head = s3.head_object(
-            Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=owner
+        head = bucket.s3.head_object(
+            Bucket=bucket.name, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=bucket.owner
         )
     except ClientError as exc:
         if error_code(exc) in ("404", "NoSuchKey"):
@@ -383,22 +382,20 @@ def _read_checksum(s3: S3Client, bucket: str, key: str, owner: str) -> str | Non
         raise
     if "ChecksumSHA256" in head:
         return head["ChecksumSHA256"]
-    content = store.read_object(s3, bucket, key, owner=owner)
+    content = bucket.read_object(key)
     return None if content is None else _checksum(_digest(content))
 
 
-def read_templates(
-    s3: S3Client, bucket: str, manifest: Manifest, *, owner: str
-) -> dict[str, Template]:
+def read_templates(bucket: Bucket, manifest: Manifest) -> dict[str, Template]:
     """Read a published release back, by file name, checking every digest."""
 
     def read(item: tuple[str, str]) -> Template:
         key, expected = item
-        content = store.read_object(s3, bucket, key, owner=owner)
+        content = bucket.read_object(key)
         if content is None:
-            raise NotOurs(f"{key} is gone from {bucket}, so the release is not whole.")
+            raise NotOurs(f"{key} is gone from {bucket.name}, so the release is not whole.")
         if _digest(content) != expected:
-            raise NotOurs(f"{key} in {bucket} does not hold the bytes that were published.")
+            raise NotOurs(f"{key} in {bucket.name} does not hold the bytes that were published.")
         return templates.parse(Path(key).name, content.decode())
 
     found = side_by_side(read, manifest.files.items(), at_once=store.AT_ONCE)

@@ -13,7 +13,10 @@ from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 
+from lib.access import Access
 from lib.errors import NotOurs
+from lib.inputs import jobs
+from lib.inputs.jobs import Job
 from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, is_passing
 
@@ -55,80 +58,98 @@ def quick_create_url(
     )
 
 
-def strange_bucket(exc: ClientError, bucket: str, owner: str) -> Exception:
-    """Return `NotOurs` for a bucket that AWS refuses although it exists, else the error itself."""
-    if error_code(exc) in ("AccessDenied", "403"):
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket with templates. `owner` is the account that has to own it.
+
+    It goes with every call: a bucket's name can be guessed, and a stranger's bucket must not
+    supply templates.
+    """
+
+    s3: S3Client
+    name: str
+    owner: str
+
+    def explain(self, exc: ClientError) -> Exception:
+        """Return `NotOurs` where AWS refuses a bucket that exists, else the error itself."""
+        if error_code(exc) not in ("AccessDenied", "403"):
+            return exc
         return NotOurs(
-            f"The bucket {bucket} is not account {owner}'s, or this identity may not use it: "
-            f"{error_message(exc)}",
+            f"The bucket {self.name} is not account {self.owner}'s, or this identity may not use "
+            f"it: {error_message(exc)}",
             next_step="Check that the credentials are the right account's and may use the bucket; "
             "if another account owns it, set TemplatesBucketName to a bucket of your own.",
         )
-    return exc
 
+    def list_objects(self, prefix: str) -> list[tuple[str, datetime]]:
+        """Return key and time of every object under a prefix; none when there is no bucket.
 
-def list_objects(
-    s3: S3Client, bucket: str, prefix: str, *, owner: str
-) -> list[tuple[str, datetime]]:
-    """Return key and time of every object under a prefix; none when there is no bucket.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-    """
-    found: list[tuple[str, datetime]] = []
-    try:
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=owner
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+        """
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix, ExpectedBucketOwner=self.owner
         )
-        for page in pages:
-            found += [(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
-    except ClientError as exc:
-        if error_code(exc) == "NoSuchBucket":
-            return []
-        raise strange_bucket(exc, bucket, owner) from exc
-    return found
+        try:
+            return [
+                (entry["Key"], entry["LastModified"])
+                for page in pages
+                for entry in page.get("Contents", [])
+            ]
+        except ClientError as exc:
+            if error_code(exc) == "NoSuchBucket":
+                return []
+            raise self.explain(exc) from exc
+
+    def read_object(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None when there is none under the key."""
+        try:
+            answer = self.s3.get_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.owner)
+        except ClientError as exc:
+            if error_code(exc) in ("NoSuchKey", "404"):
+                return None
+            raise
+        return answer["Body"].read()
 
 
-def read_object(s3: S3Client, bucket: str, key: str, *, owner: str) -> bytes | None:
-    """Return an object's bytes, or None when there is none under the key."""
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
-    except ClientError as exc:
-        if error_code(exc) in ("NoSuchKey", "404"):
-            return None
-        raise
-    return answer["Body"].read()
+def open_bucket(access: Access, name: str) -> Bucket:
+    """Return a bucket by its name, as one that has to be this account's."""
+    return Bucket(access.aws.client("s3"), name, access.aws.identity().account)
 
 
-def ensure_bucket(
-    s3: S3Client, bucket: str, *, region: str, owner: str, tags: Mapping[str, str]
-) -> bool:
+def bucket_of(job: Job, access: Access) -> Bucket:
+    """Return the bucket that a job's templates are published to."""
+    own = jobs.bucket_name(access.aws.identity().account, job.region)
+    return open_bucket(access, job.values.get("TemplatesBucketName") or own)
+
+
+def ensure_bucket(bucket: Bucket, *, region: str, tags: Mapping[str, str]) -> bool:
     """Create the templates bucket if needed and harden it; tell whether it was created.
 
     A bucket that exists is only completed where a setting is missing, so that an
     organisation's own choices (its KMS key, its policy) stay, and a run that was cut off
     after the creation is made good. Raises `NotOurs` when another account has the name.
     """
-    created = _create_bucket(s3, bucket, region, owner)
-    settings = _settings(bucket, tags, s3.meta.partition)
+    created = _create_bucket(bucket, region)
+    settings = _settings(bucket.name, tags, bucket.s3.meta.partition)
     if not created:
-        lacks = functools.partial(_lacks, s3, bucket, owner)
+        lacks = functools.partial(_lacks, bucket)
         lacking = side_by_side(lacks, settings, at_once=len(settings))
         settings = tuple(itertools.compress(settings, lacking))
     # One after the other: S3 refuses two changes to one bucket's settings at once.
     for setting in settings:
-        put = getattr(s3, setting.write)
-        put(Bucket=bucket, ExpectedBucketOwner=owner, **setting.value)
+        put = getattr(bucket.s3, setting.write)
+        put(Bucket=bucket.name, ExpectedBucketOwner=bucket.owner, **setting.value)
     return created
 
 
-def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
+def _create_bucket(bucket: Bucket, region: str) -> bool:
     """Create the bucket; tell whether it is new."""
     extra: dict[str, Any] = {}
     # us-east-1 is the one region that may not be named here.
     if region != "us-east-1":
         extra["CreateBucketConfiguration"] = {"LocationConstraint": region}
     try:
-        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)
+        bucket.s3.head_bucket(Bucket=bucket.name, ExpectedBucketOwner=bucket.owner)
         return False
     except ClientError as exc:
         if is_passing(exc):
@@ -137,14 +158,14 @@ def _create_bucket(s3: S3Client, bucket: str, region: str, owner: str) -> bool:
             # 403 and 301 both mean that somebody has it; the settings' owner check says who.
             return False
     try:
-        s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **extra)
+        bucket.s3.create_bucket(Bucket=bucket.name, ObjectOwnership="BucketOwnerEnforced", **extra)
     except ClientError as exc:
         # OperationAborted: another machine is creating it at this moment.
         if error_code(exc) in ("BucketAlreadyOwnedByYou", "OperationAborted"):
             return False
         if error_code(exc) == "BucketAlreadyExists":
             raise NotOurs(
-                f"The bucket name {bucket} is taken by another account.",
+                f"The bucket name {bucket.name} is taken by another account.",
                 next_step="Set TemplatesBucketName in the parameter file to a bucket of your own.",
             ) from None
         raise
@@ -198,9 +219,8 @@ _SAME_FOR_ALL = (
 )
 
 
-def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> tuple[_Setting, ...]:
-    """List what makes a bucket fit to hold templates."""
-    arn = f"arn:{partition}:s3:::{bucket}"
+def _settings(name: str, tags: Mapping[str, str], partition: str) -> tuple[_Setting, ...]:
+    arn = f"arn:{partition}:s3:::{name}"
     tls_only = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -225,12 +245,12 @@ def _settings(bucket: str, tags: Mapping[str, str], partition: str) -> tuple[_Se
     )
 
 
-def _lacks(s3: S3Client, bucket: str, owner: str, setting: _Setting) -> bool:
-    """Tell whether a bucket lacks a setting."""
+def _lacks(bucket: Bucket, setting: _Setting) -> bool:
+    get = getattr(bucket.s3, setting.read)
     try:
-        answer = getattr(s3, setting.read)(Bucket=bucket, ExpectedBucketOwner=owner)
+        answer = get(Bucket=bucket.name, ExpectedBucketOwner=bucket.owner)
     except ClientError as exc:
         if error_code(exc) == setting.absent:
             return True
-        raise strange_bucket(exc, bucket, owner) from exc
+        raise bucket.explain(exc) from exc
     return not setting.absent and not answer.get("Status")

@@ -7,5 +7,5 @@ and no clock; only `linting` runs a program and remembers what it found clean.
 `contracts.check_contracts` holds parents and children to each other, `contracts.capabilities`
 says what to acknowledge. `resolution.resolve` makes the tree of resources, in which an
 `unknowns.Unknown` stands for what only AWS knows, and `comparison.compare` the `changes.Change`
-from one tree to another. `linting.lint_once` lints, `graph.read` tells who reads from whom.
+from one tree to another. `linting.lint_once` lints.
 """

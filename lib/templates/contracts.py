@@ -61,7 +61,8 @@ def capabilities(folder: Mapping[str, Template]) -> tuple[str, ...]:
     """
     needed: set[str] = set()
     for template in folder.values():
-        if template.body.get("Transform") or any(map(_is_macro, walk(template.body))):
+        nodes = (node for node in walk(template.body) if isinstance(node, Mapping))
+        if template.body.get("Transform") or any("Fn::Transform" in node for node in nodes):
             needed.add("CAPABILITY_AUTO_EXPAND")
         for resource in template.resources.values():
             name_property = _NAMED_IAM.get(resource["Type"])
@@ -83,8 +84,3 @@ _NAMED_IAM: Mapping[str, str] = {
     "AWS::IAM::User": "UserName",
     "AWS::IAM::UserToGroupAddition": "",
 }
-
-
-def _is_macro(node: object) -> bool:
-    """Tell whether a node of a template calls a macro."""
-    return isinstance(node, Mapping) and "Fn::Transform" in node

@@ -13,11 +13,13 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from lib.errors import TemplateError
 from lib.templates.unknowns import Unknown, has_unknown
 from lib.values import as_text, canonical
+
+if TYPE_CHECKING:
+    from lib.templates.resolution import Scope
 
 _SUBSTITUTION = re.compile(r"\$\{([^}]*)\}")
 
@@ -32,32 +34,6 @@ class _NoValue:
 
 #: Whatever comes to this is left out of the list or mapping around it.
 NO_VALUE = _NoValue()
-
-
-class Scope(Protocol):
-    """What a function may ask of the stack that it stands in."""
-
-    @property
-    def mappings(self) -> Mapping[str, Any]:
-        """The Mappings section of the stack's template."""
-
-    def fail(self, problem: str) -> TemplateError:
-        """Return an error that names the stack, to be raised."""
-
-    def evaluate(self, node: Any) -> Any:
-        """Return a node with every function in it evaluated, None for `NO_VALUE`."""
-
-    def evaluate_or_omit(self, node: Any) -> Any:
-        """Evaluate a node that may also come to `NO_VALUE`."""
-
-    def condition(self, name: Any) -> Any:
-        """Return True, False or the `Unknown` that a named condition comes to."""
-
-    def refer(self, name: Any) -> Any:
-        """Return what Ref comes to: a pseudo parameter, a parameter or a resource."""
-
-    def attribute(self, logical_id: str, attribute: str) -> Any:
-        """Return the attribute of a resource."""
 
 
 def call(scope: Scope, function: str, argument: Any) -> Any:

@@ -20,18 +20,16 @@ from typing import Any
 from lib.errors import TemplateError
 
 
-def lint(
-    paths: Sequence[Path], *, region: str, folder: Path, others: Sequence[str] = ()
-) -> tuple[str, ...]:
+def lint(paths: Sequence[Path], *, regions: Sequence[str], folder: Path) -> tuple[str, ...]:
     """Return cfn-lint's errors and warnings for some templates, one sentence each.
 
-    `folder` is where the linter's configuration lies, `others` are further regions that the
-    same templates are meant for. Informational findings are left to
-    the project's own lint session. Raises `TemplateError` when the linter cannot run.
+    `regions` are where the templates are meant for, `folder` is where the linter's
+    configuration lies. Informational findings are left to the project's own lint session.
+    Raises `TemplateError` when the linter cannot run.
     """
     linter = Path(sys.executable).with_name("cfn-lint")
-    places = ["--regions", region, *others]
-    command = [str(linter), "--format", "json", *places, "--", *map(str, paths)]
+    options = ["--format", "json", "--regions", *regions]
+    command = [str(linter), *options, "--", *map(str, paths)]
     try:
         ran = subprocess.run(  # noqa: S603 (the linter beside our own interpreter)
             command, cwd=folder, capture_output=True, text=True, check=False
@@ -64,8 +62,7 @@ def lint_once(
         say(f"{len(paths)} new templates were linted before and are unchanged.")
         return ()
     say(f"Linting {len(new)} new templates.")
-    first, *others = regions
-    findings = lint(new, region=first, folder=folder, others=others)
+    findings = lint(new, regions=regions, folder=folder)
     if memory and not findings:
         # Without a memory that can be written the next run only takes longer.
         with contextlib.suppress(OSError):
@@ -100,14 +97,12 @@ def _marks(
 
 
 def _describe(finding: dict[str, Any]) -> str:
-    """Say where a finding is, which rule and what it says."""
     start = finding["Location"]["Start"]
     name = Path(finding["Filename"]).name
     return f"{name}:{start['LineNumber']}: {finding['Rule']['Id']} {finding['Message']}"
 
 
 def _unusable(reason: str) -> TemplateError:
-    """Say that nothing could be linted, and how to get the linter."""
     return TemplateError(
         f"cfn-lint could not run: {reason}",
         next_step="install the dependencies: .venv/bin/pip install -r requirements.txt",

@@ -89,9 +89,9 @@ def resolve(
         "AWS::StackName": stack_name,
         "AWS::URLSuffix": url_suffix,
     }
-    stacks: list[_Stack] = []
+    stacks: list[Scope] = []
     try:
-        root = _Stack(_Shared(folder, stacks), folder[master], "", parameters, pseudo)
+        root = Scope(_Shared(folder, stacks), folder[master], "", parameters, pseudo)
         resources = tuple(root.walk())
         outputs = root.outputs()
     except RecursionError:
@@ -107,11 +107,11 @@ class _Shared:
     """Carry what all stacks of one tree share: the templates and the stacks opened so far."""
 
     folder: Mapping[str, Template]
-    stacks: list[_Stack]
+    stacks: list[Scope]
 
 
-class _Stack:
-    """Hold the state of evaluating one stack: each value is computed once, on demand."""
+class Scope:
+    """One stack being evaluated, which its functions ask: each value is computed once."""
 
     def __init__(
         self,
@@ -129,6 +129,7 @@ class _Stack:
         shared.stacks.append(self)
         self.shared = shared
         self.template = template
+        self.mappings: Mapping[str, Any] = template.body.get("Mappings") or {}
         self.path = path
         self.pseudo = pseudo
         self.above = (*above, template.name)
@@ -139,11 +140,6 @@ class _Stack:
         self._conditions: dict[str, Any] = {}
         self._children: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
-
-    @property
-    def mappings(self) -> Mapping[str, Any]:
-        """Return the template's Mappings section."""
-        return self.template.body.get("Mappings") or {}
 
     def fail(self, problem: str) -> TemplateError:
         """Return an error that names the template and the stack."""
@@ -228,14 +224,14 @@ class _Stack:
         value = self.evaluate(body.get(name, DEFAULT_POLICY))
         return value if isinstance(value, str) else DEFAULT_POLICY
 
-    def child(self, logical_id: str) -> _Stack:
+    def child(self, logical_id: str) -> Scope:
         """Return the nested stack behind a logical ID."""
         circle = f"the parameters of {logical_id} depend on its own outputs"
         opening = partial(self._open_child, logical_id)
-        stack: _Stack = self._once(self._children, logical_id, circle, opening)
+        stack: Scope = self._once(self._children, logical_id, circle, opening)
         return stack
 
-    def _open_child(self, logical_id: str) -> _Stack:
+    def _open_child(self, logical_id: str) -> Scope:
         raw = self.template.resources[logical_id].get("Properties") or {}
         url = raw.get("TemplateURL")
         file = templates.child_file(url) or templates.child_file(str(self.evaluate(url)))
@@ -248,7 +244,7 @@ class _Stack:
         path = self._place(logical_id)
         name = Unknown(f"${{{path}.StackName}}", "AWS names nested stacks")
         pseudo = {**self.pseudo, "AWS::StackName": name}
-        return _Stack(self.shared, folder[file], path, given, pseudo, self.above)
+        return Scope(self.shared, folder[file], path, given, pseudo, self.above)
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs that exist under the parameters given."""

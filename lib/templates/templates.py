@@ -7,7 +7,6 @@ their long form (`!Ref A` becomes `{"Ref": "A"}`), as CloudFormation itself does
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,28 +40,20 @@ class Template:
     text: str
     body: Body
 
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Return the SHA-256 of the text, 64 hex digits."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
     @property
     def resources(self) -> Mapping[str, Body]:
         """Return the resources by logical ID."""
-        resources: Mapping[str, Body] = self.body.get("Resources") or {}
-        return resources
+        return self.body.get("Resources") or {}
 
     @property
     def parameters(self) -> Mapping[str, Body]:
         """Return the declared parameters by name."""
-        parameters: Mapping[str, Body] = self.body.get("Parameters") or {}
-        return parameters
+        return self.body.get("Parameters") or {}
 
     @property
     def outputs(self) -> Mapping[str, Body]:
         """Return the declared outputs by name."""
-        outputs: Mapping[str, Body] = self.body.get("Outputs") or {}
-        return outputs
+        return self.body.get("Outputs") or {}
 
 
 @dataclass(frozen=True)
@@ -239,14 +230,14 @@ def read_folder(folder: Path) -> dict[str, Template]:
 
 def children(template: Template) -> tuple[Child, ...]:
     """List the nested stacks of a template with the file that each one loads."""
-    return tuple(
-        Child(
-            logical_id,
-            child_file((resource.get("Properties") or {}).get("TemplateURL")),
-            (resource.get("Properties") or {}).get("Parameters") or {},
-        )
+    nested = {
+        logical_id: resource.get("Properties") or {}
         for logical_id, resource in template.resources.items()
         if resource["Type"] == STACK_TYPE
+    }
+    return tuple(
+        Child(logical_id, child_file(given.get("TemplateURL")), given.get("Parameters") or {})
+        for logical_id, given in nested.items()
     )
 
 

@@ -16,15 +16,7 @@ from typing import TextIO
 
 from lib.drawing import clean, draw_event, draw_table
 from lib.errors import Refused
-from lib.operators import (
-    Level,
-    Listing,
-    Note,
-    OnInterrupt,
-    Operator,
-    Progress,
-    ResourceProgress,
-)
+from lib.operators import Level, Listing, Note, OnInterrupt, Operator, Progress, ResourceProgress
 
 _RESET = "\x1b[0m"
 _COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m", "dim": "\x1b[2m"}
@@ -99,7 +91,7 @@ class Console:
         if self.redraw and event.status.endswith("_IN_PROGRESS"):
             text = draw_event(replace(event, reason=""))
             self.log(text)
-            self._redraw(text)
+            self.draw_board([text])
             return
         colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
         if event.status.endswith("_COMPLETE") and not colour:
@@ -108,15 +100,6 @@ class Console:
         self._open_group("Events")
         self.log(text)
         self._write(text, colour)
-
-    def _redraw(self, text: str) -> None:
-        import shutil
-
-        width = shutil.get_terminal_size().columns - 1
-        self._end_redrawing()
-        self.err.write(_ERASE_LINE + clean(text)[:width])
-        self.err.flush()
-        self._live = 1
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of progress, rid of what could steer a terminal."""
@@ -144,7 +127,7 @@ class Console:
 
         width = shutil.get_terminal_size().columns - 1
         self._end_redrawing()
-        self.err.write("\n".join(clean(line)[:width] for line in lines))
+        self.err.write(_ERASE_LINE + "\n".join(clean(line)[:width] for line in lines))
         self.err.flush()
         self._live = len(lines)
 

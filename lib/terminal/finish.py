@@ -60,7 +60,6 @@ def _fail(
     as_json: bool,
     describe_error: Callable[[DeploymentError], Mapping[str, Any]],
 ) -> int:
-    """Write an error for people, and as JSON where asked for."""
     console.report(Note(error.message, Level.ERROR))
     if error.next_step:
         console.line(f"  Next: {error.next_step}")

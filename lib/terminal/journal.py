@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 from urllib.parse import quote, quote_plus
 
@@ -78,15 +77,10 @@ class Journal:
         """Return the journal."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Write down the traceback of what ended the run, and close the file."""
         if error is not None:
-            self.write("".join(traceback.format_exception(kind, error, trace)))
+            self.write("".join(traceback.format_exception(error)))
         self._stream.close()
 
 

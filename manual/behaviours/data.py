@@ -146,7 +146,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "A bucket of another account is refused, whoever it lets in",
-        ("releases/store.strange_bucket", "releases/store.ensure_bucket"),
+        ("releases/store.Bucket.explain", "releases/store.ensure_bucket"),
         Witness.MODEL,
         "If the account ID that you provide does not match the actual owner of the bucket, the "
         "request fails with the HTTP status code 403 Forbidden (access denied).",

@@ -18,9 +18,9 @@ from lib.data import loss
 from lib.document import as_document
 from lib.errors import InputError
 from lib.templates import comparison, contracts, resolution, templates
-from lib.templates import graph as graphs
 from lib.templates.resolution import Tree
 from lib.templates.templates import Template
+from manual import graph as graphs
 from manual import stacks_svg
 from tests.support.shapes import attempt
 

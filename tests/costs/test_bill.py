@@ -24,7 +24,6 @@ from lib.inputs import jobs
 from tests.support import aws_fakes, factories
 
 TODAY = date(2026, 12, 31)
-TAGS = {"Project": "plot-palette", "Environment": "staging"}
 FILTER = {
     "And": [
         {"Tags": {"Key": "Project", "Values": ["plot-palette"]}},
@@ -48,7 +47,7 @@ class Clients:
         with self.ce_stub, self.budgets_stub:
             found = bill.read(
                 self.ce, self.budgets, account="123456789012", environment="staging",
-                tags=TAGS, today=TODAY, named=lambda: self.named,
+                today=TODAY, named=lambda: self.named,
             )  # fmt: skip
             self.ce_stub.assert_no_pending_responses()
             self.budgets_stub.assert_no_pending_responses()
@@ -179,12 +178,10 @@ def test_when_nothing_can_be_read_aws_is_unavailable_and_says_why(
     assert "month to date" in caught.value.message
 
 
-def test_a_single_tag_is_not_wrapped_in_an_and() -> None:
-    assert bill._tag_filter({"A": "b"}) == {"Tags": {"Key": "A", "Values": ["b"]}}
-
-
-def test_costs_are_told_apart_by_the_tags_of_the_deployment() -> None:
-    assert bill.allocation_tags("staging") == TAGS
+def test_costs_are_told_apart_by_tags_that_every_deployment_puts_on_its_stacks() -> None:
+    tags = jobs.tags_of(factories.job(environment="staging"))
+    for asked in (part["Tags"] for part in FILTER["And"]):
+        assert asked["Values"] == [tags[str(asked["Key"])]]
 
 
 def test_amounts_come_from_aws_as_text_and_stay_exact() -> None:

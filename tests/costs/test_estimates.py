@@ -19,11 +19,12 @@ from lib.costs import estimates, report
 from lib.costs.book import Book, Standing
 from lib.costs.estimates import Estimated, Terms
 from lib.errors import InputError
-from lib.inputs import jobs
+from lib.inputs import documents, jobs
 from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases
+from lib.releases.store import Bucket
 from lib.stacks import deployed, stacks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,8 +189,8 @@ def test_a_release_is_compared_line_by_line(
 ) -> None:
     asked: list[str] = []
 
-    def find(_s3: Any, bucket: str, name: str, *, owner: str) -> str:
-        asked.extend((bucket, name, owner))
+    def find(bucket: Bucket, name: str) -> str:
+        asked.extend((bucket.name, name, bucket.owner))
         return "a manifest"
 
     older = dict(made.job.templates)
@@ -270,7 +271,7 @@ def _link(folder: Path) -> Path:
 
 def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
-        estimates.write(tmp_path / "gone" / "chart.svg", "<svg/>")
+        documents.write_text(tmp_path / "gone" / "chart.svg", "<svg/>")
 
 
 def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:

@@ -37,14 +37,22 @@ def test_tables_that_were_never_created_are_left_out() -> None:
     assert found == ("c",)
 
 
-def test_tables_without_point_in_time_recovery_are_named(dynamodb: Any, passing: FakeTime) -> None:
+def test_a_window_tells_whether_a_table_can_go_back_in_time(
+    dynamodb: Any, passing: FakeTime
+) -> None:
     for name in ("jobs", "queue"):
         create_table(dynamodb, name)
     dynamodb.update_continuous_backups(
         TableName="jobs", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
-    found = tables.list_without_pitr(dynamodb, ("jobs", "queue", "gone"), passing.clock)
-    assert found == ("queue",)
+    jobs, queue, gone = (
+        tables.read_window(dynamodb, name, passing.clock) for name in ("jobs", "queue", "gone")
+    )
+    assert jobs
+    assert jobs.is_on
+    assert queue
+    assert not queue.is_on
+    assert gone is None
 
 
 def test_a_window_that_cannot_be_read_is_an_error(
@@ -52,4 +60,4 @@ def test_a_window_that_cannot_be_read_is_an_error(
 ) -> None:
     wire.always("DescribeContinuousBackups", refusal("AccessDeniedException", "not allowed"))
     with pytest.raises(ClientError, match="not allowed"):
-        tables.list_without_pitr(dynamodb, ("jobs",), passing.clock)
+        tables.read_window(dynamodb, "jobs", passing.clock)

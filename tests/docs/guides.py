@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator import control
-from lib import drawing
+from manual.parts import slug
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(REPOSITORY.glob("docs/**/*.md"))
@@ -168,7 +168,7 @@ def list_anchors(path: Path) -> set[str]:
     anchors: set[str] = set()
     text = _FENCE.sub("", path.read_text())
     for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
-        anchor = drawing.slug(heading)
+        anchor = slug(heading)
         again = 0
         while (f"{anchor}-{again}" if again else anchor) in anchors:
             again += 1

@@ -47,8 +47,6 @@ def folder(tmp_path: Path) -> Path:
 def test_a_name_stands_for_the_file_of_that_name(folder: Path) -> None:
     found = environments.read_environment("staging", folder)
     assert (found.name, found.path, found.problems) == ("staging", folder / "staging.json", ())
-    assert not found.is_production
-    assert environments.read_environment("production", folder).is_production
 
 
 def test_a_path_is_read_wherever_it_leads_and_named_by_its_content(

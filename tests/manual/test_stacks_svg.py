@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from lib.templates import graph as graphs
 from lib.templates import templates
-from lib.templates.graph import Edge, Graph, Node
+from manual import graph as graphs
 from manual import stacks_svg
+from manual.graph import Edge, Graph, Node
 from tests.support import factories
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -183,7 +183,7 @@ def hand_over(cloud: Cloud, person: Person, plan: Plan | None = None, **job: Any
     """Carry out what comes after checking and publishing."""
     jobs = [factories.job(region=region, **job) for region in THREE]
     release = require_one_release([Site(one, None) for one in jobs])  # type: ignore[arg-type]  # nothing is called
-    sums = {file.key: file.sha256 for file in release.files}
+    sums = release.checksums
     sites = [Site(one, OneRegion(cloud, one.region, sums)) for one in jobs]  # type: ignore[arg-type]  # what is used of it
     clock = FakeTime().clock
     desk = Desk(sites, person.operator(), plan or Plan(Options()), clock, None)

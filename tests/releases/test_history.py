@@ -38,11 +38,11 @@ RECORD = Record(
 
 def write(s3: Any, *records: Record) -> None:
     for record in records:
-        history.write(s3, BUCKET, record, owner=ACCOUNT)
+        history.write(factories.bucket(s3), record)
 
 
 def read(s3: Any, stack: str = "app") -> tuple[Record, ...]:
-    return history.read(s3, BUCKET, stack, owner=ACCOUNT)
+    return history.read(factories.bucket(s3), stack)
 
 
 def at(seconds: float, release: str = "0123456789ab") -> Record:

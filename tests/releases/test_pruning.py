@@ -18,7 +18,7 @@ from lib.polling import Clock
 from lib.releases import pruning, releases
 from lib.releases.releases import Release
 from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
-from tests.support.factories import job, template
+from tests.support.factories import bucket, job, template
 from tests.support.people import Person
 
 REGION = "us-east-1"
@@ -50,10 +50,8 @@ class World:
         self.published = [release(size) for size in range(count)]
         for age, one in enumerate(self.published):
             releases.publish(
-                self.s3,
-                BUCKET,
+                bucket(self.s3),
                 one,
-                owner=ACCOUNT,
                 published=frozenset(),
                 commit="",
                 now=START + timedelta(hours=age),

@@ -22,6 +22,7 @@ from lib.releases import releases, store
 from lib.templates import templates
 from lib.templates.templates import Template
 from tests.support.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
+from tests.support.factories import bucket
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = jobs.bucket_name(ACCOUNT, "us-east-1")
@@ -63,10 +64,8 @@ def sha(content: bytes) -> str:
 
 def publish(s3: Any, release: releases.Release, published: frozenset[str] = frozenset()) -> int:
     return releases.publish(
-        s3,
-        BUCKET,
+        bucket(s3),
         release,
-        owner=ACCOUNT,
         published=published,
         commit="c0ffee",
         now=START,
@@ -271,10 +270,10 @@ def test_every_object_is_written_with_its_checksum_only_where_there_is_none(s3: 
 def test_a_published_release_is_found_with_all_that_its_manifest_says(s3: Any) -> None:
     release = releases.build(three())
     publish(s3, release)
-    assert releases.find(s3, BUCKET, release.name, owner=ACCOUNT) == releases.Manifest(
+    assert releases.find(bucket(s3), release.name) == releases.Manifest(
         release.name,
         release.digest,
-        {file.key: file.sha256 for file in release.files},
+        release.checksums,
         "c0ffee",
         "2026-11-20T09:00:00Z",
         "arn:aws:iam::123456789012:user/ann",
@@ -285,13 +284,13 @@ def test_a_release_that_is_there_costs_one_call_to_find(s3: Any) -> None:
     release = releases.build(three())
     publish(s3, release)
     calls = intercept(s3)
-    assert releases.find(s3, BUCKET, release.name, owner=ACCOUNT)
+    assert releases.find(bucket(s3), release.name)
     assert operations(calls) == ["GetObject"]
 
 
 def test_only_what_is_new_is_uploaded(s3: Any) -> None:
     publish(s3, releases.build(three()))
-    published = releases.list_published(s3, BUCKET, owner=ACCOUNT)
+    published = releases.list_published(bucket(s3))
     newer = releases.build(three(LEAF + "# new\n"))
     calls = intercept(s3)
     assert publish(s3, newer, published) == 3
@@ -301,11 +300,11 @@ def test_only_what_is_new_is_uploaded(s3: Any) -> None:
 def test_publishing_the_same_twice_changes_nothing(s3: Any) -> None:
     release = releases.build(three())
     publish(s3, release)
-    first = releases.find(s3, BUCKET, release.name, owner=ACCOUNT)
+    first = releases.find(bucket(s3), release.name)
     before = keys(s3)
-    assert publish(s3, release, releases.list_published(s3, BUCKET, owner=ACCOUNT)) == 0
+    assert publish(s3, release, releases.list_published(bucket(s3))) == 0
     assert keys(s3) == before
-    assert releases.find(s3, BUCKET, release.name, owner=ACCOUNT) == first
+    assert releases.find(bucket(s3), release.name) == first
 
 
 def test_a_run_cut_off_at_any_call_leaves_no_release_and_the_next_makes_it_whole() -> None:
@@ -317,11 +316,11 @@ def test_a_run_cut_off_at_any_call_leaves_no_release_and_the_next_makes_it_whole
             cut_off_at(s3, position)
             with pytest.raises(ClientError, match="InternalError"):
                 publish(s3, release)
-            assert releases.find(client("s3"), BUCKET, release.name, owner=ACCOUNT) is None
+            assert releases.find(bucket(client("s3")), release.name) is None
             other = client("s3")
-            publish(other, release, releases.list_published(other, BUCKET, owner=ACCOUNT))
+            publish(other, release, releases.list_published(bucket(other)))
             assert keys(other) == {*(file.key for file in release.files), release.manifest_key}
-            assert releases.find(other, BUCKET, release.name, owner=ACCOUNT)
+            assert releases.find(bucket(other), release.name)
 
 
 def cut_off_at(s3: Any, position: int) -> None:
@@ -372,7 +371,7 @@ def test_an_upload_that_crosses_others_for_ever_leaves_no_release(s3: Any) -> No
     intercept(s3, answer)
     with pytest.raises(ClientError, match="ConditionalRequestConflict"):
         publish(s3, release)
-    assert releases.find(s3, BUCKET, release.name, owner=ACCOUNT) is None
+    assert releases.find(bucket(s3), release.name) is None
 
 
 def test_other_bytes_under_a_releases_key_are_refused(s3: Any) -> None:
@@ -380,14 +379,14 @@ def test_other_bytes_under_a_releases_key_are_refused(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=release.files[0].key, Body=b"strange")
     with pytest.raises(NotOurs, match=r"leaf\.yaml holds other bytes than published"):
         publish(s3, release)
-    assert releases.find(s3, BUCKET, release.name, owner=ACCOUNT) is None
+    assert releases.find(bucket(s3), release.name) is None
 
 
 def test_without_a_bucket_nothing_is_published() -> None:
     with mock_aws():
         s3 = client("s3")
-        assert releases.list_published(s3, BUCKET, owner=ACCOUNT) == frozenset()
-        assert releases.find(s3, BUCKET, "0123456789ab", owner=ACCOUNT) is None
+        assert releases.list_published(bucket(s3)) == frozenset()
+        assert releases.find(bucket(s3), "0123456789ab") is None
 
 
 def test_every_page_of_published_templates_is_read() -> None:
@@ -401,7 +400,7 @@ def test_every_page_of_published_templates_is_read() -> None:
         {"Contents": [{"Key": "templates/b/y.yaml", "LastModified": START}], "IsTruncated": False},
     ]
     calls = intercept(s3, lambda _operation, _arguments: pages.pop(0))
-    found = releases.list_published(s3, BUCKET, owner=ACCOUNT)
+    found = releases.list_published(bucket(s3))
     assert found == {"templates/a/x.yaml", "templates/b/y.yaml"}
     assert [call.arguments["ExpectedBucketOwner"] for call in calls] == [ACCOUNT] * 2
 
@@ -413,7 +412,7 @@ def test_an_intact_release_is_verified_without_reading_its_objects(s3: Any) -> N
     release = releases.build(three())
     publish(s3, release)
     calls = intercept(s3)
-    releases.verify(s3, BUCKET, {f.key: f.sha256 for f in release.files}, owner=ACCOUNT)
+    releases.verify(bucket(s3), release.checksums)
     assert operations(calls) == ["HeadObject"] * 4
     assert {call.arguments["ExpectedBucketOwner"] for call in calls} == {ACCOUNT}
 
@@ -425,7 +424,7 @@ def test_objects_that_were_changed_or_removed_are_all_named(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=leaf.key, Body=b"strange", ChecksumAlgorithm="SHA256")
     s3.delete_object(Bucket=BUCKET, Key=child.key)
     with pytest.raises(NotOurs) as caught:
-        releases.verify(s3, BUCKET, {f.key: f.sha256 for f in release.files}, owner=ACCOUNT)
+        releases.verify(bucket(s3), release.checksums)
     assert f"{leaf.key} holds other bytes than published" in caught.value.message
     assert f"{child.key} is gone" in caught.value.message
     assert release.master_key not in caught.value.message
@@ -435,10 +434,10 @@ def test_objects_that_were_changed_or_removed_are_all_named(s3: Any) -> None:
 def test_an_object_without_a_checksum_is_read_and_hashed(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="templates/x/a.yaml", Body=b"text")
     calls = intercept(s3, without_checksum)
-    releases.verify(s3, BUCKET, {"templates/x/a.yaml": sha(b"text")}, owner=ACCOUNT)
+    releases.verify(bucket(s3), {"templates/x/a.yaml": sha(b"text")})
     assert operations(calls) == ["HeadObject", "GetObject"]
     with pytest.raises(NotOurs, match="holds other bytes"):
-        releases.verify(s3, BUCKET, {"templates/x/a.yaml": sha(b"other")}, owner=ACCOUNT)
+        releases.verify(bucket(s3), {"templates/x/a.yaml": sha(b"other")})
 
 
 def without_checksum(operation: str, _arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -449,7 +448,7 @@ def test_a_refused_look_at_an_object_is_not_taken_for_tampering() -> None:
     s3 = client("s3")
     intercept(s3, denying("403"))
     with pytest.raises(ClientError, match="403"):
-        releases.verify(s3, BUCKET, {"k": sha(b"")}, owner=ACCOUNT)
+        releases.verify(bucket(s3), {"k": sha(b"")})
 
 
 def denying(code: str = "AccessDenied") -> Any:
@@ -462,9 +461,9 @@ def denying(code: str = "AccessDenied") -> Any:
 def test_a_release_is_read_back_as_it_was_published(s3: Any) -> None:
     release = releases.build(three())
     publish(s3, release)
-    found = releases.find(s3, BUCKET, release.name, owner=ACCOUNT)
+    found = releases.find(bucket(s3), release.name)
     assert found is not None
-    read = releases.read_templates(s3, BUCKET, found, owner=ACCOUNT)
+    read = releases.read_templates(bucket(s3), found)
     assert {name: template.text for name, template in read.items()} == {
         file.name: file.content.decode() for file in release.files
     }
@@ -473,11 +472,11 @@ def test_a_release_is_read_back_as_it_was_published(s3: Any) -> None:
 def test_a_tampered_template_is_not_read_back(s3: Any) -> None:
     release = releases.build(three())
     publish(s3, release)
-    found = releases.find(s3, BUCKET, release.name, owner=ACCOUNT)
+    found = releases.find(bucket(s3), release.name)
     assert found is not None
     s3.put_object(Bucket=BUCKET, Key=release.files[0].key, Body=LEAF.encode() + b"# more\n")
     with pytest.raises(NotOurs, match="does not hold the bytes"):
-        releases.read_templates(s3, BUCKET, found, owner=ACCOUNT)
+        releases.read_templates(bucket(s3), found)
 
 
 WHOLE = releases.build(three())
@@ -524,14 +523,14 @@ STRANGE = {
 
 def test_the_manifest_that_the_strange_ones_are_made_of_is_accepted(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=WHOLE.manifest_key, Body=manifest())
-    assert releases.find(s3, BUCKET, WHOLE.name, owner=ACCOUNT)
+    assert releases.find(bucket(s3), WHOLE.name)
 
 
 @pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE)
 def test_what_stands_in_a_manifests_place_and_is_none_is_refused(s3: Any, content: bytes) -> None:
     s3.put_object(Bucket=BUCKET, Key=WHOLE.manifest_key, Body=content)
     with pytest.raises(NotOurs, match="is not a manifest of this tool"):
-        releases.find(s3, BUCKET, WHOLE.name, owner=ACCOUNT)
+        releases.find(bucket(s3), WHOLE.name)
 
 
 # Whose bucket
@@ -542,9 +541,9 @@ def test_a_strangers_bucket_is_refused_before_anything_is_read_or_written(code: 
     s3 = client("s3")
     calls = intercept(s3, denying(code))
     attempts = (
-        lambda: releases.find(s3, BUCKET, WHOLE.name, owner=ACCOUNT),
-        lambda: releases.list_published(s3, BUCKET, owner=ACCOUNT),
-        lambda: store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS),
+        lambda: releases.find(bucket(s3), WHOLE.name),
+        lambda: releases.list_published(bucket(s3)),
+        lambda: store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS),
         lambda: publish(s3, WHOLE),
     )
     for attempt in attempts:
@@ -561,8 +560,8 @@ def test_credentials_and_throttling_are_not_taken_for_a_strangers_bucket(code: s
     s3 = client("s3")
     intercept(s3, denying(code))
     with pytest.raises(ClientError, match=code):
-        releases.find(s3, BUCKET, WHOLE.name, owner=ACCOUNT)
+        releases.find(bucket(s3), WHOLE.name)
     with pytest.raises(ClientError, match=code):
-        releases.list_published(s3, BUCKET, owner=ACCOUNT)
+        releases.list_published(bucket(s3))
     with pytest.raises(ClientError, match=code):
-        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)

@@ -15,6 +15,7 @@ from lib.errors import NotOurs
 from lib.inputs import jobs
 from lib.releases import store
 from tests.support.aws_fakes import ACCOUNT, Call, client, intercept, operations, refusal
+from tests.support.factories import bucket
 
 BUCKET = jobs.bucket_name(ACCOUNT, "us-east-1")
 TAGS = {"Project": "plot-palette"}
@@ -77,7 +78,7 @@ def test_a_name_that_a_stranger_took_meanwhile_is_refused() -> None:
 
     calls = intercept(s3, answer)
     with pytest.raises(NotOurs, match="taken by another account"):
-        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
     assert operations(calls) == ["HeadBucket", "CreateBucket"]
 
 
@@ -90,7 +91,7 @@ def test_a_refused_creation_is_told_as_it_is() -> None:
 
     intercept(s3, answer)
     with pytest.raises(ClientError, match="TooManyBuckets"):
-        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
 
 
 def test_a_passing_fault_is_not_taken_for_a_bucket_that_is_there() -> None:
@@ -101,7 +102,7 @@ def test_a_passing_fault_is_not_taken_for_a_bucket_that_is_there() -> None:
 
     calls = intercept(s3, answer)
     with pytest.raises(ClientError, match="503"):
-        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
     assert operations(calls) == ["HeadBucket"]
 
 
@@ -143,7 +144,7 @@ def test_a_new_bucket_is_hardened_in_every_way(
     with mock_aws():
         s3 = client("s3", region)
         calls = intercept(s3)
-        assert store.ensure_bucket(s3, BUCKET, region=region, owner=ACCOUNT, tags=TAGS)
+        assert store.ensure_bucket(bucket(s3), region=region, tags=TAGS)
         assert operations(calls) == ["HeadBucket", "CreateBucket", *HARDENING]
         given = calls[1].arguments.get("CreateBucketConfiguration")
         assert given == ({"LocationConstraint": place} if place else None)
@@ -161,11 +162,9 @@ def owners(calls: list[Call]) -> set[str]:
 def test_a_bucket_that_is_hardened_is_only_looked_at() -> None:
     with mock_aws():
         s3 = client("s3")
-        store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
         calls = intercept(s3)
-        assert not store.ensure_bucket(
-            s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags={"Other": "tag"}
-        )
+        assert not store.ensure_bucket(bucket(s3), region="us-east-1", tags={"Other": "tag"})
         assert not set(operations(calls)) & set(HARDENING)
         assert owners(calls) == {ACCOUNT}
         hardened(s3, BUCKET)
@@ -177,12 +176,10 @@ def test_a_run_cut_off_between_creation_and_hardening_is_made_good() -> None:
             s3 = client("s3")
             stop_before(s3, HARDENING[position])
             with pytest.raises(ClientError, match="InternalError"):
-                store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+                store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
             other = client("s3")
             calls = intercept(other)
-            assert not store.ensure_bucket(
-                other, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS
-            )
+            assert not store.ensure_bucket(bucket(other), region="us-east-1", tags=TAGS)
             assert [c for c in operations(calls) if c in HARDENING] == HARDENING[position:]
             hardened(other, BUCKET)
 
@@ -207,7 +204,7 @@ def test_an_organisations_own_settings_stay(s3: Any) -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
-    store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+    store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
     rules = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == chosen
     assert s3.get_bucket_policy(Bucket=BUCKET)["Policy"] == policy
@@ -227,5 +224,5 @@ def test_two_runs_that_create_the_bucket_at_once_both_go_on(s3: Any) -> None:
             raise answers.pop(0)
 
     intercept(s3, answer)
-    assert not store.ensure_bucket(s3, BUCKET, region="us-east-1", owner=ACCOUNT, tags=TAGS)
+    assert not store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"

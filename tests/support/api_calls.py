@@ -115,11 +115,12 @@ def _calls_by_text(node: ast.Call, file: str, texts: set[str]) -> Iterator[tuple
 
 
 def _service_of(node: ast.expr, file: str) -> str | None:
-    """Return the service whose client an expression is: `s3`, or `….client("s3")`."""
-    if isinstance(node, ast.Name):
-        name = CLIENT_NAMES.get(node.id, node.id)
+    """Return the service whose client an expression is: `s3`, `….s3` or `….client("s3")`."""
+    if isinstance(node, ast.Name | ast.Attribute):
+        called = node.id if isinstance(node, ast.Name) else node.attr
+        name = CLIENT_NAMES.get(called, called)
         known = name if name in SERVICES else None
-        return CLIENTS_BY_ANOTHER_NAME.get((file, node.id), known)
+        return CLIENTS_BY_ANOTHER_NAME.get((file, called), known)
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

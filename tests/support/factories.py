@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.deploy.outcomes import Outcome
+from lib.inputs import jobs
 from lib.inputs.jobs import Job
+from lib.releases.store import Bucket
 from lib.stacks.events import Ending, Failure
 from lib.stacks.stacks import Event, Stack
 from lib.stacks.statuses import Status
@@ -156,3 +158,8 @@ def console(answers: str = "", **given: Any) -> tuple[Console, io.StringIO, io.S
         "interactive": False,
     }
     return Console(out, err, **{**said, **given}), out, err
+
+
+def bucket(s3: Any) -> Bucket:
+    """Return the bucket of us-east-1 that releases are published to, seen by a client."""
+    return Bucket(s3, jobs.bucket_name(ACCOUNT, "us-east-1"), ACCOUNT)

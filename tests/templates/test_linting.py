@@ -35,7 +35,7 @@ def test_errors_and_warnings_name_file_line_and_rule_and_mere_information_is_lef
     good.write_text("Resources: {Topic: {Type: 'AWS::SNS::Topic'}}\n")
     bad.write_text(FAULTY)
     (tmp_path / ".cfnlintrc.yaml").write_text("include_checks: [I]\n")
-    findings = linting.lint([good, bad], region="us-east-1", folder=tmp_path)
+    findings = linting.lint([good, bad], regions=["us-east-1"], folder=tmp_path)
     assert [finding.split(": ")[0] for finding in findings] == ["bad.yaml:3", "bad.yaml:10"]
     assert "W2001 Parameter Unused not used" in findings[0]
     assert "E3030 'SOMETIMES' is not one of" in findings[1]
@@ -54,7 +54,7 @@ def test_a_linter_that_is_not_installed_is_our_error_with_the_way_to_get_it(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(TemplateError, match="cfn-lint could not run") as caught:
-        linting.lint([tmp_path / "a.yaml"], region="us-east-1", folder=tmp_path)
+        linting.lint([tmp_path / "a.yaml"], regions=["us-east-1"], folder=tmp_path)
     assert "requirements.txt" in caught.value.next_step
 
 
@@ -64,13 +64,13 @@ def test_a_linter_that_says_nothing_that_can_be_read_has_not_passed_the_template
 ) -> None:
     linter(tmp_path, monkeypatch, f"echo 'no such region' >&2; exit {code}")
     with pytest.raises(TemplateError, match="cfn-lint could not run: no such region"):
-        linting.lint([tmp_path / "a.yaml"], region="mars-1", folder=tmp_path)
+        linting.lint([tmp_path / "a.yaml"], regions=["mars-1"], folder=tmp_path)
 
 
 def test_a_template_whose_name_looks_like_an_option_is_a_template(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linter(tmp_path, monkeypatch, f"echo \"$@\" > '{tmp_path}/arguments'; echo '[]'")
-    assert linting.lint([Path("--version")], region="us-east-1", folder=tmp_path) == ()
+    assert linting.lint([Path("--version")], regions=["us-east-1"], folder=tmp_path) == ()
     said = (tmp_path / "arguments").read_text()
     assert said == "--format json --regions us-east-1 -- --version\n"

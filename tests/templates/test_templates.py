@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import textwrap
 from pathlib import Path
 
@@ -156,12 +155,6 @@ def test_any_text_is_a_template_or_refused_with_a_message(text: str) -> None:
         assert isinstance(read, Template)
         contracts.check_contracts({"any.yaml": read})
         contracts.capabilities({"any.yaml": read})
-
-
-def test_a_templates_digest_is_that_of_its_bytes() -> None:
-    text = "Resources: {A: {Type: 'AWS::SNS::Topic', Metadata: ü}}"
-    template = templates.parse("a.yaml", text)
-    assert template.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
 # ── a folder ────────────────────────────────────────────────────────────────────────────────

@@ -10,10 +10,10 @@ import pytest
 
 from lib.document import as_document
 from lib.errors import TemplateError
-from lib.templates import graph as graphs
 from lib.templates import templates
-from lib.templates.graph import Edge
 from lib.templates.templates import Template
+from manual import graph as graphs
+from manual.graph import Edge
 from tests.support import factories
 
 
