@@ -65,10 +65,19 @@ class StackResource:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of one stack in a tree; `path` is "" for the root stack itself."""
+    """One event of one stack in a tree; `path` is "" for the root stack itself.
+
+    What a hook says stands apart from `reason`, on an event whose status is still in progress:
+    `HookStatus: HOOK_COMPLETE_FAILED` beside `ResourceStatus: CREATE_IN_PROGRESS` (recorded).
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html
+    """
 
     KEYS: ClassVar = {
-        name: name for name in ("time", "path", "type", "status", "reason", "physical_id")
+        name: name
+        for name in (
+            *("time", "path", "type", "status", "reason", "physical_id"),
+            *("hook_type", "hook_status", "hook_mode", "hook_reason"),
+        )
     }
 
     id: str
@@ -81,11 +90,38 @@ class Event:
     status: str
     reason: str
     token: str
+    hook_type: str = ""
+    hook_status: str = ""
+    hook_mode: str = ""
+    hook_reason: str = ""
 
     @property
     def is_own(self) -> bool:
         """Tell whether the event is about the stack that lists it, not one of its resources."""
         return self.type == STACK_TYPE and self.physical_id == self.stack_id
+
+    @property
+    def hook_stops(self) -> bool:
+        """Tell whether a hook failed whose mode, FAIL, stops the operation."""
+        return self._hook_failed and self.hook_mode == "FAIL"
+
+    @property
+    def hook_warns(self) -> bool:
+        """Tell whether a hook failed whose mode, WARN, lets the operation go on."""
+        return self._hook_failed and self.hook_mode == "WARN"
+
+    @property
+    def _hook_failed(self) -> bool:
+        # HOOK_COMPLETE_FAILED: it said no. HOOK_FAILED: it could not be run.
+        return self.hook_status in ("HOOK_COMPLETE_FAILED", "HOOK_FAILED")
+
+    @property
+    def told(self) -> str:
+        """Return what the event says: its reason, and of a hook which one and what it says."""
+        if not self.hook_type:
+            return self.reason
+        hook = f"{self.hook_type}: {self.hook_reason or self.hook_status}"
+        return f"{self.reason} {hook}".lstrip()
 
 
 def is_missing(exc: BaseException) -> bool:
@@ -369,6 +405,10 @@ def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
         status=str(entry.get("ResourceStatus", "")),
         reason=entry.get("ResourceStatusReason", ""),
         token=entry.get("ClientRequestToken", ""),
+        hook_type=entry.get("HookType", ""),
+        hook_status=str(entry.get("HookStatus", "")),
+        hook_mode=str(entry.get("HookFailureMode", "")),
+        hook_reason=entry.get("HookStatusReason", ""),
     )
 
 
