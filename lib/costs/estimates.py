@@ -177,7 +177,7 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     job = made.job
     if reference == DEPLOYED:
         cfn = access.aws.client("cloudformation")
-        live = deployed.read(cfn, stacks.require(cfn, job))
+        live = deployed.read(cfn, stacks.require_created(cfn, job))
         return _price(job, terms, made.book, made.usage, live.folder, live.parameters)
     folder = _read_release(job, reference, access)
     return _price(job, terms, made.book, made.usage, folder, job.values)

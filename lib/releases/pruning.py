@@ -128,10 +128,15 @@ def _find_needed(job: Job, access: Access, s3: S3Client, bucket: str, owner: str
     for stack in roots:
         if stack.tags.get("ManagedBy") != MANAGED_BY and stack.name != job.stack_name:
             continue
-        deployed = releases.name_of(stacks.read_template(cfn, stack.id))
-        needed[deployed] = f"deployed as {stack.name}"
-        for record in history.read(s3, bucket, stack.name, owner=owner)[:RECORDS_KEPT]:
+        text = stacks.read_template(cfn, stack.id)
+        for name in releases.identify(s3, bucket, text, owner=owner):
+            needed[name] = f"deployed as {stack.name}"
+        records = history.read(s3, bucket, stack.name, owner=owner)
+        for record in records[:RECORDS_KEPT]:
             needed.setdefault(record.release, f"used lately by {stack.name}")
+        # Whatever the template's text is taken for, this is what the history says is deployed.
+        if last := next((one for one in records if one.succeeded), None):
+            needed.setdefault(last.release, f"deployed last to {stack.name}")
     return needed
 
 

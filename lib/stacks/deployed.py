@@ -53,8 +53,8 @@ class Deployed:
 def read(cfn: CloudFormationClient, stack: Stack) -> Deployed:
     """Read a stack and everything nested in it, one GetTemplate per stack.
 
-    Raises `TemplateError` for a deployed template that cannot be read, and botocore's errors
-    as they come.
+    Raises `TemplateError` for a deployed template that cannot be read, or for none at all, and
+    botocore's errors as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
     resources = stacks.walk(cfn, stack.id)
@@ -62,7 +62,9 @@ def read(cfn: CloudFormationClient, stack: Stack) -> Deployed:
         r.path: r.physical_id for r in resources if r.type == STACK_TYPE and r.physical_id
     }
     texts = side_by_side(lambda one: _read_text(cfn, one), owners.values(), at_once=PARALLEL_READS)
-    by_path = {path: text for path, text in zip(owners, texts, strict=True) if text or not path}
+    if not texts[0]:
+        raise TemplateError(f"Stack {stack.name} is {stack.status} and has no template yet.")
+    by_path = {path: text for path, text in zip(owners, texts, strict=True) if text}
     return Deployed(
         folder=_build_folder(by_path),
         parameters=stack.parameters,

@@ -161,6 +161,23 @@ def require(cfn: CloudFormationClient, job: Job) -> Stack:
     return stack
 
 
+def require_created(cfn: CloudFormationClient, job: Job) -> Stack:
+    """Return a job's stack, or raise `StateForbids` when there is none, or only its name yet.
+
+    A stack in REVIEW_IN_PROGRESS has a change set that nobody executed, and "no template or
+    resources".
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+    """
+    stack = require(cfn, job)
+    if stack.status is Status.REVIEW_IN_PROGRESS:
+        raise StateForbids(
+            f"Stack {stack.name} in {job.region} is {stack.status}: its change set was never "
+            "executed, so nothing is deployed.",
+            next_step=f"inv deploy {job.flags}",
+        )
+    return stack
+
+
 def list_live(cfn: CloudFormationClient) -> Iterator[Stack]:
     """Yield every root and nested stack of the region that is not deleted."""
     for page in cfn.get_paginator("describe_stacks").paginate():
@@ -413,10 +430,26 @@ def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
 
 
 def read_template(cfn: CloudFormationClient, stack_id: str) -> str:
-    """Return the template text that a stack was deployed with.
+    """Return the template text that a stack was deployed with, "" where there is none yet.
 
+    For a stack in REVIEW_IN_PROGRESS the answer has no TemplateBody, which the API reference
+    does not say: `KeyError: 'TemplateBody'` of a tool that expected one.
+    https://github.com/cdklabs/awscdk-v1-stack-finder/issues/273
+
+    Every character beyond ASCII comes back as `?`; see `mangle`.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    body: object = cfn.get_template(StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    answer = cfn.get_template(StackName=stack_id, TemplateStage="Original")
+    body: object = answer.get("TemplateBody", "")
     # botocore decodes a JSON template; a YAML one comes as the text it was.
     return body if isinstance(body, str) else json.dumps(body, indent=2)
+
+
+def mangle(text: str) -> str:
+    """Return a template as GetTemplate gives it back, to compare with what it gave.
+
+    "The non-ASCII characters in the template are converted to question marks", one for each
+    character; what was deployed is whole all the same.
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1220
+    """
+    return "".join(char if char.isascii() else "?" for char in text)

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lib import values
+from lib.errors import TemplateError
 from lib.stacks import deployed
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import Stack
@@ -162,3 +163,11 @@ def test_other_errors_pass_as_they_are(aws: Aws) -> None:
     aws.reply("GetTemplate", "two-id", error("AccessDenied"))
     with pytest.raises(ClientError):
         read(aws)
+
+
+def test_a_stack_without_a_template_is_told_as_such_and_not_as_an_empty_one() -> None:
+    aws = Aws()
+    aws.reply("ListStackResources", "root-id", {"StackResourceSummaries": []})
+    aws.reply("GetTemplate", "root-id", {})
+    with pytest.raises(TemplateError, match="has no template yet"):
+        deployed.read(aws.client, stack())

@@ -16,6 +16,7 @@ from lib.inputs.jobs import Job
 from lib.stacks import stacks
 from lib.stacks.stacks import Request
 from lib.stacks.statuses import Status
+from tests.support import factories
 from tests.support.aws_fakes import (
     STACK,
     START,
@@ -402,3 +403,22 @@ def test_a_json_template_that_botocore_has_decoded_comes_back_as_json() -> None:
     # botocore decodes the text after the call, as it does for an answer from the network.
     intercept(made, lambda _operation, _arguments: {"TemplateBody": json.dumps(body)})
     assert json.loads(stacks.read_template(made, "app")) == body
+
+
+def test_a_stack_that_only_has_a_change_set_has_no_template_yet() -> None:
+    cfn, _ = answering({"StagesAvailable": ["Original"]})
+    assert stacks.read_template(cfn, "app") == ""
+
+
+def test_a_stack_that_was_never_created_counts_as_not_deployed() -> None:
+    entry = stack_entry("app", "REVIEW_IN_PROGRESS")
+    cfn, _ = answering({"Stacks": [entry]})
+    with pytest.raises(StateForbids, match="was never executed") as caught:
+        stacks.require_created(cfn, factories.job())
+    assert caught.value.next_step.startswith("inv deploy")
+
+
+def test_each_character_beyond_ascii_comes_back_as_one_question_mark() -> None:
+    # As recorded: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1220
+    assert stacks.mangle("Hello\u3053\u3093\u306b\u3061\u306f\u263a\r\n") == "Hello??????\r\n"
+    assert stacks.mangle("plain: yes?") == "plain: yes?"
