@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Run:
     """One deployment under way: the job and everything published for it.
 
-    `action` is what a successful change of an existing stack is called.
+    `action` is what a successful change of an existing stack is called. With `asks` a change is
+    shown and asked about; a first creation is not, since there is nothing that it could cost.
     """
 
     job: Job
@@ -36,6 +37,7 @@ class Run:
     published: Published
     values: Mapping[str, str]
     action: str = "updated"
+    asks: bool = True
 
     @property
     def cfn(self) -> CloudFormationClient:

@@ -83,9 +83,10 @@ def _require_usable(run: Run, proposed: ChangeSet) -> None:
 
 
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
-    """Show every change with its causes and what it does to data."""
+    """Show every change with its causes and what it does to data, and what AWS warns of."""
     title = f"Changes to stack {run.job.stack_name} in {run.job.region}:"
-    run.access.operator.report(list_changes(title, found.changes))
+    if run.asks:
+        run.access.operator.report(list_changes(title, found.changes))
     for warning in proposed.warnings:
         run.access.say(warning, Level.WARNING)
     if run.options.revert_drift and not proposed.reverts_drift:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from lib import polling
-from lib.errors import Refused
+from lib.errors import Refused, StateForbids
 from lib.refusals import error_code, error_message
 from lib.stacks import stacks
 from lib.stacks.previews import GONE_CODES, stale
@@ -68,7 +68,8 @@ def create(
 
     `kind` is CREATE or UPDATE. The request's token stands in the description, by which
     `find_own` knows the change set. `revert_drift` asks for a drift-aware change set.
-    Raises `Refused` when somebody else's has the name.
+    Raises `Refused` when somebody else's has the name, and `StateForbids` when somebody has
+    created the stack meanwhile.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
     extra: dict[str, Any] = {"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}
@@ -83,6 +84,11 @@ def create(
             **extra,
         )
     except ClientError as exc:
+        if _is_created_already(exc):
+            raise StateForbids(
+                f"Somebody else has just created stack {request.stack} in {cfn.meta.region_name}.",
+                next_step="run the same command again, to change it as it is now.",
+            ) from None
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
@@ -95,6 +101,16 @@ def create(
         f"Somebody else has just made the change set {name} of stack {request.stack}.",
         next_step="run the same command again in a moment.",
     )
+
+
+def _is_created_already(exc: ClientError) -> bool:
+    """Recognise that a stack to be created is one already; the code is only ValidationError.
+
+    "Stack [arn:…] already exists and cannot be created again with the changeSet [name]."
+    (recorded). A shell in REVIEW_IN_PROGRESS takes any number of such change sets.
+    https://github.com/compose-x/ecs_composex/issues/785
+    """
+    return "already exists and cannot be created again" in error_message(exc)
 
 
 def find_own(

@@ -210,7 +210,7 @@ def _read_stack(answer: StackTypeDef) -> Stack:
 
 @dataclass(frozen=True)
 class Request:
-    """What a stack is to become, for CreateStack and CreateChangeSet alike.
+    """What a stack is to become, as CreateChangeSet takes it.
 
     `token` makes a repeated request harmless, and every event of the operation carries it.
     `previous` names the parameters that keep their deployed value. `express` asks for
@@ -227,7 +227,7 @@ class Request:
     previous: frozenset[str] = frozenset()
 
     def as_arguments(self) -> dict[str, Any]:
-        """Return what both calls take under the same names; the token's name differs."""
+        """Return the arguments that say what the stack is to become."""
         given = {key: value for key, value in self.parameters.items() if key not in self.previous}
         kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(self.previous)]
         return {
@@ -238,24 +238,6 @@ class Request:
             "Tags": as_tags(self.tags),
             **({"DeploymentConfig": {"Mode": "EXPRESS"}} if self.express else {}),
         }
-
-
-def create(cfn: CloudFormationClient, request: Request, *, disable_rollback: bool = False) -> str:
-    """Start to create a stack and return its ID.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
-    """
-    return cfn.create_stack(
-        **request.as_arguments(),
-        DisableRollback=disable_rollback,
-        ClientRequestToken=request.token,
-    )["StackId"]
-
-
-def find_started(cfn: CloudFormationClient, name: str, token: str) -> str:
-    """Return the ID of a live stack whose creation carried a token, or ""."""
-    answer = describe(cfn, name)
-    return answer.id if answer and has_begun(cfn, answer.id, token) else ""
 
 
 def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:

@@ -155,21 +155,16 @@ def test_every_page_of_the_regions_stacks_is_read() -> None:
 # Changing
 
 
-def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> None:
-    cfn, calls = answering({"StackId": stack_id("app")})
-    made = stacks.create(
-        cfn,
-        Request(
-            "app",
-            "https://s3/master.yaml",
-            parameters={"B": "2", "A": "1"},
-            capabilities=("CAPABILITY_NAMED_IAM",),
-            tags={"Project": "plot-palette"},
-            token="t-1",
-        ),
+def test_a_request_has_sorted_values_and_what_the_stack_may_do() -> None:
+    request = Request(
+        "app",
+        "https://s3/master.yaml",
+        parameters={"B": "2", "A": "1"},
+        capabilities=("CAPABILITY_NAMED_IAM",),
+        tags={"Project": "plot-palette"},
+        token="t-1",
     )
-    assert made == stack_id("app")
-    assert calls[0].arguments == {
+    assert request.as_arguments() == {
         "StackName": "app",
         "TemplateURL": "https://s3/master.yaml",
         "Parameters": [
@@ -178,17 +173,12 @@ def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> Non
         ],
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
         "Tags": [{"Key": "Project", "Value": "plot-palette"}],
-        "DisableRollback": False,
-        "ClientRequestToken": "t-1",
     }
 
 
 def test_express_mode_is_asked_for_only_on_demand() -> None:
-    cfn, calls = answering({"StackId": stack_id("app")})
     request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", express=True)
-    stacks.create(cfn, request, disable_rollback=True)
-    assert calls[0].arguments["DeploymentConfig"] == {"Mode": "EXPRESS"}
-    assert calls[0].arguments["DisableRollback"] is True
+    assert request.as_arguments()["DeploymentConfig"] == {"Mode": "EXPRESS"}
 
 
 def test_deleting_and_cancelling_carry_the_token() -> None:
@@ -218,15 +208,12 @@ def test_rolling_back_and_going_on_with_a_rollback_carry_the_token_and_what_to_s
 @pytest.mark.parametrize(("token", "found"), [("t-1", True), ("t-2", False)])
 def test_a_stack_that_a_lost_answer_started_is_known_by_its_token(token: str, found: bool) -> None:
     event = event_entry("app", own("a", 0, "app", "CREATE_IN_PROGRESS"))
-    cfn, _ = answering(
-        {"Stacks": [stack_entry("app", "CREATE_IN_PROGRESS")]},
-        {"StackEvents": [{**event, "ClientRequestToken": "t-1"}]},
-    )
-    assert stacks.find_started(cfn, "app", token) == (stack_id("app") if found else "")
+    cfn, _ = answering({"StackEvents": [{**event, "ClientRequestToken": "t-1"}]})
+    assert stacks.has_begun(cfn, stack_id("app"), token) is found
 
 
 def test_a_stack_that_is_absent_was_not_started() -> None:
-    assert stacks.find_started(failing(no_such_stack("app")), "app", "t-1") == ""
+    assert not stacks.has_begun(failing(no_such_stack("app")), "app", "t-1")
 
 
 STARTS: dict[str, Callable[[Any], None]] = {
