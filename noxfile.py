@@ -124,6 +124,23 @@ def corpus(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def recorded(session: nox.Session) -> None:
+    """Replay recorded answers of AWS: `nox -s recorded -- FOLDER`; without it, our own cases."""
+    # Not by default: our own cases are part of tests, and a folder of recordings is the caller's.
+    install(session)
+    session.run("python", "-m", "tests.recorded", *session.posargs)
+
+
+@nox.session(default=False)
+def foreign(session: nox.Session) -> None:
+    """Drive the tasks against an emulator that others wrote, in an environment of its own."""
+    # Not by default: it fetches some 400 MB, and a failure may be the emulator's own.
+    install(session)
+    place = Path(session.virtualenv.location, "foreign")
+    session.run("python", "-m", "tests.foreign.play", str(place))
+
+
+@nox.session(default=False)
 def audit(session: nox.Session) -> None:
     """Look the locked dependencies up among the published vulnerabilities."""
     # Not by default: it asks the package index's advisory database, so its result changes

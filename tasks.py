@@ -22,9 +22,13 @@ from invoke.collection import Collection
 
 from commands import costs, data, deploying, emulator, looking
 from commands.docs import make_docs
+from commands.operation import keep_exit_codes
+
+keep_exit_codes()
 
 ns = Collection(
     looking.validate_params,
+    looking.preflight,
     deploying.upload,
     deploying.deploy,
     deploying.deploy_multi_region,

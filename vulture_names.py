@@ -17,11 +17,11 @@ _._resolve_parameters
 _._capabilities_enforced
 _._evaluate_conditions
 _._resolve_stack_outputs
-# Who reads the sources of the amendments: docs/fidelity.md and the tests.
-unvouched
 old_props
 # Python's warning about a child that nobody waited for reads it.
 _.returncode
+# botocore asks a provider of credentials by it.
+_.load_credentials
 # hypercorn's settings.
 _.loglevel
 _.graceful_timeout
@@ -39,6 +39,8 @@ docs
 gameday
 faults
 corpus
+recorded
+foreign
 audit
 coverage
 bench

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from commands.target import Target
+from commands.target import Target, connect_in
 from lib import errors
 from lib.document import as_document
 from lib.errors import DeploymentError, InputError
@@ -74,3 +75,23 @@ def settle_harmless_questions(target: Target) -> None:
     """Ask no ordinary question on the emulator; a loss of data is still asked about."""
     if target.local and not target.console.interactive:
         target.console.yes = True
+
+
+def begin_first_creation(target: Target, *, preview: bool) -> Callable[[], None]:
+    """Return what a deployment begins with where the stack does not exist yet.
+
+    The emulator has no service-linked roles, and nobody's budget.
+    """
+
+    def begin() -> None:
+        from lib.checks import preflight
+
+        if not target.local:
+            preflight.prepare(
+                target.job,
+                target.access,
+                lambda region: connect_in(target, region),
+                preview=preview,
+            )
+
+    return begin

@@ -89,6 +89,9 @@ def costs(target: Target) -> Answer:
         environment=target.job.environment,
         tags=bill.allocation_tags(target.job.environment),
         today=today(),
+        named=lambda: bill.find_budget_names(
+            target.job, lambda region: connect_in(target, region).client("cloudformation")
+        ),
     )
     for problem in found.problems:
         target.console.report(Note(problem, Level.WARNING))

@@ -8,17 +8,19 @@ from pathlib import Path
 from commands.answers import (
     answer_outcome,
     answer_verified,
+    begin_first_creation,
     settle_harmless_questions,
     stack_error,
 )
 from commands.flags import (
     CHANGE_HELP,
+    CHANGING,
     VERIFY_HELP,
     as_count,
     as_names,
     read_options,
 )
-from commands.operation import COMMON, operation
+from commands.operation import operation
 from commands.target import Target, open_home, open_sites
 from lib.document import as_document
 from lib.errors import InputError
@@ -50,10 +52,14 @@ def upload(target: Target) -> Answer:
         "create": "Only create; refuse when the stack exists.",
         "update": "Only update; refuse when the stack does not exist.",
         "delete": "Delete the stack; what holds data is retained and listed.",
+        "retain": "With --delete, after DELETE_FAILED: leave these in the account, "
+        "NestedStack.LogicalId, comma-separated, or all.",
+        "force": "With --delete, after DELETE_FAILED: let go of whatever cannot be deleted.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )
@@ -67,6 +73,9 @@ def deploy(
     no_backup: bool = False,
     express: bool = False,
     disable_rollback: bool = False,
+    retain: str | None = None,
+    force: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
@@ -83,11 +92,16 @@ def deploy(
         no_backup=no_backup,
         express=express,
         disable_rollback=disable_rollback,
+        retain=retain,
+        force=force,
+        shallow=shallow,
     )
+    deployments.require_fitting(mode, options)
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
     settle_harmless_questions(target)
-    outcome = deployments.deploy(target.job, target.access, options, mode)
+    begin = begin_first_creation(target, preview=preview)
+    outcome = deployments.deploy(target.job, target.access, options, mode, begin=begin)
     return answer_verified(target, outcome, options, wanted=not no_verify)
 
 
@@ -97,6 +111,7 @@ def deploy(
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )
@@ -107,6 +122,7 @@ def update(
     no_backup: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    shallow: bool = False,
     no_verify: bool = False,
 ) -> Answer:
     """Deploy: update the stack; what changes is shown first.
@@ -122,6 +138,7 @@ def update(
         no_backup=no_backup,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        shallow=shallow,
     )
     settle_harmless_questions(target)
     outcome = deployments.deploy(target.job, target.access, options, deployments.Mode.UPDATE)
@@ -142,7 +159,7 @@ def update(
         "no-backup": CHANGE_HELP["no-backup"],
         **VERIFY_HELP,
     },
-    common=tuple(name for name in COMMON if name != "region"),
+    common=tuple(name for name in CHANGING if name != "region"),
     describe_error=lambda _target, _error: {"regions": [], "failed": []},
     changes=True,
 )
@@ -177,7 +194,7 @@ def deploy_multi_region(
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
     )
-    chosen = rollout.choose_engine(engine, local=target.local)
+    chosen = rollout.choose_engine(engine, local=target.local, role_arn=target.role_arn)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     operator, draw = target.console.operator(), target.console.board
@@ -188,10 +205,12 @@ def deploy_multi_region(
 @operation(
     help={
         "to": "Redeploy this earlier release, with the parameters it had.",
-        "skip": "Resources a stuck rollback gives up on: NestedStack.LogicalId, comma-separated.",
+        "skip": "Resources a stuck rollback gives up on: NestedStack.LogicalId, comma-separated, "
+        "or all.",
         **{name: CHANGE_HELP[name] for name in ("preview", "allow-data-loss", "no-backup")},
         **VERIFY_HELP,
     },
+    common=CHANGING,
     describe_error=stack_error,
     changes=True,
 )

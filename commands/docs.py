@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from commands.operation import COMMON, operation
+from commands.flags import COMMON
+from commands.operation import operation
 from commands.target import Target
 from lib.operators import Answer
 

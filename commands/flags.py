@@ -22,11 +22,13 @@ COMMON_HELP = {
     "json": "Print one JSON document on stdout, everything else on stderr.",
     "local": "Run against the embedded emulator, starting it when needed.",
     "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
+    "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
 }
 CHANGE_HELP = {
     "preview": "Show what would change; execute nothing, leave nothing behind.",
     "allow-data-loss": "Paths whose data may be lost, comma-separated (DatabaseStack/JobsTable).",
     "no-backup": "Do not back up the tables at risk first.",
+    "shallow": "Ask AWS about the outer stack alone; compare what is inside here.",
     "disable-rollback": "Keep what was done when something fails, to look at it.",
 }
 VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv verify`."}
@@ -34,7 +36,7 @@ VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv
 
 @dataclass(frozen=True)
 class Common:
-    """The flags that every task takes, unless it says otherwise, with their defaults."""
+    """The flags that tasks share, with their defaults; see `COMMON` and `CHANGING`."""
 
     env: str = DEFAULT_ENVIRONMENT
     region: str | None = None
@@ -44,6 +46,14 @@ class Common:
     json: bool = False
     local: bool = False
     debug: bool = False
+    role_arn: str | None = None
+
+
+#: The flags that every task takes, unless it says otherwise.
+COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug")
+
+#: The flags that a task takes which changes a stack.
+CHANGING = (*COMMON, "role_arn")
 
 
 def read_options(
@@ -54,6 +64,9 @@ def read_options(
     express: bool = False,
     disable_rollback: bool = False,
     revert_drift: bool = False,
+    retain: str | None = None,
+    force: bool = False,
+    shallow: bool = False,
 ) -> Options:
     """Return a workflow's options from a task's flags."""
     from lib.inputs.jobs import Options
@@ -65,6 +78,9 @@ def read_options(
         express=express,
         disable_rollback=disable_rollback,
         revert_drift=revert_drift,
+        retain=as_names(retain),
+        force=force,
+        shallow=shallow,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commands.answers import answer_outcome, parameter_error
 from commands.operation import operation
-from commands.target import Target, open_sites
+from commands.target import Target, connect_in, open_home, open_sites
 from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
@@ -33,6 +33,35 @@ def validate_params(target: Target, offline: bool = False, all: bool = False) ->
     if not offline:
         reports = validation.add_online(reports, target.access)
     return validation.answer(reports)
+
+
+@operation(
+    help={
+        "regions": "Regions to look at, comma-separated (default: the one of --region).",
+        "role-arn": "The service role that CloudFormation will be given.",
+    },
+    describe_error=lambda _target, _error: {"ready": False, "findings": []},
+)
+def preflight(target: Target, regions: str | None = None, role_arn: str | None = None) -> Answer:
+    """Check: what AWS still lacks for a first deployment.
+
+    inv preflight --env staging --region us-west-2
+    inv preflight --env production --regions us-east-1,eu-west-1
+    """
+    from lib.access import Access
+    from lib.checks import first_day
+    from lib.regions import plan
+
+    names = plan.read_names(regions) if regions else [target.region]
+    operator = target.console.operator()
+    places = [(site.job, Access(site.aws, operator)) for site in open_sites(target, names)]
+    found = first_day.survey(
+        places,
+        home=open_home(target, names),
+        connect=lambda region: connect_in(target, region),
+        role_arn=role_arn or "",
+    )
+    return first_day.answer(found)
 
 
 @operation(help={"drift": "Detect drift too, in the whole tree of stacks."})

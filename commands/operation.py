@@ -9,18 +9,18 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
 
 from invoke.context import Context
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
+from invoke.main import program
 from invoke.tasks import Task, task
 
-from commands.flags import COMMON_HELP, Common
+from commands.flags import COMMON, COMMON_HELP, Common
 from commands.target import Target, log_folder
-from lib.errors import DeploymentError
+from lib.errors import DeploymentError, InputError, Interrupted
 from lib.operators import Answer, Level, Note
 from lib.terminal import finish
 from lib.terminal.console import Console, open_console
@@ -28,9 +28,6 @@ from lib.terminal.console import Console, open_console
 if TYPE_CHECKING:
     from lib.terminal.journal import Journal
 
-
-#: The names of the flags that every task takes, unless it says otherwise.
-COMMON = tuple(field.name for field in fields(Common))
 
 #: The flags of one task, as its function takes them.
 Own = ParamSpec("Own")
@@ -99,6 +96,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
             chosen.local,
             console,
             journal,
+            chosen.role_arn,
         )
 
 
@@ -107,9 +105,16 @@ def carry_out(
 ) -> int:
     """Do a task's work, tell its answer or its error, and return its exit code."""
     console = target.console
+
+    def do() -> Answer:
+        try:
+            return summarise(console, work())
+        finally:
+            leave_when_interrupted()
+
     code = finish.finish(
         console,
-        lambda: summarise(console, work()),
+        do,
         as_json=as_json,
         place=lambda: target.place,
         describe_error=lambda error: describe_error(target, error),
@@ -166,3 +171,46 @@ def stop_on_termination() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def leave_when_interrupted() -> None:
+    """Let Ctrl-C and SIGTERM end the process without a word, now that the work has ended.
+
+    What is left is to say how. Somebody who presses Ctrl-C again while that is being said, or while
+    Python goes down, would get a traceback of ours instead.
+    """
+
+    def leave(*_: object) -> NoReturn:
+        os._exit(Interrupted.exit_code)
+
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interruption, leave)
+
+
+def keep_exit_codes() -> None:
+    """Have Invoke itself end with the exit codes that the tasks promise.
+
+    It ends with 1 for a task or a flag that is not there, which is bad input, and for Ctrl-C
+    outside of a task, and has no setting for either. So the steps of the one program that runs are
+    wrapped; they are those that `invoke.program.Program` documents for subclasses.
+    """
+    for step in ("parse_tasks", "parse_cleanup", "execute"):
+        setattr(program, step, end_as_promised(getattr(program, step)))
+
+
+def end_as_promised(step: Callable[[], None]) -> Callable[[], None]:
+    """Return a step of Invoke's program that ends with exit codes of ours."""
+
+    def run() -> None:
+        try:
+            step()
+        except ParseError as exc:
+            text = (
+                f"✗ {exc}\n  Next: `inv --list` shows the tasks, `inv --help TASK` a task's flags."
+            )
+            raise Exit(text, code=InputError.exit_code) from None
+        except KeyboardInterrupt:
+            text = "✗ Interrupted before anything was begun."
+            raise Exit(text, code=Interrupted.exit_code) from None
+
+    return run

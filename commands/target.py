@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
     from lib.regions.plan import Site
-    from lib.session import ApiCall, Aws
+    from lib.session import ApiCall, Aws, SignIn
     from lib.terminal.journal import Journal
 
 
@@ -39,6 +39,9 @@ class Target:
     local: bool
     console: Console
     journal: Journal | None = None
+    role_arn: str | None = None
+    #: What the regions of one task have in common, hence handed on by `replace`.
+    shared: dict[str, SignIn] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def root(self) -> Path:
@@ -77,6 +80,7 @@ class Target:
         from lib.inputs import jobs
 
         found = jobs.prepare(ROOT, self.env, self.region, self.stack_name, flags=self.flags)
+        found = jobs.choose_role(found, self.role_arn, is_local=self.local)
         if self.journal:
             self.journal.hide(jobs.list_secret_values(found))
         return found
@@ -94,10 +98,18 @@ class Target:
             endpoint_url=endpoint,
             local=self.local,
             observe=self.observer,
+            sign_in=self.sign_in,
         )
         if not self.local:
             jobs.require_account(self.job, lambda: connected.identity().account)
         return connected
+
+    @property
+    def sign_in(self) -> SignIn:
+        """Return the one sign-in of all regions, so that a person is asked for a code once."""
+        from lib import session
+
+        return self.shared.setdefault("sign_in", session.SignIn())
 
     @property
     def observer(self) -> Callable[[ApiCall], None] | None:
@@ -172,6 +184,7 @@ def connect_in(target: Target, region: str) -> Aws:
         endpoint_url=endpoint,
         local=target.local,
         observe=target.observer,
+        sign_in=target.sign_in,
     )
 
 

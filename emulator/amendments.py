@@ -157,12 +157,17 @@ def change_sets_know_what_replaces() -> None:
 
     Upstream says Conditionally of every property of a type it has no table for, such as a
     bucket's lifecycle rules or a log group's retention. AWS: API_ResourceTargetDefinition,
-    which follows the "Update requires" line of each property.
+    which follows the "Update requires" line of each property. Upstream says Never of a table's
+    AttributeDefinitions, AWS Conditionally, also of one that an index brings along: "Some
+    interruptions. Replacement if you edit an existing AttributeDefinition."
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     Canary: test_canary_change_sets_know_what_replaces.
     """
     upstream = stacks._property_recreation
 
     def recreation(kind: str, name: str) -> str:
+        if (kind, name) == ("AWS::DynamoDB::Table", "AttributeDefinitions"):
+            return "Conditionally"
         if kind in resource_types.CREATE_ONLY:
             return "Always" if name in resource_types.CREATE_ONLY[kind] else "Never"
         known: str = upstream(kind, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lib.operators import Level, Note, Operator
@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Access:
-    """One region's AWS, the operator and a clock."""
+    """One region's AWS, the operator and a clock, which tells the operator of long waits."""
 
     aws: Aws
     operator: Operator
     clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        """Have the clock tell the operator what is waited for."""
+        told = replace(self.clock, explain=lambda text: self.say(text, Level.WARNING))
+        object.__setattr__(self, "clock", told)
 
     def say(self, text: str, level: Level = Level.INFO) -> None:
         """Report one sentence."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar, overload
 
-from lib.refusals import is_passing
+from lib.refusals import error_code, error_message, is_passing
 
 Answer = TypeVar("Answer")
 
@@ -27,17 +27,25 @@ SHARE_OF_WAIT = 0.1
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
 
+#: After how many seconds of refused looks a person is told what is waited for, and how often.
+SILENCE = 5.0
+REMINDER = 60.0
+
 #: How long reads may keep failing before watching is given up. The operation itself goes on.
 PATIENCE = 900.0
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as a workflow sees it: seconds that only grow, the date, and a way to wait."""
+    """Time as a workflow sees it: seconds that only grow, the date, and a way to wait.
+
+    `explain` is told why a wait takes so long, in one sentence; without, waiting is silent.
+    """
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     sleep: Callable[[float], None] = time.sleep
+    explain: Callable[[str], None] | None = None
 
 
 def pause_after(waited: float) -> float:
@@ -92,15 +100,31 @@ def ask_patiently(
     Only for reads, and for changes that come out the same when made twice: errors that
     `passes` calls passing (by default throttling, AWS's own errors, a cut connection) are
     tried again with growing pauses for `patience` seconds, then raised as they are. Any
-    other error is raised at once.
+    other error is raised at once. A wait of more than some seconds is told to the clock.
     """
     started = clock.monotonic()
     failures = 0
+    told = SILENCE - REMINDER
     while True:
         try:
             return call()
         except Exception as exc:  # botocore's errors have no common base; see is_passing
             failures += 1
-            if not passes(exc) or clock.monotonic() - started > patience:
+            waited = clock.monotonic() - started
+            if not passes(exc) or waited > patience:
                 raise
+            if clock.explain and waited >= SILENCE and waited >= told + REMINDER:
+                told = waited
+                clock.explain(describe_wait(exc, patience - waited))
             clock.sleep(backoff_after(failures))
+
+
+def describe_wait(exc: Exception, left: float) -> str:
+    """Return one sentence on what keeps being refused, and for how many seconds it is tried."""
+    operation = getattr(exc, "operation_name", "")
+    code, message = error_code(exc), error_message(exc)
+    words = f"{code}: {message}" if code and code != message else message
+    return (
+        f"AWS does not answer {operation or 'a call'} yet ({words}); it is tried again for up to "
+        f"{max(left, 0) / 60:.0f} min."
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import overload
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from lib.errors import AwsUnavailable, DeploymentError, OperationFailed
 
@@ -82,10 +84,30 @@ _UNSUPPORTED_CODES = frozenset(
         "501",
         "InvalidAction",
         "NotImplemented",
+        "NotImplementedException",
         "UnknownOperationException",
         "UnsupportedOperation",
     }
 )
+
+
+#: In what words an emulator says so under a code of AWS's own, `InternalFailure`: LocalStack's
+#: "API action 'X' for service 'Y' not yet implemented or pro feature" and "… is either not
+#: available in your current license plan or has not yet been emulated by LocalStack".
+_UNSUPPORTED_WORDS = ("not implemented", "not yet implemented", "not yet been emulated")
+
+_NOT_IMPLEMENTED_STATUS = 501
+
+#: "Role arn:aws:iam::111111111111:role/x is invalid or cannot be assumed", a ValidationError:
+#: recorded of UpdateStack with a role that does not trust CloudFormation.
+_ROLE_REFUSED = re.compile(r"Role (arn:\S+) is invalid or cannot be assumed")
+
+#: "User: … is not authorized to perform: iam:PassRole on resource: …", in every service.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_DENIED_ACTION = re.compile(r"is not authorized to perform: ([\w-]+:\w+)")
+
+#: How botocore calls a profile's `credential_process`.
+_CREDENTIAL_PROCESS = "custom-process"
 
 
 def error_code(exc: BaseException) -> str:
@@ -110,20 +132,42 @@ def is_throttled(exc: BaseException) -> bool:
 
 
 def is_passing(exc: BaseException) -> bool:
-    """Tell whether a read may simply be asked again: throttled, AWS at fault, or cut off."""
+    """Tell whether a read may simply be asked again: throttled, AWS at fault, or cut off.
+
+    An endpoint that lacks the operation answers with a fault of its own, too, and for ever.
+    """
     if isinstance(exc, ClientError):
-        status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return is_throttled(exc) or status >= 500
+        return is_throttled(exc) or (_status(exc) >= 500 and not is_unsupported(exc))
     return isinstance(exc, aws.ConnectionError | aws.HTTPClientError)
+
+
+def is_about_sign_in(exc: BaseException) -> bool:
+    """Tell whether credentials are absent or have ended, so that no other call is answered."""
+    return (
+        isinstance(exc, (aws.NoCredentialsError, aws.PartialCredentialsError, *_SIGN_IN_ERRORS))
+        or error_code(exc) in _EXPIRED_CODES
+    )
+
+
+def is_denied(exc: BaseException) -> bool:
+    """Tell whether AWS denies a call to the caller."""
+    return error_code(exc) in _DENIED_CODES
+
+
+def _status(exc: ClientError) -> int:
+    """Return the HTTP status of a refusal, 0 without one."""
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_unsupported(exc: BaseException) -> bool:
     """Tell whether an endpoint says, in one of its ways, that it lacks an operation."""
-    from botocore.parsers import ResponseParserError
-
     if isinstance(exc, ResponseParserError):
         return True
     code = error_code(exc)
+    if isinstance(exc, ClientError) and _status(exc) >= 500:
+        said = error_message(exc).lower()
+        if _status(exc) == _NOT_IMPLEMENTED_STATUS or any(w in said for w in _UNSUPPORTED_WORDS):
+            return True
     # A status for a code: either the answer was no answer of the service, or it had no body.
     if code == "400":
         return not (isinstance(exc, ClientError) and exc.response.get("Error", {}).get("Message"))
@@ -144,12 +188,12 @@ def explain(exc: BaseException, region: str, stack: str = "") -> DeploymentError
     """Turn any error into one of ours, with the way out; return None for a bug.
 
     `stack` and `region` name what was being worked on. Of botocore's errors, credentials,
-    permissions and endpoints become `AwsUnavailable` (exit 4); anything else AWS refused
+    permissions, roles and endpoints become `AwsUnavailable` (exit 4); anything else AWS refused
     becomes `OperationFailed` (exit 1) in AWS's own words.
     """
     if isinstance(exc, DeploymentError):
         return exc
-    if not isinstance(exc, BotoCoreError | ClientError):
+    if not isinstance(exc, BotoCoreError | ClientError | ResponseParserError):
         return None
     where = f"stack {stack} in {region}" if stack else region
     for matches, describe in _EXPLANATIONS:
@@ -186,7 +230,10 @@ def _no_profile(exc: BaseException) -> tuple[str, str]:
 def _expired(exc: BaseException) -> tuple[str, str]:
     return (
         f"AWS cannot be used: the credentials have expired. {error_message(exc)}",
-        "Sign in again (`aws sso login`, or renew the role's session), then run the same command.",
+        (
+            "Sign in again (`aws sso login`, `aws login`, or renew the role's session), then run "
+            "the same command."
+        ),
     )
 
 
@@ -208,9 +255,70 @@ def _refused_keys(exc: BaseException) -> tuple[str, str]:
 
 def _denied(exc: BaseException) -> tuple[str, str]:
     operation = getattr(exc, "operation_name", "the call")
+    named = _DENIED_ACTION.search(error_message(exc))
+    needed = f"permission {named[1]}" if named else f"permission that {operation} needs"
     return (
         f"AWS denies {operation} to this identity: {error_message(exc)}",
-        f"Ask for the permission that {operation} needs, or use another --profile.",
+        f"Ask for the {needed}, or use another --profile.",
+    )
+
+
+def _refused_role(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"CloudFormation cannot take the service role: {error_message(exc)}",
+        (
+            "The role has to exist and to trust cloudformation.amazonaws.com, and a new one takes "
+            "some seconds to be known; see it with `aws iam get-role --role-name NAME`, then run "
+            "the same command, with the --role-arn of another role if that one is gone."
+        ),
+    )
+
+
+def _unavailable_here(exc: BaseException) -> tuple[str, str]:
+    operation = getattr(exc, "operation_name", "the operation")
+    return (
+        f"{operation} is not available at this endpoint: {error_message(exc)}",
+        (
+            "If AWS_ENDPOINT_URL or the profile names an endpoint that is not AWS's, leave it out; "
+            "else choose a region that has the service."
+        ),
+    )
+
+
+def _uninstalled(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used: {error_message(exc)}",
+        (
+            "A profile of `aws login` needs one package more: "
+            "`.venv/bin/pip install 'botocore[crt]'`. Or hand its keys over: "
+            '`eval "$(aws configure export-credentials --profile NAME --format env)"`. '
+            "Then run the same command."
+        ),
+    )
+
+
+def _unobtainable(exc: BaseException) -> tuple[str, str]:
+    if getattr(exc, "kwargs", {}).get("provider") == _CREDENTIAL_PROCESS:
+        return (
+            f"AWS cannot be used: the profile's credential_process failed. {error_message(exc)}",
+            (
+                "Run the command that stands after credential_process in ~/.aws/config by itself, "
+                "and mend what it says."
+            ),
+        )
+    return (
+        f"AWS cannot be used: the profile gives no credentials. {error_message(exc)}",
+        (
+            "`aws configure list` shows where they are looked for; mend the profile in "
+            "~/.aws/config, or choose another with --profile."
+        ),
+    )
+
+
+def _unfinished_login(exc: BaseException) -> tuple[str, str]:
+    return (
+        f"AWS cannot be used: the sign-in is not complete. {error_message(exc)}",
+        "Sign in with `aws login --profile NAME`, then run the same command.",
     )
 
 
@@ -229,9 +337,9 @@ def _misconfigured(exc: BaseException) -> tuple[str, str]:
 
 
 _SIGN_IN_ERRORS = (
-    aws.CredentialRetrievalError,
-    aws.LoginError,
+    aws.LoginRefreshRequired,
     aws.NoAuthTokenError,
+    aws.RefreshWithMFAUnsupportedError,
     aws.SSOError,
     aws.TokenRetrievalError,
 )
@@ -259,8 +367,13 @@ _EXPLANATIONS: tuple[
         ),
         _expired,
     ),
+    (lambda exc: isinstance(exc, aws.CredentialRetrievalError), _unobtainable),
+    (lambda exc: isinstance(exc, aws.LoginError), _unfinished_login),
+    (lambda exc: isinstance(exc, aws.MissingDependencyException), _uninstalled),
     (lambda exc: error_code(exc) in _BAD_KEY_CODES, _refused_keys),
-    (lambda exc: error_code(exc) in _DENIED_CODES, _denied),
+    (is_denied, _denied),
+    (lambda exc: _ROLE_REFUSED.search(error_message(exc)) is not None, _refused_role),
+    (is_unsupported, _unavailable_here),
     (lambda exc: isinstance(exc, aws.ConnectionError | aws.HTTPClientError), _unreachable),
     (lambda exc: isinstance(exc, _CONFIGURATION_ERRORS), _misconfigured),
 )

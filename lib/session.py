@@ -8,22 +8,29 @@ https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-mu
 from __future__ import annotations
 
 import functools
+import getpass
+import os
 import shlex
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.errors import AwsUnavailable
 from lib.refusals import explain
 
 if TYPE_CHECKING:
     import boto3
+    import botocore.credentials
     import botocore.loaders
     import botocore.session
+    import botocore.utils
     from mypy_boto3_bedrock.client import BedrockClient
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -105,7 +112,7 @@ class Aws:
             if service not in self._clients:
                 made = self._make(service, path_style=self.endpoint_url is not None)
                 # The environment and the profile can name an endpoint for S3 alone.
-                if service == "s3" and not self.endpoint_url and not _is_aws(made):
+                if service == "s3" and not self.endpoint_url and not self._is_aws(made):
                     made = self._make(service, path_style=True)
                 if self._observe:
                     _watch_calls(made, self.region, self._observe)
@@ -123,13 +130,23 @@ class Aws:
 
     @property
     def url_suffix(self) -> str:
-        """Return the partition's domain, as `AWS::URLSuffix` does in a template."""
-        return "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        """Return the partition's domain, as `AWS::URLSuffix` does in a template.
+
+        botocore knows it of every partition: amazonaws.eu of the European Sovereign Cloud,
+        c2s.ic.gov of the first isolated one.
+        https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+        """
+        return _dns_suffix(self.partition)
 
     @property
     def partition(self) -> str:
         """Return the partition's name, as `AWS::Partition` does in a template."""
         return self._session.get_partition_for_region(self.region)
+
+    def _is_aws(self, client: Any) -> bool:
+        """Tell whether a client talks to AWS itself, not to an endpoint that was configured."""
+        host = urlsplit(client.meta.endpoint_url).hostname or ""
+        return host.endswith(f".{self.url_suffix}")
 
     def identity(self) -> Identity:
         """Ask STS once who is calling.
@@ -208,10 +225,13 @@ def _as_call(
     )
 
 
-def _is_aws(client: Any) -> bool:
-    """Tell whether a client talks to AWS itself, not to an endpoint that somebody configured."""
-    host = urlsplit(client.meta.endpoint_url).hostname or ""
-    return any(host.endswith(f".{suffix}") for suffix in ("amazonaws.com", "amazonaws.com.cn"))
+@functools.cache
+def _dns_suffix(partition: str) -> str:
+    """Return the domain of a partition, from the data by which botocore makes endpoints."""
+    import botocore.loaders
+
+    partitions = botocore.loaders.create_loader().load_data("partitions")["partitions"]
+    return next(str(p["outputs"]["dnsSuffix"]) for p in partitions if p["id"] == partition)
 
 
 def _client_config(*, path_style: bool, direct: bool) -> Any:
@@ -232,6 +252,89 @@ def _client_config(*, path_style: bool, direct: bool) -> Any:
     return Config(**settings)
 
 
+@dataclass
+class SignIn:
+    """The credentials of one profile, obtained once and shared by the sessions of all regions.
+
+    Roles that were taken, with a code of an MFA device above all, are kept where the AWS CLI keeps
+    them, so that neither asks for what the other was told.
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html#cli-configure-role-cache
+    """
+
+    credentials: botocore.credentials.Credentials | None = field(default=None, repr=False)
+
+    def enter(self, core: botocore.session.Session, region: str) -> None:
+        """Give a session the credentials, obtaining them first if need be.
+
+        Where there are none at all, the first call will say so. Raises `AwsUnavailable` where a
+        profile cannot be asked for them, and where nobody is there to be asked for a code.
+        """
+        if self.credentials is None:
+            self.credentials = _obtain(core, region)
+        if self.credentials is not None:
+            core.register_component("credential_provider", _Known(self.credentials))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A provider, in botocore's sense, of credentials that are there already."""
+
+    credentials: botocore.credentials.Credentials
+
+    def load_credentials(self) -> botocore.credentials.Credentials:
+        """Return the credentials; they renew themselves, whichever session uses them."""
+        return self.credentials
+
+
+def _obtain(core: botocore.session.Session, region: str) -> botocore.credentials.Credentials | None:
+    """Ask a profile for its credentials, and the person for what the profile asks.
+
+    botocore asks for a code with getpass. Where there is no terminal, getpass would go on to read
+    whatever comes on standard input, for ever if nothing does; it warns first, which ends it here.
+    A `credential_process` that cannot be run, or prints no JSON, comes as Python's own errors.
+    """
+    resolver = core.get_component("credential_provider")
+    cache = _cli_cache()
+    if cache is not None:
+        resolver.get_provider("assume-role").cache = cache
+    name = core.profile or "default"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            found: botocore.credentials.Credentials | None = core.get_credentials()
+            if found is not None:
+                found.get_frozen_credentials()
+    except (getpass.GetPassWarning, EOFError):
+        raise AwsUnavailable(
+            f"AWS cannot be used: profile {name} wants the code of an MFA device, and there is no "
+            f"terminal to ask for it. ({region})",
+            next_step="at a terminal, sign in with this profile once, then run the same command: "
+            f"aws sts get-caller-identity --profile {shlex.quote(name)}",
+        ) from None
+    except ClientError as exc:
+        raise explain(exc, region) from exc
+    except (OSError, ValueError) as exc:
+        raise AwsUnavailable(
+            f"AWS cannot be used: profile {name} gives no credentials: {exc} ({region})",
+            next_step="mend its credential_process in ~/.aws/config: it has to be a command that "
+            "prints JSON",
+        ) from exc
+    return found
+
+
+def _cli_cache() -> botocore.utils.JSONFileCache | None:
+    """Return the AWS CLI's cache of roles that were taken, None where nothing can be kept."""
+    from botocore.utils import JSONFileCache
+
+    try:
+        folder = Path("~/.aws/cli/cache").expanduser()
+    except RuntimeError:
+        # A container's user need not have a home.
+        return None
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return JSONFileCache(str(folder)) if os.access(there, os.W_OK) else None
+
+
 def connect(
     region: str,
     *,
@@ -239,30 +342,18 @@ def connect(
     endpoint_url: str | None = None,
     local: bool = False,
     observe: Callable[[ApiCall], None] | None = None,
+    sign_in: SignIn | None = None,
 ) -> Aws:
-    """Open a session for one region.
+    """Open a session for one region, and sign in, which may ask a person for a code.
 
     `endpoint_url` replaces every service's endpoint; without it AWS_ENDPOINT_URL, its
     variants for one service and the profile decide, as with any AWS tool. `local` uses
     throw-away keys and no profile, so that no real keys leave the machine. `observe` is told
-    of every call that has ended. Raises `AwsUnavailable` for a profile that does not exist.
+    of every call that has ended. What shares a `sign_in` asks once, in the first call's thread.
+    Raises `AwsUnavailable` for a profile that does not exist or gives no credentials.
     """
-    import boto3
-    import botocore.session
-
-    core = botocore.session.Session(profile=None if local else profile)
     try:
-        if local:
-            # Names no profile, even when AWS_PROFILE does.
-            core.get_component("config_store").set_config_variable("profile", None)
-        _retry_as_standard(core)
-        core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
-        session = boto3.Session(
-            aws_access_key_id=LOCAL_ACCESS_KEY if local else None,
-            aws_secret_access_key=LOCAL_ACCESS_KEY if local else None,
-            botocore_session=core,
-            region_name=region,
-        )
+        session = _open(region, profile, None if local else sign_in or SignIn())
     except BotoCoreError as exc:
         raise explain(exc, region) from None
     shell = f"AWS_PROFILE={shlex.quote(profile)} " if profile and not local else ""
@@ -270,6 +361,27 @@ def connect(
         keys = f"AWS_ACCESS_KEY_ID={LOCAL_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={LOCAL_ACCESS_KEY}"
         shell = f"AWS_ENDPOINT_URL={endpoint_url} {keys} "
     return Aws(session, region, endpoint_url, direct=local, shell=shell, observe=observe)
+
+
+def _open(region: str, profile: str | None, sign_in: SignIn | None) -> boto3.Session:
+    """Open a session as somebody, or with throw-away keys."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session(profile=profile if sign_in else None)
+    if sign_in is None:
+        # Names no profile, even when AWS_PROFILE does.
+        core.get_component("config_store").set_config_variable("profile", None)
+    _retry_as_standard(core)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    if sign_in:
+        sign_in.enter(core, region)
+    return boto3.Session(
+        aws_access_key_id=None if sign_in else LOCAL_ACCESS_KEY,
+        aws_secret_access_key=None if sign_in else LOCAL_ACCESS_KEY,
+        botocore_session=core,
+        region_name=region,
+    )
 
 
 @functools.cache
@@ -337,7 +449,15 @@ def choose_region(
 
 
 #: Where an account cannot switch regions off, by the beginning of a region's name.
-_HOMES = {"cn-": "cn-north-1", "us-gov-": "us-gov-west-1"}
+_HOMES = {
+    "cn-": "cn-north-1",
+    "eu-isoe-": "eu-isoe-west-1",
+    "eusc-": "eusc-de-east-1",
+    "us-gov-": "us-gov-west-1",
+    "us-iso-": "us-iso-east-1",
+    "us-isob-": "us-isob-east-1",
+    "us-isof-": "us-isof-south-1",
+}
 
 
 def home_of(region: str) -> str:

@@ -71,12 +71,63 @@ def show_value(path: str, value: object, *, contexts: Sequence[object] = ()) -> 
     properties around it: they tell that `Environment/2/Value` belongs to a variable named
     DB_PASSWORD.
     """
-    text = as_text(value)
-    if text in _HARMLESS:
-        return text
-    if _SECRET.search(path) or any(_names_secret(path, context) for context in contexts):
-        return MASK
-    return _shorten(_mask_inside(value, text))
+    return _shorten(_write(_mask(path, value, contexts)))
+
+
+def show_difference(
+    path: str, before: object, after: object, *, contexts: Sequence[object] = ((), ())
+) -> tuple[str, str]:
+    """Return a property's two values as texts that may be shown, and that show what differs.
+
+    Of long structures only the members that differ are left, of long texts the part around the
+    first difference. `path` is as in `show_value`, `contexts` are the properties before and
+    after.
+    """
+    old, new = (
+        _mask(path, value, [context])
+        for value, context in zip((before, after), contexts, strict=True)
+    )
+    if max(len(_write(old)), len(_write(new))) > LONGEST_VALUE:
+        # What only differs in what is masked has nothing else to show.
+        old, new = (MASK, MASK) if old == new and before != after else _narrow(old, new)
+    return cut_alike(_write(old), _write(new), LONGEST_VALUE)
+
+
+def cut_alike(before: str, after: str, width: int) -> tuple[str, str]:
+    """Cut two long texts to some `width` characters that show where they differ."""
+    if max(len(before), len(after)) <= width:
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    shared = next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
+    start = max(shared - width // 4, 0) if before and after else 0
+    return _cut(before, start, width), _cut(after, start, width)
+
+
+def _cut(text: str, start: int, width: int) -> str:
+    """Return a piece of a text, with dots where something is left out."""
+    piece = text[start : start + width]
+    return f"{'…' if start else ''}{piece}{'…' if start + width < len(text) else ''}"
+
+
+def _narrow(before: Any, after: Any) -> tuple[Any, Any]:
+    """Return two structures without the members that are the same in both, names apart."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        old, new = dict(before), dict(after)
+        for key in before.keys() & after.keys():
+            if before[key] != after[key]:
+                old[key], new[key] = _narrow(before[key], after[key])
+            elif key not in (*_NAMES, "Sid", "Id"):
+                del old[key], new[key]
+        return old, new
+    if isinstance(before, list) and isinstance(after, list):
+        gone = [item for item in before if item not in after]
+        come = [item for item in after if item not in before]
+        if len(gone) == len(come) == 1:
+            one, other = _narrow(gone[0], come[0])
+            return [one], [other]
+        if gone or come:
+            return gone, come
+    return before, after
 
 
 def _shorten(text: str) -> str:
@@ -106,7 +157,22 @@ def _is_secret_pair(value: object) -> bool:
     return any(isinstance(name, str) and _SECRET.search(name) for name in names)
 
 
-def _mask_inside(value: object, text: str) -> str:
+def _mask(path: str, value: object, contexts: Sequence[object]) -> Any:
+    """Return a value with all that looks secret in it masked: a structure, or text."""
+    text = as_text(value)
+    if text in _HARMLESS:
+        return text
+    if _SECRET.search(path) or any(_names_secret(path, context) for context in contexts):
+        return MASK
+    return _mask_inside(value, text)
+
+
+def _write(value: Any) -> str:
+    """Return what was masked as text."""
+    return value if isinstance(value, str) else canonical(value)
+
+
+def _mask_inside(value: object, text: str) -> Any:
     """Mask what is secret inside a structure, given as such or as its JSON text."""
     if isinstance(value, str):
         if value[:1] not in ("{", "["):
@@ -118,7 +184,7 @@ def _mask_inside(value: object, text: str) -> str:
             return MASK if _SECRET.search(text) else text
     if not isinstance(value, Mapping | list | tuple):
         return text
-    return canonical(_mask_structure(value))
+    return _mask_structure(value)
 
 
 def _mask_structure(value: Any) -> Any:

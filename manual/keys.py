@@ -14,6 +14,7 @@ from typing import Any
 
 from emulator.control import Emulator
 from lib import document
+from lib.checks.first_day import Preparedness
 from lib.checks.validation import Report
 from lib.checks.verification import Verification
 from lib.costs.bill import Spending
@@ -54,6 +55,7 @@ DOCUMENTS: Mapping[str, Document | str] = {
         Report,
         more="with `--all` `valid`, `environment`, `problems`, and `environments` [one each]",
     ),
+    "preflight": Document(Preparedness, more="`state` is ready, missing or unknown"),
     "upload": Document(Published, more="and `quick_create_url`"),
     "deploy": _CHANGED,
     "update": _CHANGED,

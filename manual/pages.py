@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.sources import SOURCES
 from lib import document
 from lib.errors import OperationFailed
 from lib.inputs import environments, parameters
@@ -18,7 +19,8 @@ from lib.operators import Answer
 from lib.templates import graph as graphs
 from lib.templates import templates
 from lib.templates.templates import Template
-from manual import direction, error_index, parameters_page, states_page, tasks_page
+from manual import direction, error_index, fidelity_page, parameters_page, states_page, tasks_page
+from manual.behaviours.table import BEHAVIOURS
 from manual.parts import Written, fill
 from manual.tasks_page import TaskEntry
 
@@ -28,7 +30,8 @@ TROUBLESHOOTING = "docs/deployment/troubleshooting.md"
 TASKS = "docs/tasks.md"
 ARCHITECTURE = "docs/architecture.md"
 CONTRIBUTING = "CONTRIBUTING.md"
-PAGES = (PARAMETERS, STATES, TASKS, TROUBLESHOOTING, ARCHITECTURE, CONTRIBUTING)
+FIDELITY = "docs/fidelity.md"
+PAGES = (PARAMETERS, STATES, TASKS, TROUBLESHOOTING, ARCHITECTURE, CONTRIBUTING, FIDELITY)
 
 #: Where the direction of imports is written.
 PROJECT = "pyproject.toml"
@@ -121,4 +124,5 @@ def build(sources: Sources) -> dict[str, str]:
         TROUBLESHOOTING: put(TROUBLESHOOTING, errors=index),
         ARCHITECTURE: put(ARCHITECTURE, graph=drawn, direction=floors),
         CONTRIBUTING: put(CONTRIBUTING, direction=floors),
+        FIDELITY: fidelity_page.draw_fidelity(BEHAVIOURS, SOURCES),
     }

@@ -126,6 +126,9 @@ _VALUES: Mapping[str, str] = {
     "path": "(such as `DatabaseStack/JobsTable`)",
     "replacement": f"({', '.join(f'`{one}`' for one in changes.REPLACEMENTS)})",
     "causes": "[property names]",
+    "details": "[{`property`, `before`, `after`}]",
+    "follows": "(`true`: only because another resource changes)",
+    "proof": "(why what AWS cannot rule out does not happen, else `null`)",
     "data_loss": f"({', '.join(f'`{one}`' for one in changes.LOSSES)})",
 }
 

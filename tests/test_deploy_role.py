@@ -230,6 +230,7 @@ def test_a_preview_role_can_change_nothing_but_change_sets_and_new_releases() ->
         "cloudformation:DetectStackResourceDrift",
         "cloudformation:TagResource",
         "cloudformation:UntagResource",
+        "iam:SimulatePrincipalPolicy",  # asks, and changes nothing
         "s3:PutObject",
     }
 
@@ -319,7 +320,18 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         for action in granted("ChangePolicy")
         if not action.startswith(("cloudformation:", "s3:", "dynamodb:"))
     }
-    assert changing == {"iam:PassRole"}
+    assert changing == {
+        "iam:PassRole",
+        "iam:CreateServiceLinkedRole",
+        "ecs:DescribeTasks",
+        "ecs:ListTasks",
+        "ecs:StopTask",
+    }
+    [making] = [
+        one for one in statements("ChangePolicy") if one["Action"] == "iam:CreateServiceLinkedRole"
+    ]
+    assert making["Resource"]["Fn::Sub"].endswith("/ecs.amazonaws.com/AWSServiceRoleForECS")
+    assert making["Condition"] == {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}}
     [passing] = [one for one in statements("ChangePolicy") if one["Action"] == "iam:PassRole"]
     assert passing["Resource"] == {"Ref": "ServiceRoleArn"}
     assert passing["Condition"] == {
@@ -471,6 +483,7 @@ ON_EVERYTHING = {
     "ChangeOwnNetworks": "only what carries the project's tag",
     "MakeUserPools": "only with the environment's tag",
     "MakeWebApplications": "only with the environment's tag",
+    "ListTasksThatKeepTheStack": "only in the environment's clusters, by ecs:cluster",
     "DeliverTheAccessLog": "log delivery knows no resource",
     "RetireTaskDefinitions": "ECS knows no resource",
     "ManageSubscriptions": "SNS knows no resource",

@@ -46,10 +46,6 @@ def accept(command: str) -> list[str]:
     """Parse a command line as `inv` does and return the tasks that it runs."""
     contexts = tasks.ns.to_contexts()
     words = shlex.split(command)
-    if not any("--role-arn" in context.flags for context in contexts) and "--role-arn" in words:
-        # The tasks are about to get this flag; until then the rest of the line is checked.
-        at = words.index("--role-arn")
-        del words[at : at + 2]
     parsed = Parser(contexts=contexts).parse_argv(words[1:])
     return [str(context.name) for context in parsed if context.name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import (
@@ -15,6 +16,7 @@ from botocore.exceptions import (
 from lib import polling
 from lib.refusals import THROTTLING_CODES
 from tests.support.aws_fakes import FakeTime, refusal
+from tests.support.people import Person
 
 
 def failing(*errors: BaseException, then: str = "answer") -> Callable[[], str]:
@@ -126,3 +128,39 @@ def test_waiting_gives_up_after_the_longest_time_and_returns_nothing() -> None:
 
     assert polling.until(look, time.clock, longest=60) is None
     assert 60 < waits[-1] < 66
+
+
+def test_a_long_wait_says_why_after_some_seconds_and_again_every_minute() -> None:
+    time = FakeTime()
+    told: list[tuple[float, str]] = []
+    clock = replace(time.clock, explain=lambda text: told.append((time.seconds, text)))
+    throttled = refusal("Throttling", "Rate exceeded", "DescribeStacks")
+    polling.ask_patiently(failing(*[throttled] * 9), clock)
+    assert [at for at, _ in told] == [7, 91]
+    assert told[0][1] == (
+        "AWS does not answer DescribeStacks yet (Throttling: Rate exceeded); it is tried again "
+        "for up to 15 min."
+    )
+
+
+def test_a_short_wait_is_silent() -> None:
+    time = FakeTime()
+    told: list[str] = []
+    clock = replace(time.clock, explain=told.append)
+    polling.ask_patiently(failing(*[refusal("Throttling")] * 3), clock)
+    assert (time.seconds, told) == (7, [])
+
+
+def test_what_an_endpoint_lacks_is_raised_at_once() -> None:
+    time = FakeTime()
+    lacking = refusal("InternalFailure", "not yet implemented", "CreateBackup", 501)
+    with pytest.raises(ClientError):
+        polling.ask_patiently(failing(lacking), time.clock)
+    assert time.slept == []
+
+
+def test_whoever_waits_for_aws_in_a_workflow_is_told() -> None:
+    time, person = FakeTime(), Person()
+    access = person.access(None, time.clock)  # type: ignore[arg-type]  # nothing is asked
+    polling.ask_patiently(failing(*[refusal("Throttling")] * 5), access.clock)
+    assert len(person.notes) == 1

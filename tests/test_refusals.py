@@ -18,13 +18,17 @@ EXPIRED = [
     aws.UnauthorizedSSOTokenError(),
     aws.SSOTokenLoadError(error_msg="no token"),
     aws.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
-    aws.CredentialRetrievalError(provider="assume-role", error_msg="expired"),
     aws.LoginRefreshRequired(),
+    aws.RefreshWithMFAUnsupportedError(),
     aws.NoAuthTokenError(),
     refusal("ExpiredToken", "The security token included in the request is expired"),
     refusal("ExpiredTokenException", "The security token included in the request is expired"),
     refusal("RequestExpired", "Request has expired"),
     refusal("400", "Bad Request", "HeadObject"),
+]
+UNFINISHED = [
+    aws.LoginTokenLoadError(error_msg="no token"),
+    aws.LoginInsufficientPermissions(),
 ]
 BAD_KEYS = [
     refusal("InvalidClientTokenId", "The security token included in the request is invalid."),
@@ -59,6 +63,47 @@ MISCONFIGURED = [
     [
         *[(e, "no credentials were found", "aws sso login --profile NAME") for e in NO_CREDENTIALS],
         *[(e, "have expired", "Sign in again (`aws sso login`") for e in EXPIRED],
+        *[(e, "the sign-in is not complete", "`aws login --profile NAME`") for e in UNFINISHED],
+        (
+            aws.MissingDependencyException(msg='You will need to pip install "botocore[crt]"'),
+            "botocore[crt]",
+            "`.venv/bin/pip install 'botocore[crt]'`",
+        ),
+        (
+            aws.CredentialRetrievalError(provider="custom-process", error_msg="vault is sealed"),
+            "credential_process failed. Error when retrieving credentials from custom-process",
+            "Run the command that stands after credential_process",
+        ),
+        (
+            aws.CredentialRetrievalError(provider="Ec2InstanceMetadata", error_msg="nothing there"),
+            "the profile gives no credentials",
+            "`aws configure list`",
+        ),
+        (
+            refusal("InternalFailure", "API action 'X' not yet implemented", "RollbackStack", 501),
+            "RollbackStack is not available at this endpoint",
+            "AWS_ENDPOINT_URL",
+        ),
+        (ResponseParserError("no XML"), "not available at this endpoint", "AWS_ENDPOINT_URL"),
+        (
+            refusal(
+                "ValidationError",
+                "Role arn:aws:iam::111111111111:role/x is invalid or cannot be assumed",
+                "CreateChangeSet",
+            ),
+            "CloudFormation cannot take the service role: Role arn:aws:iam::111111111111:role/x",
+            "`aws iam get-role --role-name NAME`",
+        ),
+        (
+            refusal(
+                "AccessDenied",
+                "User: arn:aws:sts::1:assumed-role/d/ann is not authorized to perform: "
+                "iam:PassRole on resource: arn:aws:iam::1:role/x",
+                "CreateStack",
+            ),
+            "AWS denies CreateStack",
+            "Ask for the permission iam:PassRole, or",
+        ),
         *[(e, "does not accept these credentials", "`aws configure list`") for e in BAD_KEYS],
         *[(e, "AWS denies GetObject", "the permission that GetObject needs") for e in DENIED],
         *[(e, "cannot be reached", "the region's name and AWS_ENDPOINT_URL") for e in UNREACHABLE],
@@ -137,6 +182,10 @@ def test_too_many_operations_on_tables_at_once_pass(operation: str) -> None:
         (refusal("404", "Not Found", "HeadObject", 404), False),
         (refusal("404", "Not Found", "HeadBucket", 404), False),
         (refusal("501"), True),
+        (refusal("InternalFailure", "The API action is not emulated", status=501), True),
+        (refusal("InternalFailure", "CreateBackup has not yet been emulated", status=500), True),
+        (refusal("InternalFailure", "An internal error occurred", status=500), False),
+        (refusal("ValidationError", "Feature not implemented for tables", status=400), False),
         (refusal("InvalidAction"), True),
         (refusal("UnknownOperationException"), True),
         (ResponseParserError("not XML"), True),
@@ -149,3 +198,17 @@ def test_an_endpoint_that_lacks_an_operation_is_told_from_a_refusal(
     error: Exception, unsupported: bool
 ) -> None:
     assert refusals.is_unsupported(error) is unsupported
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (refusal("InternalFailure", "An internal error occurred", status=500), True),
+        (refusal("ServiceUnavailable", "Service Unavailable", status=503), True),
+        (refusal("InternalFailure", "not implemented", status=500), False),
+        (refusal("InternalFailure", "", status=501), False),
+        (refusal("NotImplemented", "A header you provided …", status=501), False),
+    ],
+)
+def test_what_an_endpoint_lacks_is_not_waited_for(error: Exception, passing: bool) -> None:
+    assert refusals.is_passing(error) is passing

@@ -229,6 +229,85 @@ def test_every_fault_of_the_accounts_is_named_at_once(tmp_path: Path) -> None:
     )
 
 
+ROLE = "arn:aws:iam::123456789012:role/path/plot-palette-service"
+
+
+def test_an_account_may_name_the_service_role_of_its_environment(tmp_path: Path) -> None:
+    entry = {"account": "123456789012", "role_arn": ROLE}
+    path = accounts_file(tmp_path, {"staging": entry, "production": "210987654321"})
+    found = environments.read_accounts(path, ["staging", "production"])
+    assert found["staging"] == environments.Account("123456789012", ROLE)
+    assert found["production"] == environments.Account("210987654321")
+
+
+def test_every_fault_of_an_account_with_a_role_is_named(tmp_path: Path) -> None:
+    document = {
+        "a": {"account": "123456789012", "role": ROLE},
+        "b": {"account": "123456789012", "role_arn": "plot-palette-service"},
+        "c": {"account": "210987654321", "role_arn": ROLE},
+        "d": {"role_arn": ROLE},
+        "e": {"account": "123456789012", "role_arn": 7},
+    }
+    with pytest.raises(InputError) as caught:
+        environments.read_accounts(accounts_file(tmp_path, document), list(document))
+    assert caught.value.problems == (
+        "a: unknown key 'role'",
+        "b: role_arn 'plot-palette-service' is not the ARN of a role",
+        f"c: role_arn '{ROLE}' is a role of another account than 210987654321",
+        "d: None is not an account's 12 digits in quotes",
+        "e: role_arn 7 is not the ARN of a role",
+    )
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:iam::123456789012:role/service",
+        "arn:aws-us-gov:iam::123456789012:role/a/b/service+=,.@-_",
+        "arn:aws-eusc:iam::123456789012:role/service",
+        "arn:aws-iso-b:iam::123456789012:role/service",
+    ],
+)
+def test_the_arn_of_a_role_is_taken_in_every_partition(arn: str) -> None:
+    assert environments.check_role_arn(arn) == arn
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "service",
+        "arn:aws:iam::123456789012:user/ann",
+        "arn:aws:iam::1234:role/service",
+        "arn:aws:sts::123456789012:assumed-role/service/ann",
+        "arn:aws:iam::123456789012:role/",
+        "arn:aws:iam::123456789012:role/a b",
+        "arn:aws:iam::123456789012:role/service\n",
+    ],
+)
+def test_what_is_no_role_s_arn_is_bad_input(text: str) -> None:
+    with pytest.raises(InputError, match="--role-arn takes the ARN of an IAM role") as caught:
+        environments.check_role_arn(text)
+    assert caught.value.exit_code == 2
+
+
+def test_a_flag_comes_before_the_file_and_an_empty_one_is_as_good_as_none() -> None:
+    job = factories.job(role_arn=ROLE)
+    other = "arn:aws:iam::123456789012:role/other"
+    assert jobs.choose_role(job, other, is_local=False).role_arn == other
+    assert jobs.choose_role(job, None, is_local=False).role_arn == ROLE
+    assert jobs.choose_role(job, "", is_local=False).role_arn == ROLE
+    # What the file says is about AWS; the emulator takes what it is given by hand.
+    assert jobs.choose_role(job, "", is_local=True).role_arn == ""
+    assert jobs.choose_role(job, other, is_local=True).role_arn == other
+
+
+def test_a_role_of_another_account_is_refused_before_anything_is_touched() -> None:
+    with pytest.raises(NotOurs, match=f"CloudFormation cannot take {ROLE}") as caught:
+        jobs.require_account(factories.job(role_arn=ROLE), lambda: "999999999999")
+    assert "--role-arn" in caught.value.next_step
+    jobs.require_account(factories.job(role_arn=ROLE), lambda: "123456789012")
+
+
 @tried
 @given(document=any_json(st.just("staging") | any_text))
 def test_any_json_is_accounts_or_refused_with_a_message(tmp_path: Path, document: object) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore import exceptions as aws
+from botocore.credentials import AssumeRoleProvider
 from botocore.stub import Stubber
+from moto import mock_aws
 
 from lib import session
 from lib.errors import AwsUnavailable, DeploymentError
@@ -208,11 +214,167 @@ def test_all_threads_share_one_client_for_each_service() -> None:
         ("eu-west-1", "aws", "amazonaws.com"),
         ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
         ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+        ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+        ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
     ],
 )
 def test_a_region_knows_its_partition_and_domain(region: str, partition: str, suffix: str) -> None:
     made = session.connect(region)
     assert (made.partition, made.url_suffix) == (partition, suffix)
+
+
+@pytest.mark.parametrize("region", ["us-west-2", "cn-north-1", "eusc-de-east-1", "us-iso-east-1"])
+def test_aws_is_known_by_its_domain_in_every_partition(region: str) -> None:
+    made = session.connect(region)
+    assert endpoint(made, "s3").endswith(made.url_suffix)
+    assert style(made) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "home"),
+    [
+        ("eu-west-1", "us-east-1"),
+        ("eusc-de-east-1", "eusc-de-east-1"),
+        ("us-gov-east-1", "us-gov-west-1"),
+        ("us-iso-west-1", "us-iso-east-1"),
+        ("us-isob-east-1", "us-isob-east-1"),
+    ],
+)
+def test_the_home_of_an_account_is_in_its_partition(region: str, home: str) -> None:
+    assert session.home_of(region) == home
+
+
+# Signing in
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A profile that wants a code of an MFA device, and a person who gives one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "credentials").write_text(
+        "[keys]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = secret\n"
+    )
+    (tmp_path / "config").write_text(MFA_PROFILE)
+    prompts: list[str] = []
+
+    def answer(prompt: str) -> str:
+        prompts.append(prompt)
+        return "123456"
+
+    provider = functools.partial(AssumeRoleProvider, prompter=answer)
+    monkeypatch.setattr("botocore.credentials.AssumeRoleProvider", provider)
+    with mock_aws():
+        yield prompts
+
+
+DEVICE = "arn:aws:iam::123456789012:mfa/ann"
+MFA_PROFILE = (
+    "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/deployer\n"
+    f"source_profile = keys\nmfa_serial = {DEVICE}\n"
+)
+
+
+def test_many_regions_ask_for_one_code(asked: list[str]) -> None:
+    sign_in = session.SignIn()
+    names = ("us-east-1", "eu-west-1", "us-west-2")
+    made = [session.connect(name, profile="work", sign_in=sign_in) for name in names]
+    # Signed in before any region has its thread.
+    assert len(asked) == 1
+    assert DEVICE in asked[0]
+    assert {one.identity().arn.split("/")[1] for one in made} == {"deployer"}
+    assert len(asked) == 1
+
+
+def test_a_code_that_was_given_once_is_not_asked_for_by_the_next_task(
+    asked: list[str], tmp_path: Path
+) -> None:
+    session.connect("us-east-1", profile="work")
+    session.connect("eu-west-1", profile="work")
+    assert len(asked) == 1
+    # Where the AWS CLI looks, and nobody else may.
+    [kept] = (tmp_path / ".aws" / "cli" / "cache").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_nothing_can_be_kept_a_task_still_asks_once(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    sign_in = session.SignIn()
+    for name in ("us-east-1", "eu-west-1"):
+        session.connect(name, profile="work", sign_in=sign_in)
+    assert len(asked) == 1
+
+
+CONNECT = """
+from lib import errors, session
+try:
+    session.connect("eu-west-1", profile="work")
+except errors.DeploymentError as exc:
+    print(exc.exit_code, exc)
+"""
+
+
+@pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])
+def test_where_nobody_can_be_asked_for_a_code_the_task_says_so_and_does_not_wait(
+    tmp_path: Path, stdin: int
+) -> None:
+    (tmp_path / "credentials").write_text("[keys]\naws_access_key_id=a\naws_secret_access_key=b\n")
+    (tmp_path / "config").write_text(MFA_PROFILE)
+    # A session of its own has no terminal to open; a pipe that stays open never ends.
+    running = subprocess.Popen(
+        [sys.executable, "-c", CONNECT],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+        start_new_session=True,
+    )
+    try:
+        running.wait(30)
+    finally:
+        running.kill()
+    assert running.stdout
+    assert running.stderr
+    told = running.stdout.read()
+    assert running.stderr.read() == ""
+    assert told.startswith(
+        "4 AWS cannot be used: profile work wants the code of an MFA device, and there is no "
+        "terminal to ask for it. (eu-west-1)"
+    )
+    assert "aws sts get-caller-identity --profile work" in told
+
+
+@pytest.mark.parametrize(
+    ("process", "says"),
+    [
+        ("sh -c 'echo the vault is sealed >&2; exit 1'", "credential_process failed. .*sealed"),
+        ("no-such-program-anywhere", "gives no credentials: .*no-such-program-anywhere"),
+        ("echo hello", "gives no credentials: Expecting value"),
+    ],
+)
+def test_a_credential_process_that_fails_is_not_called_expired(
+    tmp_path: Path, process: str, says: str
+) -> None:
+    (tmp_path / "config").write_text(f"[profile work]\ncredential_process = {process}\n")
+    with pytest.raises(AwsUnavailable, match=says) as caught:
+        session.connect("us-east-1", profile="work")
+    assert "expired" not in str(caught.value)
+    assert "credential_process" in caught.value.next_step
+
+
+def test_a_profile_of_aws_login_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.credentials.EC", None)
+    (tmp_path / "config").write_text(
+        "[profile work]\nlogin_session = arn:aws:iam::123456789012:user/ann\n"
+    )
+    with pytest.raises(AwsUnavailable, match="Missing Dependency") as caught:
+        session.connect("us-east-1", profile="work")
+    assert "pip install 'botocore[crt]'" in caught.value.next_step
 
 
 # Watching calls

@@ -35,3 +35,36 @@ def test_every_value_inside_a_structure_is_walked_once_from_the_outside_in() -> 
     nested = {"A": [1, {"B": "b"}], "C": ()}
     assert list(values.walk(nested)) == [nested, [1, {"B": "b"}], 1, {"B": "b"}, "b", ()]
     assert list(values.walk("text")) == ["text"]
+
+
+def test_two_long_texts_are_cut_around_their_first_difference() -> None:
+    old, new = values.show_difference("Code", "x" * 1000 + "old", "x" * 1000 + "new")
+    assert old.endswith("old")
+    assert new.endswith("new")
+    assert old.startswith("…x")
+    assert len(old) <= values.LONGEST_VALUE
+
+
+def test_two_long_lists_show_the_members_that_differ() -> None:
+    same = [{"Id": f"rule-{n}", "Days": n, "Status": "Enabled"} for n in range(20)]
+    old, new = values.show_difference("Rules", [*same, "a"], [*same, "b"])
+    assert (old, new) == ('["a"]', '["b"]')
+
+
+def test_an_item_among_many_shows_its_name_beside_what_differs() -> None:
+    items = [{"Key": f"k{n}", "Text": "x" * 40, "On": True} for n in range(9)]
+    changed = [*items[:4], {**items[4], "On": False}, *items[5:]]
+    old, new = values.show_difference("Items", items, changed)
+    assert (old, new) == ('[{"Key":"k4","On":true}]', '[{"Key":"k4","On":false}]')
+
+
+def test_a_secret_that_differs_inside_a_long_structure_stays_masked() -> None:
+    before, after = ({"Password": word, "Text": "x" * 400} for word in ("hunter2", "swordfish"))
+    shown = values.show_difference("Settings", before, after)
+    assert "hunter2" not in "".join(shown)
+    assert "swordfish" not in "".join(shown)
+    assert all(values.MASK in text for text in shown)
+
+
+def test_two_short_values_are_shown_whole() -> None:
+    assert values.show_difference("Tags", ["a", "b"], ["a"]) == ('["a","b"]', '["a"]')

@@ -1,33 +1,43 @@
 """Look at a region before anything is changed in any: can this deployment succeed there?
 
-What is certain to fail is an error. What cannot be found out (a permission that is missing,
-an endpoint without the call) is a warning: a check that is not available must not stop a
-deployment.
+What a deployment is certain to fail by stops it. What cannot be found out (a permission that is
+missing, an endpoint without the call) is told and stops nothing: a check that is not available
+must not.
+
+`survey` makes every check for `inv preflight`. `look` makes those that a rollout over many regions
+wants before the first is touched. `prepare` is the first part of a stack's first creation: the
+few looks that cost a call each and find what would fail half way, when retained tables are
+there already. A stack that exists gets none of them, so that an update is as fast as before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lib.checks.models import check_models
-from lib.checks.quotas import Headroom, RegionFinding, ask, count, measure
+from lib.checks import budget_owner, linked_roles, models, names
+from lib.checks.findings import Readiness, RegionFinding, ask, missing, unknown
+from lib.checks.quotas import Headroom, count, measure
+from lib.errors import StateForbids
 from lib.inputs.jobs import require_valid
-from lib.inputs.parameters import ERROR
+from lib.operators import Level
 from lib.stacks import admission, deployed
-from lib.stacks.statuses import Move, Operation
+from lib.stacks.statuses import CREATIONS, Operation
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
+    from lib.session import Aws
     from lib.stacks.stacks import Stack
     from lib.stacks.statuses import Decision
     from lib.templates.resolution import Tree
 
 
+#: The check that a region is switched on.
+ENABLED = "region"
+
 _OPTED_OUT = "not-opted-in"
-_CREATES = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Look:
     @property
     def creates(self) -> bool:
         """Tell whether the stack will be created, so that everything in it is additional."""
-        return self.decision.move in _CREATES
+        return self.decision.move in CREATIONS
 
     @property
     def roles(self) -> int:
@@ -53,31 +63,41 @@ class Look:
         return count("AWS::IAM::Role")(self.tree.resources) if self.creates else 0
 
 
-def look(job: Job, access: Access, *, quotas: bool = True) -> Look:
+def look(job: Job, access: Access, *, emulated: bool = False) -> Look:
     """Check a region without changing anything in it.
 
-    Parameters, credentials, Bedrock models, the stack's state and, with `quotas`, the quotas
-    that this application meets. Raises what stops a deployment for certain: `InputError` for
-    values, `AwsUnavailable` for credentials, `StateForbids` for the stack's state.
+    Parameters, credentials, the stack's state, names that are taken, Bedrock models and the quotas
+    that this application meets; the last two mean nothing where AWS is `emulated`.
+    Raises what stops a deployment for certain: `InputError` for values, `AwsUnavailable` for
+    credentials, `StateForbids` for the stack's state.
     """
     require_valid(job)
-    account = access.aws.identity().account
+    access.aws.identity()
     stack, decision = admission.admit(job, access, Operation.DEPLOY)
+    return examine(job, access, stack, decision, emulated=emulated)
+
+
+def examine(
+    job: Job, access: Access, stack: Stack | None, decision: Decision, *, emulated: bool
+) -> Look:
+    """Make the checks of one region for a stack in a state that is known."""
     tree = deployed.resolve_for(job, access, job.templates, job.values)
-    models = check_models(access.aws.client("bedrock"), job.models, region=job.region)
-    findings = [
-        RegionFinding(job.region, f"{p.parameter}: {p.message}", p.severity) for p in models
-    ]
+    findings: list[RegionFinding] = []
+    creates = decision.move in CREATIONS
+    if creates:
+        findings += names.look(job, access, tree.resources)
     headroom: tuple[Headroom, ...] = ()
-    if quotas:
-        added = tree.resources if decision.move in _CREATES else ()
-        headroom, unknown = measure(job.region, access.aws.client, added, tree.resources)
-        findings += unknown
+    if not emulated:
+        findings += models.look(access.aws.client("bedrock"), job.models, region=job.region)
+        added = tree.resources if creates else ()
+        headroom, unread = measure(job.region, access.aws.client, added, tree.resources)
+        findings += unread
+    account = access.aws.identity().account
     return Look(job.region, account, stack, decision, tree, tuple(findings), headroom)
 
 
 def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[RegionFinding, ...]:
-    """Return an error for each region that the account has not switched on.
+    """Return a finding for each region that the account has not switched on.
 
     `ec2` is a client of a region that is always on: a region that is off refuses every call
     as if the credentials were wrong.
@@ -85,17 +105,50 @@ def find_disabled(ec2: Any, regions: Sequence[str]) -> tuple[RegionFinding, ...]
     """
     answer, problem = ask(lambda: ec2.describe_regions(AllRegions=True)["Regions"])
     if answer is None:
-        text = f"whether the region is enabled for the account could not be checked: {problem}"
-        return tuple(RegionFinding(region, text) for region in regions)
+        return tuple(unknown(region, ENABLED, problem) for region in regions)
     states = {entry["RegionName"]: entry.get("OptInStatus", "") for entry in answer}
     return tuple(
-        RegionFinding(
+        missing(
             region,
-            "the region is not enabled for this account; enable it under Account, AWS Regions"
+            ENABLED,
+            "the region is not enabled for this account"
             if region in states
             else "AWS does not know this region in this account's partition",
-            ERROR,
+            "enable it under Account, AWS Regions" if region in states else "choose another one",
+            stops=True,
         )
         for region in regions
         if states.get(region, _OPTED_OUT) == _OPTED_OUT
     )
+
+
+def prepare(
+    job: Job, access: Access, connect: Callable[[str], Aws], *, preview: bool = False
+) -> None:
+    """Begin a stack's first creation: names that are taken, service-linked roles, the budget.
+
+    Nothing is touched but a service-linked role that is missing, once it is agreed to; a
+    `preview` only says that it is. `connect` opens another region. Raises `StateForbids` for a
+    name that is taken, and what `linked_roles.make` raises.
+    """
+    tree = deployed.resolve_for(job, access, job.templates, job.values)
+    found = names.look(job, access, tree.resources)
+    for one in found:
+        if one.state is Readiness.UNKNOWN:
+            access.say(f"Not checked: {one}", Level.WARNING)
+    taken = [one for one in found if one.stops]
+    if taken:
+        named = "; ".join(one.message for one in taken)
+        raise StateForbids(
+            f"Stack {job.stack_name} in {job.region} cannot be created: {named}.",
+            next_step=f"{taken[0].next_step}, then inv deploy {job.flags}",
+        )
+    absent = linked_roles.list_absent(access, linked_roles.list_wanted(tree.resources))
+    if preview:
+        for role in absent:
+            access.say(f"{role.name} is missing; the creation offers to make it.", Level.WARNING)
+    else:
+        linked_roles.make(access, absent, job.stack_name)
+    owner = budget_owner.look([job], access, connect)
+    if owner.state is not Readiness.READY:
+        access.say(str(owner), Level.WARNING)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
-from lib.inputs.parameters import ERROR, WARNING
+from lib.checks.findings import RegionFinding, ask, missing, unknown
 from lib.operators import Listing
-from lib.refusals import error_code, error_message, is_unsupported
+from lib.refusals import error_code
 
 if TYPE_CHECKING:
     from lib.templates.resolution import Resource
-
-
-Answer = TypeVar("Answer")
 
 #: Service Quotas says this where nobody asked for more than AWS's default.
 _NO_APPLIED_QUOTA = "NoSuchResourceException"
@@ -27,15 +23,6 @@ _POOLS_PER_PAGE = 60
 
 #: ECS counts CPU in units. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 _UNITS_PER_VCPU = 1024
-
-
-@dataclass(frozen=True)
-class RegionFinding:
-    """One thing found in one region; `severity` as in `lib.inputs.parameters`."""
-
-    region: str
-    message: str
-    severity: str = WARNING
 
 
 @dataclass(frozen=True)
@@ -52,16 +39,6 @@ class Headroom:
     def suffices(self) -> bool:
         """Tell whether the deployment fits, as far as is known."""
         return self.limit is None or (self.used or 0) + self.needed <= self.limit
-
-
-def ask(call: Callable[[], Answer]) -> tuple[Answer | None, str]:
-    """Return what AWS answers, or None and why it does not."""
-    try:
-        return call(), ""
-    except (BotoCoreError, ClientError, ResponseParserError) as exc:
-        if is_unsupported(exc):
-            return None, "not available at this endpoint"
-        return None, f"AWS answers {error_code(exc)} {error_message(exc)}".strip()
 
 
 @dataclass(frozen=True)
@@ -158,8 +135,8 @@ def measure(
     """Hold what a deployment adds against the region's quotas.
 
     `client` gives a client by service name. `added` are the resources that are new, `wanted`
-    all of the stack's. Returns the quotas, and findings: an error for each that is too
-    small, one warning for all that could not be read.
+    all of the stack's. Returns the quotas, and findings: one for each that is too
+    small, and one for all that could not be read.
     """
     rows: list[Headroom] = []
     unread: dict[str, list[str]] = {}
@@ -173,7 +150,7 @@ def measure(
         rows.append(Headroom(region, quota.name, needed, used, limit))
     findings = [find_shortage(row) for row in rows if not row.suffices]
     findings += [
-        RegionFinding(region, f"quotas not checked ({', '.join(names)}): {problem}")
+        unknown(region, f"quotas ({', '.join(names)})", problem)
         for problem, names in unread.items()
     ]
     return tuple(rows), findings
@@ -211,11 +188,12 @@ def _read_limit(quotas: Any, quota: _Quota) -> tuple[float | None, str]:
 def find_shortage(row: Headroom) -> RegionFinding:
     """Say which quota is too small."""
     used = f"{row.used:g} are in use, " if row.used is not None else ""
-    return RegionFinding(
+    return missing(
         row.region,
-        f"the quota of {row.limit:g} {row.name} is too small: {used}{row.needed:g} more are "
-        "needed; ask for more in the Service Quotas console",
-        ERROR,
+        f"quota of {row.name}",
+        f"the quota of {row.limit:g} {row.name} is too small: {used}{row.needed:g} more are needed",
+        "ask for more in the Service Quotas console",
+        stops=True,
     )
 
 
@@ -234,7 +212,7 @@ def measure_roles(
     place = ",".join(region for region, count in added.items() if count)
     answer, problem = ask(lambda: iam.get_account_summary()["SummaryMap"])
     if answer is None:
-        return None, [RegionFinding(place, f"quotas not checked (IAM roles): {problem}")]
+        return None, [unknown(place, "quotas (IAM roles)", problem)]
     row = Headroom(place, "IAM roles", needed, answer.get("Roles"), answer.get("RolesQuota"))
     return row, [] if row.suffices else [find_shortage(row)]
 

@@ -71,7 +71,7 @@ def add_online(reports: Sequence[Report], access: Access) -> list[Report]:
     The reports are of one region, which is asked once. Raises `AwsUnavailable` when the
     credentials cannot be used and nothing else is wrong; what is wrong is told first.
     """
-    from lib.checks.models import check_models
+    from lib.checks import models as bedrock
 
     try:
         identity = access.aws.identity().arn
@@ -81,7 +81,7 @@ def add_online(reports: Sequence[Report], access: Access) -> list[Report]:
         access.say(exc.message, Level.WARNING)
         return list(reports)
     models = tuple(dict.fromkeys(model for report in reports for model in report.models))
-    found = check_models(access.aws.client("bedrock"), models, region=access.aws.region)
+    found = bedrock.warn(access.aws.client("bedrock"), models, region=access.aws.region)
     return [
         replace(report, identity=identity, problems=(*report.problems, *found))
         for report in reports

@@ -7,7 +7,7 @@ the deployment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -23,8 +23,10 @@ from lib.inputs.environments import PRODUCTION
 from lib.operators import Answer, Level
 from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, explain, is_unsupported
-from lib.stacks import drift, stacks, statuses
+from lib.releases import releases
+from lib.stacks import deployed, drift, stacks, statuses
 from lib.templates import resolution, templates
+from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -77,19 +79,19 @@ def verify(
     *,
     detect_drift: bool = False,
     fetch: health.Fetch | None = None,
-    deployed: bool = False,
+    as_asked: bool = False,
 ) -> Verification:
     """Make every check of a job's stack.
 
-    `deployed` says that the stack was just found to be as asked: then one that an earlier
+    `as_asked` says that the stack was just found to be as asked: then one that an earlier
     operation was taken back from is in order, too. `fetch` asks the health endpoint, over HTTP
     unless given. Raises `StateForbids` where nothing is deployed, and botocore's errors when it
     cannot even be described.
     """
     cfn = access.aws.client("cloudformation")
     stack = stacks.require_created(cfn, job)
-    asked = _list_checks(job, access, stack, stacks.walk(cfn, stack.id), fetch)
-    if deployed and stack.status in statuses.ROLLED_BACK:
+    asked = _list_checks(job, access, stack, _read_master(access, stack), fetch)
+    if as_asked and stack.status in statuses.ROLLED_BACK:
         asked["stack"] = lambda: Check("stack", True, str(stack.status))
     if detect_drift:
         asked["drift"] = lambda: _check_drift(access, stack)
@@ -112,7 +114,7 @@ def follow_up(job: Job, access: Access, options: Options) -> Verification | None
         return None
     access.say("Verifying what was deployed.")
     try:
-        return verify(job, access, deployed=True)
+        return verify(job, access, as_asked=True)
     except DeploymentError as error:
         problem = error.message
     except (BotoCoreError, ClientError) as error:
@@ -168,7 +170,7 @@ def _list_checks(
     job: Job,
     access: Access,
     stack: Stack,
-    resources: Sequence[StackResource],
+    master: str,
     fetch: health.Fetch | None,
 ) -> dict[str, Callable[[], Check]]:
     """Name every check with the call that makes it."""
@@ -176,17 +178,58 @@ def _list_checks(
     checks: dict[str, Callable[[], Check]] = {
         "stack": lambda: Check("stack", stack.status.is_healthy, str(stack.status)),
         "health": lambda: _check_health(stack.outputs.get(_HEALTH_OUTPUT, ""), access, fetch),
-        "outputs": lambda: _check_outputs(job, access, stack),
+        "outputs": lambda: _check_outputs(job, access, stack, master),
     }
-    makers: dict[str, FindFlaws] = {
-        "AWS::DynamoDB::Table": table_flaws,
-        "AWS::S3::Bucket": bucket_flaws,
-        "AWS::Cognito::UserPool": pool_flaws,
-    }
-    for resource in resources:
-        if find_flaws := makers.get(resource.type):
+    for resource in _find_checked(access, job, stack, master):
+        if find_flaws := _MAKERS.get(resource.type):
             checks[resource.path] = partial(_judge, access, resource, is_production, find_flaws)
     return checks
+
+
+#: What is wrong with a resource, by its type.
+_MAKERS: dict[str, FindFlaws] = {
+    "AWS::DynamoDB::Table": table_flaws,
+    "AWS::S3::Bucket": bucket_flaws,
+    "AWS::Cognito::UserPool": pool_flaws,
+}
+
+#: A template with one of these words may hold, or become, what is checked.
+_TELLING = (*_MAKERS, STACK_TYPE, "Transform", "Fn::ForEach")
+
+
+def _read_master(access: Access, stack: Stack) -> str:
+    """Return the deployed master's text, "" where AWS does not give it; a check says why."""
+    try:
+        return stacks.read_template(access.aws.client("cloudformation"), stack.id)
+    except (BotoCoreError, ClientError):
+        return ""
+
+
+def _find_checked(access: Access, job: Job, stack: Stack, master: str) -> Iterator[StackResource]:
+    """Yield the deployed resources that there is a check for, listing no stack without need.
+
+    A nested stack that was deployed from a template which lies here, and which has none of them,
+    is not listed. Where it was deployed from another one, only AWS knows.
+    """
+    listing = deployed.Inventory(access.aws.client("cloudformation"), stack.id)
+    known = _known_texts(job, master)
+    waiting = [""]
+    while waiting:
+        path = waiting.pop(0)
+        yield from (r for r in listing.of(path) if r.type in _MAKERS)
+        for nested in listing.nested_in(path):
+            text = deployed.find_known(master, nested.logical_id, known) if not path else None
+            if text is None or any(word in text for word in _TELLING):
+                waiting.append(nested.path)
+
+
+def _known_texts(job: Job, master: str) -> dict[str, str]:
+    """Return the texts of the templates that lie here, none where the deployed master is broken."""
+    try:
+        templates.parse(templates.MASTER, master)
+    except TemplateError:
+        return {}
+    return releases.texts_by_key(job.templates)
 
 
 def _make(name: str, check: Callable[[], Check]) -> Check:
@@ -221,9 +264,10 @@ def _check_health(url: str, access: Access, fetch: health.Fetch | None) -> Check
     return Check("health", found.ok, found.detail)
 
 
-def _check_outputs(job: Job, access: Access, stack: Stack) -> Check:
+def _check_outputs(job: Job, access: Access, stack: Stack, master_text: str) -> Check:
     """Compare the outputs with those that the deployed master declares, Conditions applied."""
-    text = stacks.read_template(access.aws.client("cloudformation"), stack.id)
+    # What was refused is asked for once more, for the words of the refusal.
+    text = master_text or stacks.read_template(access.aws.client("cloudformation"), stack.id)
     try:
         master = templates.parse(templates.MASTER, text)
         # Which outputs there are depends on conditions, and those on parameters alone.

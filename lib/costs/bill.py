@@ -7,11 +7,11 @@ https://docs.aws.amazon.com/cost-management/latest/userguide/ce-api-best-practic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,7 +20,13 @@ from lib.costs.pricing import dollars
 from lib.document import keys
 from lib.drawing import draw_table
 from lib.errors import AwsUnavailable, DeploymentError
-from lib.inputs.jobs import PROJECT
+from lib.inputs.jobs import BUDGET_OUTPUT, PROJECT, list_budget_owners
+from lib.stacks import stacks
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
+    from lib.inputs.jobs import Job
 
 #: Cost Explorer and Budgets are global services with one endpoint.
 #: https://docs.aws.amazon.com/general/latest/gr/billing.html
@@ -57,20 +63,27 @@ class Spending:
 
 
 def read(
-    ce: Any, budgets: Any, *, account: str, environment: str, tags: Mapping[str, str], today: date
+    ce: Any,
+    budgets: Any,
+    *,
+    account: str,
+    environment: str,
+    tags: Mapping[str, str],
+    today: date,
+    named: Callable[[], Collection[str]],
 ) -> Spending:
     """Ask Cost Explorer and Budgets about one environment.
 
     `ce` and `budgets` are clients of `API_REGION`, `account` is the 12 digits, `tags` are
-    those of the deployment. Returns what could be found out. Raises `AwsUnavailable` when
-    nothing could.
+    those of the deployment, `named` looks up what its budgets are called. Returns what could be
+    found out. Raises `AwsUnavailable` when nothing could.
     """
     refused: dict[str, tuple[str, str]] = {}
     spent = _ask("month to date", lambda: _month_to_date(ce, tags, today), refused)
     forecast = _ask("forecast", lambda: _forecast(ce, tags, today), refused)
-    found = _ask("budgets", lambda: _budgets(budgets, account, environment), refused)
+    found = _ask("budgets", lambda: _budgets(budgets, account, named()), refused)
     problems = [f"{what}: {reason}" for what, (reason, _) in refused.items()]
-    if spent is None and forecast is None and found is None:
+    if spent is None and forecast is None and not found:
         raise AwsUnavailable(
             "\n".join(["Costs cannot be read.", *(f"  - {text}" for text in problems)]),
             next_step=refused["month to date"][1],
@@ -82,7 +95,7 @@ def read(
             "console; they count from the next day on"
         )
     if found == ():
-        problems.append(f"no budget is named plot-palette-{environment}-…")
+        problems.append(f"no stack of {environment} has a budget; inv preflight says which could")
     return Spending(environment, spent, forecast, found or (), tuple(problems))
 
 
@@ -152,14 +165,28 @@ def _amount(metric: Mapping[str, Any] | None) -> Decimal:
     return Decimal(str((metric or {}).get("Amount", "0")))
 
 
-def _budgets(budgets: Any, account: str, environment: str) -> tuple[BudgetState, ...]:
-    """Return the environment's budgets, in all regions."""
+def find_budget_names(job: Job, clients: Callable[[str], CloudFormationClient]) -> list[str]:
+    """Return the names of an environment's budgets: the output of the stacks that own one.
+
+    AWS names them, since a budget with a name of ours could not be changed, and of such a name
+    only the stack tells whose it is. `clients` gives the client of a region; a region without
+    the stack has none.
+    """
+    regions = dict.fromkeys((job.region, *list_budget_owners(job)))
+    found = [stacks.describe(clients(region), job.stack_name) for region in regions]
+    return [one.outputs[BUDGET_OUTPUT] for one in found if one and BUDGET_OUTPUT in one.outputs]
+
+
+def _budgets(budgets: Any, account: str, named: Collection[str]) -> tuple[BudgetState, ...]:
+    """Return the budgets of these names."""
+    if not named:
+        return ()
     pages = budgets.get_paginator("describe_budgets").paginate(AccountId=account)
     return tuple(
         _read_budget(entry)
         for page in pages
         for entry in page.get("Budgets", [])
-        if entry["BudgetName"].startswith(f"plot-palette-{environment}-")
+        if entry["BudgetName"] in named
     )
 
 

@@ -177,7 +177,8 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     job = made.job
     if reference == DEPLOYED:
         cfn = access.aws.client("cloudformation")
-        live = deployed.read(cfn, stacks.require_created(cfn, job))
+        known = releases.texts_by_key(job.templates)
+        live = deployed.read(cfn, stacks.require_created(cfn, job), known=known)
         return _price(job, terms, made.book, made.usage, live.folder, live.parameters)
     folder = _read_release(job, reference, access)
     return _price(job, terms, made.book, made.usage, folder, job.values)

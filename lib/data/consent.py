@@ -128,11 +128,12 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
 
 def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | None) -> None:
     """Warn of changes to resources that hold data and no longer are as they were deployed."""
-    drifted = {r.path for r in before.resources if r.drift == "MODIFIED"} if before else set()
-    for change in changes:
-        if change.type in loss.STATEFUL and (
-            change.path in drifted or change.drift in ("MODIFIED", "DELETED")
-        ):
+    stateful = [change for change in changes if change.type in loss.STATEFUL]
+    # Listing what is deployed costs calls, so only for somebody who would be warned.
+    listed = before.resources if before and stateful else ()
+    drifted = {r.path for r in listed if r.drift == "MODIFIED"}
+    for change in stateful:
+        if change.path in drifted or change.drift in ("MODIFIED", "DELETED"):
             access.say(
                 f"{change.path} has drifted from its template; `inv status --drift` shows how.",
                 Level.WARNING,

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lib.errors import DataLossRefused
-from lib.templates.changes import LOSSES, RECREATIONS, REPLACEMENTS, Cause, Change, pick_worst
+from lib.templates.changes import (
+    LOSSES,
+    REPLACEMENTS,
+    Cause,
+    Change,
+    pick_worst,
+    replacement_by,
+    unite,
+)
 from lib.templates.resolution import Resource, Tree
 from lib.templates.templates import STACK_TYPE
 
@@ -109,6 +117,7 @@ def merge(
 
 def _combine(first: Change, second: Change) -> Change:
     """Combine two views of one change, the first one's words before the second's."""
+    second = _give_way(second, first)
     return replace(
         first,
         action=pick_worst(_ACTIONS, first.action, second.action),
@@ -123,25 +132,42 @@ def _combine(first: Change, second: Change) -> Change:
     )
 
 
+def _give_way(ours: Change, aws: Change) -> Change:
+    """Take back guesses of ours about properties that AWS is certain of.
+
+    A schema says of a property that it may replace the resource; that AWS says Never of it, and
+    Static, is the better word. What a schema calls create-only stays.
+    """
+    certain = {
+        cause.name: all(
+            (other.evaluation, other.requires_recreation) == ("Static", "Never")
+            for other in aws.causes
+            if other.name == cause.name
+        )
+        for cause in aws.causes
+    }
+    causes = tuple(
+        replace(cause, requires_recreation="Never")
+        if cause.yields and certain.get(cause.name)
+        else cause
+        for cause in ours.causes
+    )
+    return (
+        ours
+        if causes == ours.causes
+        else replace(ours, causes=causes, replacement=replacement_by(causes))
+    )
+
+
 def _combine_causes(first: tuple[Cause, ...], second: tuple[Cause, ...]) -> tuple[Cause, ...]:
     """Combine two lists of causes by property: the first one's values, the worse effect."""
     others = {cause.property: cause for cause in second}
-    combined: list[Cause] = []
-    for cause in first:
-        other = others.get(cause.property)
-        if other is None:
-            combined.append(cause)
-            continue
-        has_values = bool(cause.before or cause.after)
-        combined.append(
-            Cause(
-                cause.property,
-                cause.before if has_values else other.before,
-                cause.after if has_values else other.after,
-                pick_worst(RECREATIONS, cause.requires_recreation, other.requires_recreation),
-                cause.source or other.source,
-            )
-        )
+    combined = [
+        replace(unite(cause, other), source=cause.source or other.source)
+        if (other := others.get(cause.property))
+        else cause
+        for cause in first
+    ]
     seen = {cause.property for cause in first}
     return (*combined, *(cause for cause in second if cause.property not in seen))
 

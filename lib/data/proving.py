@@ -20,7 +20,7 @@ from lib.document import as_document
 from lib.errors import AwsUnavailable, BackupFailed, Interrupted
 from lib.operators import Level
 from lib.parallel import side_by_side
-from lib.polling import PATIENCE, ask_patiently, backoff_after, pause_after
+from lib.polling import PATIENCE, ask_patiently, backoff_after, describe_wait, pause_after
 from lib.refusals import error_code, error_message, explain, is_passing, is_throttled
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ WAIT_AT_MOST = 3600.0
 
 #: Seconds between two lines of progress.
 PROGRESS_EVERY = 5.0
+
+#: Refused attempts of one table, 1 + 2 + 4 s apart, after which a person is told why it waits.
+_FAILURES_IN_SILENCE = 3
 
 #: AWS refuses requests signed more than five minutes off, so a listing that begins this
 #: long before the run holds all that the run started.
@@ -242,6 +245,9 @@ def _judge_start(run: _Run, entry: _Entry) -> None:
     if is_busy(exc) and entry.asked is not None and now - entry.asked < PATIENCE:
         entry.failures += 1
         entry.not_before = now + backoff_after(entry.failures)
+        if entry.failures == _FAILURES_IN_SILENCE:
+            left = PATIENCE - (now - entry.asked)
+            run.access.say(f"{entry.table}: {describe_wait(exc, left)}", Level.WARNING)
         entry.answer_lost = entry.answer_lost or not is_throttled(exc)
     else:
         _give_up(run, entry, exc)

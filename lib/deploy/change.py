@@ -6,8 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy import creation, proposals, publishing, records, review
-from lib.deploy.outcomes import Outcome, unchanged
+from lib.deploy import (
+    barriers,
+    creation,
+    nesting,
+    pauses,
+    proposals,
+    publishing,
+    records,
+    review,
+)
+from lib.deploy.outcomes import Outcome, conclude, unchanged
 from lib.errors import Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
@@ -36,6 +45,8 @@ def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
         return _change(replace(run, asks=False), "CREATE", None)
     if decision.move in (Move.CREATE, Move.CREATE_BY_CHANGE_SET):
         return _change(run, "CREATE", None)
+    if stack is not None and stack.status.is_paused:
+        run = pauses.keep_mode(run, stack)
     return _change(run, "UPDATE", stack)
 
 
@@ -48,6 +59,8 @@ def _change(run: Run, kind: str, stack: Stack | None) -> Outcome:
             run.access.say(exc.message, Level.WARNING)
             run.access.say("Starting over with the stack as it is now.")
             stack = _look_again(run, kind)
+        except nesting.CannotLookInside as exc:
+            run = nesting.go_shallow(run, exc)
     raise StateForbids(
         f"Stack {run.job.stack_name} in {run.job.region} keeps being changed by others.",
         next_step=f"inv history {run.job.flags}",
@@ -63,7 +76,7 @@ def _look_again(run: Run, kind: str) -> Stack | None:
     if kind == "CREATE" and creates:
         # What there may be of it is a shell without a template.
         return None
-    if decision.move is Move.UPDATE:
+    if kind == "UPDATE" and decision.move is Move.UPDATE:
         return stack
     raise StateForbids(
         f"Somebody else has changed stack {run.job.stack_name} in {run.job.region} "
@@ -74,16 +87,21 @@ def _look_again(run: Run, kind: str) -> Stack | None:
 
 def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     """Make one change set, and execute or discard it."""
-    proposal = proposals.propose(run, kind)
+    # A stack that is paused only takes an operation that again does not roll back.
+    keep = run.options.disable_rollback or (stack is not None and stack.status.is_paused)
+    proposal = proposals.propose(run, kind, disable_rollback=keep)
     try:
         proposed = previews.wait(run.cfn, proposal.change_set_id, kind=kind, clock=run.access.clock)
+        nesting.require_inside(run, proposed)
         found = review.judge(run, proposed, stack)
         if not found.changes_nothing:
             review.show(run, proposed, found)
+        barriers.check(run, stack, found, disable_rollback=keep)
         if found.changes_nothing or run.options.preview:
             proposals.discard(run, proposal)
-            left = unchanged(run.job, stack, release=run.release.name)
-            return replace(left, changes=found.changes, preview=run.options.preview)
+            if stack and run.replays and not run.options.preview:
+                return pauses.replay(run, stack)
+            return found.onto(_leave(run, stack, found))
         backups = _guard(run, kind, found)
         after = events.mark(run.cfn, proposal.stack_id) if stack else None
         action = "created" if kind == "CREATE" else run.action
@@ -92,12 +110,28 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         # Ctrl-C included: a change set that is not executed must not pile up.
         proposals.abandon(run, proposal)
         raise
-    # A stack that is paused only takes an operation that again does not roll back.
-    keep = run.options.disable_rollback or (stack is not None and stack.status.is_paused)
     _execute(run, proposal, record, disable_rollback=keep)
     ending = watching.wait(run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind])
-    outcome = records.close(run, record, action, proposal.stack_id, ending)
-    return replace(outcome, changes=found.changes, backups=backups)
+    if kind == "CREATE":
+        outcome = creation.conclude(run, record, proposal.stack_id, ending)
+    else:
+        outcome = records.close(run, record, action, proposal.stack_id, ending)
+    return found.onto(replace(outcome, backups=backups))
+
+
+def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
+    """Return the outcome of a change that is not made: a preview's, or of one that is none.
+
+    A stack whose last operation failed is not up to date because its templates are.
+    """
+    left = unchanged(run.job, stack, release=run.release.name)
+    if not found.changes_nothing or stack is None or not stack.status.is_paused:
+        return replace(left, preview=run.options.preview)
+    cause = events.find_cause(events.read_operation(run.cfn, stack.id))
+    ending = events.Ending(stack.status, stack, (), cause)
+    failed = conclude(run.job, left.action, stack.id, ending)
+    way_out = statuses.leave_paused(stack.status, run.job.flags)
+    return replace(failed, release=run.release.name, next_step=way_out)
 
 
 def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
@@ -108,7 +142,7 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
         consent.warn_without_pitr(run.job, run.access, found.before)
     question = (
         f"{kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
-        f"({len(found.changes)} changes, release {run.release.name})?"
+        f"({found.count()}, release {run.release.name})?"
     )
     if run.asks and not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")
@@ -120,9 +154,17 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
 def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: bool) -> None:
     """Execute the change set that was shown, by its ARN."""
     try:
-        with watching.leaving_running(run.job, run.access, stop=_STOPS[proposal.kind]):
+        with (
+            watching.leaving_running(run.job, run.access, stop=_STOPS[proposal.kind]),
+            proposals.discarding_refused(run, proposal),
+            records.refusals(run, record, proposal.stack_id),
+        ):
             changesets.execute(
-                run.cfn, proposal, token=watching.new_token(), disable_rollback=disable_rollback
+                run.cfn,
+                proposal,
+                token=watching.new_token(),
+                disable_rollback=disable_rollback,
+                express=run.options.express,
             )
     except previews.ChangeSetStale:
         records.complete(run, record, "OVERTAKEN", proposal.stack_id)

@@ -7,6 +7,7 @@ way; everything that stops a workflow earlier is raised from `lib.errors`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lib.deploy import change, deletions
@@ -17,7 +18,7 @@ from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
 from lib.stacks.admission import admit
-from lib.stacks.statuses import Move, Operation
+from lib.stacks.statuses import CREATIONS, Move, Operation
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -46,11 +47,29 @@ def choose_mode(*, create: bool, update: bool, delete: bool) -> Mode:
     return asked[0] if asked else Mode.ANY
 
 
-def deploy(job: Job, access: Access, options: Options, mode: Mode = Mode.ANY) -> Outcome:
+def require_fitting(mode: Mode, options: Options) -> None:
+    """Raise `InputError` for flags that say nothing to what was asked for."""
+    if mode is not Mode.DELETE and (options.retain or options.force):
+        raise InputError("--retain and --force only say something to --delete.")
+    if options.retain and options.force:
+        raise InputError(
+            "--retain and --force exclude each other: --force keeps whatever cannot be deleted."
+        )
+
+
+def deploy(
+    job: Job,
+    access: Access,
+    options: Options,
+    mode: Mode = Mode.ANY,
+    *,
+    begin: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Create or update a stack, whichever its state asks for.
 
-    Refuses, before anything is published, what the state forbids. Returns an outcome whose
-    action is created, updated, unchanged, declined or failed.
+    Refuses, before anything is published, what the state forbids. `begin` is called first where
+    the stack will be created, which happens once and lasts minutes; an update does without.
+    Returns an outcome whose action is created, updated, unchanged, declined or failed.
     """
     started = access.clock.monotonic()
     require_valid(job)
@@ -67,6 +86,8 @@ def deploy(job: Job, access: Access, options: Options, mode: Mode = Mode.ANY) ->
             f"Stack {job.stack_name} in {job.region} exists already, so --create does not apply.",
             next_step=f"inv deploy {job.flags}",
         )
+    if decision.move in CREATIONS:
+        begin()
     release, published = publish(job, access)
     run = Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
     return timed(access, started, change.carry_out(run, stack, decision))

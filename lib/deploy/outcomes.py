@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lib.stacks import statuses
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lib.operators import Level
+from lib.refusals import error_message
+from lib.stacks import obstacles, statuses
 from lib.stacks.events import Ending, Failure
+from lib.stacks.obstacles import Obstacle
 from lib.stacks.statuses import Status
 from lib.templates.changes import Change
 from lib.templates.templates import STACK_TYPE
@@ -20,7 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an operation on one stack; the JSON contract's fields."""
+    """What became of an operation on one stack; the JSON contract's fields.
+
+    `obstacles` are the resources that a failed rollback or deletion is stuck at.
+    `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
+    """
 
     action: str
     stack: str
@@ -37,6 +46,8 @@ class Outcome:
     next_step: str = ""
     seconds: float = 0.0
     preview: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
+    besides: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -103,6 +114,40 @@ def _failure_of(ending: Ending) -> Failure:
         return ending.failure
     reason = ending.stack.reason if ending.stack else ""
     return Failure("", "", STACK_TYPE, ending.status, reason or "AWS gives no reason")
+
+
+def find_obstacles(job: Job, access: Access, outcome: Outcome) -> Outcome:
+    """Return an outcome with what a stuck stack is stuck at, and the command that frees it.
+
+    That it cannot be read takes nothing from what is known already.
+    """
+    status = Status(outcome.status)
+    try:
+        found = obstacles.look(access.aws.client("cloudformation"), outcome.stack_id, status)
+    except (BotoCoreError, ClientError) as exc:
+        access.say(
+            f"What stack {job.stack_name} in {job.region} is stuck at could not be read: "
+            f"{error_message(exc)}",
+            Level.WARNING,
+        )
+        return outcome
+    return replace(outcome, obstacles=found, next_step=next_step(job, status, found))
+
+
+def next_step(job: Job, status: Status, found: Sequence[Obstacle]) -> str:
+    """Return the command that goes on from a failed ending, with the names it needs."""
+    plain = statuses.next_after(status).format(target=job.flags)
+    names = obstacles.list_names(found)
+    if not names or status not in _WAYS_AROUND:
+        return plain
+    return f"{plain} once they are mended, or {_WAYS_AROUND[status].format(job.flags, names)}"
+
+
+#: The command that leaves out what cannot be mended; the target's flags and the names go in.
+_WAYS_AROUND = {
+    Status.UPDATE_ROLLBACK_FAILED: "without them: inv rollback {} --skip {}",
+    Status.DELETE_FAILED: "leave them in the account: inv deploy --delete {} --retain {}",
+}
 
 
 def timed(access: Access, started: float, outcome: Outcome) -> Outcome:

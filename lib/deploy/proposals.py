@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.deploy import reverting
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.refusals import error_message
@@ -19,18 +21,28 @@ if TYPE_CHECKING:
     from lib.stacks.stacks import Request
 
 
-def propose(run: Run, kind: str) -> Proposal:
-    """Ask for a change set of the kind CREATE or UPDATE, which AWS then computes."""
+def propose(run: Run, kind: str, *, disable_rollback: bool = False) -> Proposal:
+    """Ask for a change set of the kind CREATE or UPDATE, which AWS then computes.
+
+    Raises `Refused` when drift was to be taken back and AWS does not.
+    """
     secrets = parameters.list_secrets(run.job.templates[templates.MASTER].parameters)
     # No record holds them, so a return to an earlier release keeps the deployed ones.
     previous = secrets - set(run.values) if kind == "UPDATE" else frozenset()
-    request = run.request(watching.new_token(), previous)
+    request = run.request(watching.new_token(), previous, disable_rollback=disable_rollback)
     name = changesets.name_for(run.access.clock.now(), run.release.name, request.token)
     try:
         return changesets.create(
-            run.cfn, request, name=name, kind=kind, revert_drift=run.options.revert_drift
+            run.cfn,
+            request,
+            name=name,
+            kind=kind,
+            revert_drift=run.options.revert_drift,
+            nested=not run.options.shallow,
         )
-    except BaseException:
+    except BaseException as exc:
+        if run.options.revert_drift and reverting.is_refused(exc):
+            raise reverting.refuse(run, exc) from None
         # Ctrl-C included: AWS may have made it although its answer did not arrive.
         _tidy_up(run, lambda: _discard_unanswered(run, request, name, kind))
         raise
@@ -51,6 +63,17 @@ def discard(run: Run, proposal: Proposal) -> None:
 def abandon(run: Run, proposal: Proposal) -> None:
     """Discard a change set on the way out of an error, which nothing here may replace."""
     _tidy_up(run, lambda: discard(run, proposal))
+
+
+@contextlib.contextmanager
+def discarding_refused(run: Run, proposal: Proposal) -> Iterator[None]:
+    """Discard a change set whose execution AWS refuses to begin; one under way stays."""
+    try:
+        yield
+    except ClientError as exc:
+        if watching.was_refused(exc):
+            abandon(run, proposal)
+        raise
 
 
 def _tidy_up(run: Run, call: Callable[[], None]) -> None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Run:
     """One deployment under way: the job and everything published for it.
 
-    `action` is what a successful change of an existing stack is called. With `asks` a change is
-    shown and asked about; a first creation is not, since there is nothing that it could cost.
+    `action` is what a successful change of an existing stack is called. `replays` is true when
+    it brings a paused stack back to what was last stable. With `asks` a change is shown and asked
+    about; a first creation is not, since there is nothing that it could cost.
     """
 
     job: Job
@@ -38,13 +39,20 @@ class Run:
     values: Mapping[str, str]
     action: str = "updated"
     asks: bool = True
+    replays: bool = False
 
     @property
     def cfn(self) -> CloudFormationClient:
         """Return the client of the stack's region."""
         return self.access.aws.client("cloudformation")
 
-    def request(self, token: str, previous: frozenset[str] = frozenset()) -> Request:
+    def request(
+        self,
+        token: str,
+        previous: frozenset[str] = frozenset(),
+        *,
+        disable_rollback: bool = False,
+    ) -> Request:
         """Return what the stack is to become; see `lib.stacks.stacks.Request`."""
         return Request(
             self.job.stack_name,
@@ -55,6 +63,9 @@ class Run:
             token=token,
             express=self.options.express,
             previous=previous,
+            disable_rollback=disable_rollback,
+            # Only what is carried out needs it, and who previews may not be allowed to pass it.
+            role_arn="" if self.options.preview else self.job.role_arn,
         )
 
 

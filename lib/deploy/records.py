@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import polling
-from lib.deploy.outcomes import Outcome, conclude
+from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.inputs import parameters
 from lib.operators import Level
-from lib.refusals import error_message
+from lib.refusals import error_code, error_message
 from lib.releases import history
+from lib.stacks import events, watching
 from lib.templates import templates
 
 if TYPE_CHECKING:
@@ -35,14 +38,15 @@ def begin(run: Run, action: str, stack_id: str) -> Record:
         parameters=parameters.without_secrets(
             run.values, run.job.templates[templates.MASTER].parameters
         ),
+        express=run.options.express,
     )
     _write(run, record)
     return record
 
 
-def complete(run: Run, record: Record, status: str, stack_id: str) -> None:
+def complete(run: Run, record: Record, status: str, stack_id: str, reason: str = "") -> None:
     """Write down how it ended, which must not make a failure of what has succeeded."""
-    done = history.complete(record, status=status, stack_id=stack_id)
+    done = history.complete(record, status=status, stack_id=stack_id, reason=reason)
     try:
         polling.ask_patiently(lambda: _write(run, done), run.access.clock)
     except (BotoCoreError, ClientError) as exc:
@@ -55,7 +59,26 @@ def complete(run: Run, record: Record, status: str, stack_id: str) -> None:
 def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) -> Outcome:
     """Complete the record of what has ended, and return what became of it."""
     complete(run, record, ending.status, stack_id)
-    return replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
+    if run.options.express and (settling := events.list_settling(ending.events)):
+        run.access.say(
+            "Express mode does not wait for resources to be ready; still coming up: "
+            f"{', '.join(settling)}",
+            Level.WARNING,
+        )
+    outcome = replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
+    return find_obstacles(run.job, run.access, outcome) if outcome.failed else outcome
+
+
+@contextlib.contextmanager
+def refusals(run: Run, record: Record, stack_id: str) -> Iterator[None]:
+    """Complete the record with AWS's own words when it refuses to begin the operation."""
+    try:
+        yield
+    except ClientError as exc:
+        if watching.was_refused(exc):
+            said = f"{error_code(exc)}: {error_message(exc)}"
+            complete(run, record, history.REFUSED, stack_id, said)
+        raise
 
 
 def _write(run: Run, record: Record) -> None:

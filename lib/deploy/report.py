@@ -12,9 +12,11 @@ from lib.errors import InputError
 from lib.operators import Listing
 from lib.stacks import statuses
 from lib.stacks.statuses import Status
+from lib.values import cut_alike
 
 if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
+    from lib.stacks.obstacles import Obstacle
     from lib.templates.changes import Cause, Change
 
 #: What a cell of the table of changes shows of one value.
@@ -29,7 +31,7 @@ def list_changes(title: str, changes: Sequence[Change]) -> Listing:
             change.type.removeprefix("AWS::"),
             change.action,
             change.replacement if change.action == "Modify" else "",
-            "; ".join(describe_cause(cause) for cause in change.causes),
+            "; ".join([*map(describe_cause, change.causes), *filter(None, [change.proof])]),
             change.verdict if change.data_loss != "none" else "",
         )
         for change in changes
@@ -41,24 +43,8 @@ def describe_cause(cause: Cause) -> str:
     """Return what changed in a property, cut to what a table can hold."""
     if not cause.before and not cause.after:
         return cause.property
-    before, after = cut_alike(cause.before, cause.after)
+    before, after = cut_alike(cause.before, cause.after, WIDEST_VALUE)
     return f"{cause.property}: {before or '-'} → {after or '-'}"
-
-
-def cut_alike(before: str, after: str) -> tuple[str, str]:
-    """Cut two long values to `WIDEST_VALUE` characters that show where they differ."""
-    if max(len(before), len(after)) <= WIDEST_VALUE:
-        return before, after
-    pairs = enumerate(zip(before, after, strict=False))
-    shared = next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
-    start = max(shared - WIDEST_VALUE // 4, 0)
-    return _cut(before, start), _cut(after, start)
-
-
-def _cut(text: str, start: int) -> str:
-    """Return a piece of a text, with dots where something is left out."""
-    piece = text[start : start + WIDEST_VALUE]
-    return f"{'…' if start else ''}{piece}{'…' if start + WIDEST_VALUE < len(text) else ''}"
 
 
 def list_deletion(title: str, removed: Sequence[Change]) -> Listing:
@@ -77,7 +63,14 @@ def describe_failure(outcome: Outcome) -> str:
     ending = statuses.describe_ending(Status(outcome.status))
     if ending:
         lines.append(f"  {ending}")
+    lines += [f"  In the way: {describe_obstacle(one)}" for one in outcome.obstacles]
     return "\n".join(lines)
+
+
+def describe_obstacle(one: Obstacle) -> str:
+    """Say what is in the way, where, and why."""
+    physical = f", {one.physical_id}" if one.physical_id else ""
+    return f"{one.name} ({one.type}{physical}): {one.reason or one.status}"
 
 
 _SUCCESSES = {
@@ -93,6 +86,9 @@ def describe_success(outcome: Outcome) -> str:
     where = f"Stack {outcome.stack} in {outcome.region}"
     release = f" (release {outcome.release})" if outcome.release else ""
     if outcome.preview:
+        if outcome.besides and all(change.is_phantom for change in outcome.changes):
+            found = len(outcome.besides)
+            return f"{where}: no resource would change, {found} other things would{release}."
         if not outcome.changes:
             return f"{where} is up to date{release}."
         return f"{where}: {len(outcome.changes)} changes previewed, nothing executed{release}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
@@ -11,14 +12,19 @@ from lib.errors import OperationFailed
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.stacks import deployed
-from lib.templates import comparison, templates
+from lib.templates import comparison, proofs, remainder, templates
+from lib.templates.resolution import Tree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lib.deploy.outcomes import Outcome
     from lib.deploy.publishing import Run
     from lib.stacks.deployed import Deployed
     from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
     from lib.templates.changes import Change
+    from lib.templates.templates import Template
 
 
 @dataclass(frozen=True)
@@ -26,42 +32,116 @@ class Review:
     """What a change set comes to: every change with a verdict on data.
 
     `changes_nothing` may be true of a change set with rows, where AWS could only not rule a
-    change out. `before` is what was deployed, None for a creation and where nobody had to look.
+    change out. `besides` names what changes and is no resource: outputs, exports, a nested
+    stack's own policy. `before` is what was deployed, None for a creation and where nobody had
+    to look.
     """
 
     changes: tuple[Change, ...] = ()
     changes_nothing: bool = False
+    besides: tuple[str, ...] = ()
     before: Deployed | None = None
+
+    def onto(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what was reviewed."""
+        return replace(outcome, changes=self.changes, besides=self.besides)
+
+    def count(self) -> str:
+        """Say how much changes, for a question."""
+        real = [change for change in self.changes if not change.is_phantom]
+        return "no resource changes" if self.besides and not real else f"{len(real)} changes"
 
 
 def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     """Return the verdict on a change set of a stack, or of a new one.
 
-    The verdict is the worse of AWS's word and our own comparison. Raises `OperationFailed`
-    for a change set that AWS could not make.
+    The verdict is the worse of AWS's word and our own comparison, but for what is proven. Raises
+    `OperationFailed` for a change set that AWS could not make.
     """
     if proposed.is_empty:
         return Review(changes_nothing=True)
     _require_usable(run, proposed)
-    before = deployed.read(run.cfn, stack) if stack else None
-    # A deployed NoEcho value is read back masked, so the new one is compared masked.
-    values = parameters.mask_secrets(run.values, run.job.templates[templates.MASTER].parameters)
-    after = deployed.resolve_for(run.job, run.access, run.job.templates, values)
+    before = deployed.read(run.cfn, stack, known=_published_texts(run)) if stack else None
+    after = resolve_wanted(run)
     old = deployed.resolve_deployed(run.job, run.access, before) if before else None
     if before is None or old is None:
-        return Review(loss.judge(proposed.changes, None, after), before=before)
+        return Review(
+            loss.judge(_complete(run, proposed, stack, after), None, after), before=before
+        )
     compared = comparison.compare(
         old, after, region=run.job.region, physical_ids=before.physical_ids
     )
     if not proposed.complete:
+        run.access.say(_UNREAD, Level.WARNING)
+    merged = loss.merge(proposed.changes, compared)
+    if proposed.complete and not _has_macros(before.folder, run.job.templates):
+        merged = proofs.settle(merged, old, after, region=run.job.region)
+    besides = remainder.list_differences(before.folder, run.job.templates, old, after)
+    same = proposed.complete and not besides and all(change.is_phantom for change in merged)
+    apart = _leave_out_resources(besides, merged)
+    return Review(loss.judge(merged, old, after), same, apart, before)
+
+
+_UNREAD = (
+    "Not every change inside nested stacks could be read; the "
+    "deployed templates are compared with the new ones instead."
+)
+
+
+def resolve_wanted(run: Run) -> Tree:
+    """Evaluate what is to be deployed; a NoEcho value is read back masked, so it is masked."""
+    declared = run.job.templates[templates.MASTER].parameters
+    values = parameters.mask_secrets(run.values, declared)
+    return deployed.resolve_for(run.job, run.access, run.job.templates, values)
+
+
+def _complete(
+    run: Run, proposed: ChangeSet, stack: Stack | None, after: Tree
+) -> tuple[Change, ...]:
+    """Return the changes of a proposal, with what a creation brings that AWS did not list."""
+    if proposed.complete or stack is not None:
+        return proposed.changes
+    if run.asks:
         run.access.say(
-            "Not every change inside nested stacks could be read from this endpoint; the "
-            "deployed templates are compared with the new ones instead.",
+            "What is inside nested stacks could not be read; it is listed from the templates "
+            "instead.",
             Level.WARNING,
         )
-    merged = loss.merge(proposed.changes, compared)
-    same = proposed.complete and not merged and old.outputs == after.outputs
-    return Review(loss.judge(merged, old, after), same, before)
+    new = comparison.compare(Tree((), {}, {}), after, region=run.job.region)
+    return loss.merge(proposed.changes, new)
+
+
+def _has_macros(*folders: Mapping[str, Template]) -> bool:
+    """Tell whether a macro has a say in what any of these templates come to."""
+    return any(
+        "Transform" in one.body or "Fn::Transform" in one.text or "Fn::ForEach" in one.text
+        for folder in folders
+        for one in folder.values()
+    )
+
+
+def _leave_out_resources(besides: Sequence[str], changes: Sequence[Change]) -> tuple[str, ...]:
+    """Leave out what a row tells already, and the parameters behind it."""
+    paths = {change.path for change in changes if not change.is_phantom}
+    if not paths:
+        return tuple(besides)
+    return tuple(
+        what
+        for what in besides
+        if what.rpartition(" of ")[2] not in paths and not _BEHIND_A_ROW.match(what)
+    )
+
+
+#: What changes resources and nothing else: a parameter, or a nested stack that is given it.
+_BEHIND_A_ROW = re.compile(r"the (parameter|section) |Properties of ")
+
+
+def _published_texts(run: Run) -> dict[str, str]:
+    """Return the texts of the release by key; one that was not just built has them in the job."""
+    return {
+        file.key: file.content.decode() or run.job.templates[file.name].text
+        for file in run.release.files
+    }
 
 
 def _require_usable(run: Run, proposed: ChangeSet) -> None:
@@ -82,11 +162,25 @@ def _require_usable(run: Run, proposed: ChangeSet) -> None:
     )
 
 
+#: What is named of all that changes beside resources; the rest is counted.
+_BESIDES_AT_MOST = 8
+
+
+def _list(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence, cut to what can be read."""
+    rest = len(names) - _BESIDES_AT_MOST
+    return ", ".join([*names[:_BESIDES_AT_MOST], *([f"{rest} more"] if rest > 0 else [])])
+
+
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
     """Show every change with its causes and what it does to data, and what AWS warns of."""
-    title = f"Changes to stack {run.job.stack_name} in {run.job.region}:"
-    if run.asks:
-        run.access.operator.report(list_changes(title, found.changes))
+    where = f"stack {run.job.stack_name} in {run.job.region}"
+    if found.changes and run.asks:
+        run.access.operator.report(list_changes(f"Changes to {where}:", found.changes))
+    if found.besides:
+        real = any(not change.is_phantom for change in found.changes)
+        alone = "Also changes" if real else f"No resource of {where} changes, only"
+        run.access.say(f"{alone}: {_list(found.besides)}.")
     for warning in proposed.warnings:
         run.access.say(warning, Level.WARNING)
     if run.options.revert_drift and not proposed.reverts_drift:

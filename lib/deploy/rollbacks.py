@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, outcomes
-from lib.deploy.outcomes import Outcome, conclude
+from lib.deploy import change, outcomes, pauses
+from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.deploy.publishing import Run
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
@@ -15,29 +15,21 @@ from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
 from lib.releases.releases import File, Manifest, Published, Release
-from lib.stacks import admission, events, stacks, statuses, watching
+from lib.stacks import admission, events, obstacles, stacks, statuses, watching
+from lib.stacks.obstacles import Obstacle
 from lib.stacks.statuses import Decision, Move, Operation, Status
-from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job, Options
-    from lib.stacks.stacks import Stack, StackResource
-
-
-@dataclass(frozen=True)
-class Stuck:
-    """A resource that could not be rolled back, under the name that ResourcesToSkip takes."""
-
-    name: str
-    type: str
-    reason: str
+    from lib.stacks.stacks import Stack
 
 
 def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -> Outcome:
     """Return a stack to its last stable state, in the way its state asks for.
 
-    `skip` names resources as `NestedStack.LogicalId` that a stuck rollback gives up on.
+    `skip` names resources as `NestedStack.LogicalId` that a stuck rollback gives up on; `all`
+    stands for every one that is stuck.
     Raises `StateForbids` where there is nothing to return to, `InputError` for a name that
     is not stuck, and `Declined`.
     """
@@ -57,7 +49,7 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     with watching.leaving_running(job, access, stop=watching.UNSTOPPABLE):
         act()
     ending = watching.wait(job, access, stack.id, after, stop=watching.UNSTOPPABLE)
-    return outcomes.timed(access, started, _conclude(job, stack, ending))
+    return outcomes.timed(access, started, _conclude(job, access, stack, ending))
 
 
 def _nothing(job: Job, access: Access, stack: Stack | None, decision: Decision) -> Outcome:
@@ -74,14 +66,18 @@ def _prepare(
     token = watching.new_token()
     where = f"stack {stack.name} in {job.region} ({stack.status})"
     if decision.move is Move.CONTINUE_ROLLBACK:
-        names = _choose_skipped(job, access, stack, skip)
+        chosen = _choose_skipped(job, access, stack, skip)
         _ask(access, f"Continue the rollback of {where}?", where)
-        return lambda: stacks.continue_rollback(cfn, stack.id, skip=names, token=token)
+        names = [one.wire_name for one in chosen]
+        return lambda: stacks.continue_rollback(
+            cfn, stack.id, skip=names, token=token, role_arn=job.role_arn
+        )
     if decision.move is Move.CANCEL_UPDATE:
         _ask(access, f"Cancel the update of {where} and roll it back?", where)
         return lambda: stacks.cancel_update(cfn, stack.id, token=token)
-    _ask(access, f"Roll back {where}: {decision.why}?", where)
-    return lambda: stacks.roll_back(cfn, stack.id, token=token)
+    paused = pauses.read(job, access, stack)
+    _ask(access, f"Roll back {where}: {paused.describe(decision.why)}?", where)
+    return lambda: pauses.roll_back(job, access, stack, paused, token=token)
 
 
 def _ask(access: Access, question: str, where: str) -> None:
@@ -92,63 +88,49 @@ def _ask(access: Access, question: str, where: str) -> None:
 
 def _choose_skipped(
     job: Job, access: Access, stack: Stack, skip: frozenset[str]
-) -> tuple[str, ...]:
+) -> tuple[Obstacle, ...]:
     """Show what is stuck, and check that only stuck resources are to be skipped."""
-    found = find_stuck(stacks.walk(access.aws.client("cloudformation"), stack.id))
-    rows = [(one.name, one.type, one.reason) for one in found]
+    found = obstacles.look(access.aws.client("cloudformation"), stack.id, stack.status)
     title = f"Not rolled back in stack {stack.name} in {job.region}:"
-    access.operator.report(Listing(title, ("Resource", "Type", "Reason"), rows))
-    unknown = sorted(skip - {one.name for one in found})
-    if unknown:
-        raise InputError(
-            f"--skip takes resources that failed to roll back; {', '.join(unknown)} did not.",
-            problems=[f"{one.name} failed: {one.reason}" for one in found],
-            next_step=f"inv rollback {job.flags} --skip "
-            f"{','.join(one.name for one in found) or 'NestedStack.LogicalId'}",
-        )
-    if skip:
-        access.say(
-            f"CloudFormation will mark {', '.join(sorted(skip))} as rolled back without touching "
-            "them: they drift from the template. Bring them in line by hand, or with "
-            f"`inv update --revert-drift {job.flags}`, before the next update.",
-            Level.WARNING,
-        )
-    elif found:
+    access.operator.report(Listing(title, obstacles.COLUMNS, obstacles.as_rows(found)))
+    command = f"inv rollback {job.flags}"
+    chosen = obstacles.choose(found, skip, "--skip", command=command)
+    if chosen:
+        access.say(_describe_skipping(chosen), Level.WARNING)
+    elif names := obstacles.list_names(found):
         access.say(
             "Mend these first if you can; a rollback that fails on them again can leave them "
-            f"out with `inv rollback {job.flags} --skip {','.join(one.name for one in found)}`."
+            f"out with `{command} --skip {names}`."
         )
-    return tuple(sorted(skip))
+    return chosen
 
 
-def find_stuck(resources: Sequence[StackResource]) -> tuple[Stuck, ...]:
-    """Return what keeps a rollback from finishing, named as ResourcesToSkip takes it.
+def _describe_skipping(chosen: Sequence[Obstacle]) -> str:
+    """Say what becomes of resources that a rollback leaves out, and what helps afterwards.
 
-    A nested stack is listed only when nothing inside it says more. Resources are named by
-    the nested stack they are in and their logical ID; AWS takes the form
-    `NestedStackLogicalId.ResourceLogicalId` for children of the root.
+    "CloudFormation sets the status of the specified resources to UPDATE_COMPLETE" and from then
+    on takes them for what the template says. Drift detection reports them as NOT_CHECKED, so a
+    drift-aware change set has nothing to take back.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    failed = [resource for resource in resources if resource.status == "UPDATE_FAILED"]
-    return tuple(
-        Stuck(_skip_name(resource.path), resource.type, resource.reason)
-        for resource in failed
-        if resource.type != STACK_TYPE
-        or not any(other.path.startswith(f"{resource.path}/") for other in failed)
+    names = ", ".join(one.name for one in chosen)
+    return (
+        f"CloudFormation will mark {names} as rolled back without touching them: they drift "
+        "from the template, and drift detection does not look at them (NOT_CHECKED). Before the "
+        "next update bring each in line: by hand, or with a change of the property in its "
+        "template, which makes an update write it. One that is gone: take it out of the template, "
+        "or make it by hand and import it."
     )
 
 
-def _skip_name(path: str) -> str:
-    """Return a path in the form of ResourcesToSkip: the last nested stack and the resource."""
-    return ".".join(path.split("/")[-2:])
-
-
-def _conclude(job: Job, stack: Stack, ending: events.Ending) -> Outcome:
+def _conclude(job: Job, access: Access, stack: Stack, ending: events.Ending) -> Outcome:
     """Return the outcome of a rollback, whose good endings are other operations' bad ones."""
     outcome = conclude(job, "rolled-back", stack.id, ending)
-    if ending.status in statuses.ROLLED_BACK:
+    # RollbackStack "will delete a stack if it doesn't contain a last known stable state".
+    removed = stack.status is Status.CREATE_FAILED and ending.status is Status.DELETE_COMPLETE
+    if removed or ending.status in statuses.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
-    return outcome
+    return find_obstacles(job, access, outcome)
 
 
 def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
@@ -162,7 +144,8 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     owner = access.aws.identity().account
     bucket = jobs.bucket_of(job, owner)
     s3 = access.aws.client("s3")
-    record = _find_record(history.read(s3, bucket, job.stack_name, owner=owner), job, name)
+    records = history.read(s3, bucket, job.stack_name, owner=owner)
+    record = _find_record(records, job, name)
     manifest = releases.find(s3, bucket, record.release, owner=owner)
     if manifest is None:
         raise InputError(
@@ -177,6 +160,8 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket)
     run = Run(earlier, access, options, release, details, values, action="rolled-back")
+    if stack and stack.status.is_paused and record is pauses.last_stable(records):
+        run = replace(run, replays=True)
     return outcomes.timed(access, started, change.carry_out(run, stack, decision))
 
 

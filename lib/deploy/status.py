@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.deploy import outcomes
+from lib.deploy import outcomes, report
 from lib.drawing import clean, draw_table
 from lib.errors import NotOurs
 from lib.inputs import jobs
 from lib.operators import Level
 from lib.refusals import error_message
 from lib.releases import releases
-from lib.stacks import events, stacks, watching
+from lib.stacks import events, obstacles, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
+from lib.stacks.obstacles import Obstacle
 from lib.stacks.stacks import Event
 from lib.stacks.statuses import Status
 
@@ -38,7 +39,8 @@ class View:
     """A stack at a glance.
 
     `age` is seconds since it was last changed. `drifts` is None unless drift was detected
-    just now; `drift` is what CloudFormation last found.
+    just now; `drift` is what CloudFormation last found. `obstacles` are what a stuck stack is
+    stuck at, and `next_step` is the command that frees it.
     """
 
     stack: str
@@ -51,12 +53,14 @@ class View:
     changed: datetime | None
     age: float
     drifts: tuple[Drift, ...] | None = None
+    obstacles: tuple[Obstacle, ...] = ()
+    next_step: str = ""
 
     KEYS: ClassVar = {
         name: name
         for name in (
             *("stack", "region", "environment", "status", "reason", "release", "drift"),
-            *("changed", "age_seconds", "drifts"),
+            *("changed", "age_seconds", "drifts", "obstacles", "next_step"),
         )
     }
 
@@ -77,6 +81,7 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         return View(job.stack_name, job.region, job.environment, Status.ABSENT, "", "", "", None, 0)
     changed = stack.updated or stack.created
     drifts = find_drift(cfn, stack.id, access.clock) if detect else None
+    stuck = obstacles.look(cfn, stack.id, stack.status)
     found = stack.drift if drifts is None else "DRIFTED" if drifts else "IN_SYNC"
     return View(
         stack=stack.name,
@@ -89,6 +94,8 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         changed=changed,
         age=(access.clock.now() - changed).total_seconds(),
         drifts=drifts,
+        obstacles=stuck,
+        next_step=outcomes.next_step(job, stack.status, stuck) if stuck else "",
     )
 
 
@@ -121,6 +128,9 @@ def draw(view: View) -> str:
     if view.drifts:
         columns = ("Path", "Type", "Drift", "Property", "Expected", "Actual")
         lines.append(draw_table(columns, as_rows(view.drifts)))
+    lines += [f"{'Stuck':<8} {report.describe_obstacle(one)}" for one in view.obstacles]
+    if view.next_step:
+        lines.append(f"{'Next':<8} {view.next_step}")
     return "\n".join(lines)
 
 
@@ -152,10 +162,11 @@ def follow(job: Job, access: Access) -> Outcome:
     if not stack.status.is_running:
         access.say(f"Nothing is running on stack {stack.name} in {job.region}: {stack.status}.")
         ending = events.Ending(stack.status, stack, (), None)
-        return outcomes.conclude(job, "unchanged", stack.id, ending)
+        outcome = outcomes.conclude(job, "unchanged", stack.id, ending)
+        return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome
     stop = _STOPS.get(stack.status, watching.UNSTOPPABLE)
-    begun = events.read_operation(cfn, stack.id)
-    since = events.Mark("", begun[0].time) if begun else None
-    ending = watching.wait(job, access, stack.id, since, stop=stop)
+    begun = events.mark_beginning(cfn, stack.id)
+    ending = watching.wait(job, access, stack.id, begun, stop=stop)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
-    return outcomes.conclude(job, action, stack.id, ending)
+    outcome = outcomes.conclude(job, action, stack.id, ending)
+    return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome

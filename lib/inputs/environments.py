@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ PRODUCTION = "production"
 
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+#: and reference_iam-quotas.html: a path of 512 characters and a name of 64 at most.
+_ROLE_ARN = re.compile(
+    r"arn:aws(?:-[a-z]+)*:iam::([0-9]{12}):role/(?:[!-~]{1,510}/)?[\w+=,.@-]{1,64}", re.ASCII
+)
+_ACCOUNT_KEYS = frozenset({"account", "role_arn"})
 _REGION_KEYS = frozenset({"BedrockModels", "VPCCidr", "Parameters"})
 #: Cross-region inference profiles carry their geography before the model's id.
 #: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
@@ -44,6 +50,18 @@ class Environment:
     def is_production(self) -> bool:
         """Tell whether this is the environment that people depend on."""
         return self.name == PRODUCTION
+
+
+@dataclass(frozen=True)
+class Account:
+    """One environment's entry in accounts.json: where it belongs, and as whom it is deployed.
+
+    `number` is the account's 12 digits, `role_arn` the service role that CloudFormation takes,
+    "" for none.
+    """
+
+    number: str
+    role_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,26 +115,58 @@ def list_environments(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def read_accounts(path: Path, known: Collection[str]) -> dict[str, str]:
+def read_accounts(path: Path, known: Collection[str]) -> dict[str, Account]:
     """Read accounts.json: the one account that each environment may be deployed to.
 
-    The file may be absent, and an environment may be left out of it. `known` are the
-    environments there are. Raises `InputError` listing every fault.
+    A value is the account's 12 digits, or `{"account": DIGITS, "role_arn": ARN}` where
+    CloudFormation is to take a service role. The file may be absent, and an environment may be
+    left out of it. `known` are the environments there are. Raises `InputError` listing every
+    fault.
     """
     if not path.exists():
         return {}
     document = parameters.load(path)
     if not isinstance(document, dict):
         raise InputError(f"{path} is not an object with an account for each environment.")
+    entries = {
+        name: value if isinstance(value, dict) else {"account": value}
+        for name, value in document.items()
+    }
     faults = [f"there is no environment {name!r}" for name in document if name not in known]
-    faults += [
-        f"{name}: {account!r} is not an account's 12 digits in quotes"
-        for name, account in document.items()
-        if not isinstance(account, str) or not _ACCOUNT.fullmatch(account)
-    ]
+    faults += [fault for name, entry in entries.items() for fault in _account_faults(name, entry)]
     if faults:
         raise InputError(f"{path} cannot be used:", problems=faults)
-    return document
+    return {name: Account(e["account"], e.get("role_arn", "")) for name, e in entries.items()}
+
+
+def _account_faults(name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with one environment's entry."""
+    for key in sorted(entry.keys() - _ACCOUNT_KEYS):
+        yield f"{name}: unknown key {key!r}"
+    account, role = entry.get("account"), entry.get("role_arn", "")
+    if not isinstance(account, str) or not _ACCOUNT.fullmatch(account):
+        yield f"{name}: {account!r} is not an account's 12 digits in quotes"
+    elif not isinstance(role, str) or (role and account_of(role) is None):
+        yield f"{name}: role_arn {role!r} is not the ARN of a role"
+    elif role and account_of(role) != account:
+        yield f"{name}: role_arn {role!r} is a role of another account than {account}"
+
+
+def account_of(role_arn: str) -> str | None:
+    """Return the account that an IAM role's ARN names, None for what is no such ARN."""
+    match = _ROLE_ARN.fullmatch(role_arn)
+    return match[1] if match else None
+
+
+def check_role_arn(text: str) -> str:
+    """Return the ARN of an IAM role, or raise `InputError`."""
+    if account_of(text) is None:
+        raise InputError(
+            f"--role-arn takes the ARN of an IAM role, not {text!r}.",
+            next_step="arn:aws:iam::ACCOUNT:role/NAME stands in the outputs of the role's stack "
+            "(infrastructure/cloudformation/service-role.yaml)",
+        )
+    return text
 
 
 def read_regions(path: Path) -> dict[str, Region]:
@@ -144,7 +194,7 @@ def read_regions(path: Path) -> dict[str, Region]:
 
 def _region_faults(name: str, entry: Any) -> list[str]:
     """Return what is wrong with one region's entry."""
-    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", name):
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d", name):
         return [f"{name!r} is not the name of a region"]
     if not isinstance(entry, dict):
         return [f"{name} is not an object"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib.errors import InputError, NotOurs
@@ -31,7 +31,8 @@ class Job:
     on the command line, for the commands in messages. `models` are the Bedrock models that
     the region is to use. `problems` are the faults found while reading the parameter file.
     `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only
-    one that the environment may be in, "" where none is named.
+    one that the environment may be in, "" where none is named. `role_arn` is the service role
+    that CloudFormation takes, "" for the caller's own rights.
     """
 
     environment: str
@@ -47,6 +48,7 @@ class Job:
     problems: tuple[Problem, ...] = ()
     lint_memory: Path | None = None
     account: str = ""
+    role_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class Options:
     express: bool = False
     disable_rollback: bool = False
     revert_drift: bool = False
+    retain: frozenset[str] = frozenset()
+    force: bool = False
+    shallow: bool = False
 
 
 def prepare(
@@ -85,6 +90,7 @@ def read(root: Path, environment: str, region: str, stack_name: str | None, *, f
     place: Region = environments.choose(regions, region)
     known = environments.list_environments(infrastructure / "parameters")
     accounts = environments.read_accounts(infrastructure / "accounts.json", known)
+    account = accounts.get(chosen.name, environments.Account(""))
     problems = [*chosen.problems, *environments.find_clashes(chosen, place)]
     name = environments.check_stack_name(stack_name) if stack_name else f"{PROJECT}-{chosen.name}"
     if not environments.is_stack_name(name):
@@ -103,7 +109,8 @@ def read(root: Path, environment: str, region: str, stack_name: str | None, *, f
         commit=read_commit(root),
         problems=tuple(problems),
         lint_memory=root / ".cache" / "lint",
-        account=accounts.get(chosen.name, ""),
+        account=account.number,
+        role_arn=account.role_arn,
     )
 
 
@@ -146,19 +153,41 @@ def require_valid(job: Job) -> None:
 
 
 def require_account(job: Job, actual: Callable[[], str]) -> None:
-    """Raise `NotOurs` when a job's environment belongs to another account.
+    """Raise `NotOurs` when a job's environment, or its service role, is another account's.
 
-    `actual` asks AWS for the credentials' account, and is not called where none is named.
+    `actual` asks AWS for the credentials' account, and is not called where none is named. A
+    role can only be passed within its account, which AWS would say after the release is
+    published.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    if not job.account:
+    if not (job.account or job.role_arn):
         return
     account = actual()
-    if account != job.account:
+    if job.account and account != job.account:
         raise NotOurs(
             f"Environment {job.environment} belongs in account {job.account}, but these "
             f"credentials are account {account}'s. Nothing was touched.",
             next_step="choose the right --profile; infrastructure/accounts.json names the accounts",
         )
+    if job.role_arn and account != environments.account_of(job.role_arn):
+        raise NotOurs(
+            f"CloudFormation cannot take {job.role_arn} for stack {job.stack_name} in "
+            f"{job.region}: the role is another account's than these credentials, which are "
+            f"account {account}'s. Nothing was touched.",
+            next_step="choose the right --profile, or name a role of this account with --role-arn",
+        )
+
+
+def choose_role(job: Job, asked: str | None, *, is_local: bool) -> Job:
+    """Return a job with the service role that `--role-arn` names, else accounts.json's.
+
+    A pipeline passes a variable that may be unset, so an empty value is as good as none. What
+    accounts.json says is about AWS and not about the emulator. Raises `InputError` for what is
+    not the ARN of a role.
+    """
+    if asked:
+        return replace(job, role_arn=environments.check_role_arn(asked))
+    return replace(job, role_arn="") if is_local else job
 
 
 def list_secret_values(job: Job) -> frozenset[str]:
@@ -189,6 +218,31 @@ def fill_in(job: Job, bucket: str) -> dict[str, str]:
     if "TemplatesBucketName" in job.templates[templates.MASTER].parameters:
         values["TemplatesBucketName"] = bucket
     return values
+
+
+#: The parameter by which one region of an environment owns its budget, and the stack's output
+#: that names it: AWS makes the name.
+BUDGET_PARAMETER = "DeployBudget"
+BUDGET_OUTPUT = "BudgetName"
+
+
+def list_budget_owners(job: Job) -> tuple[str, ...]:
+    """Return the regions of `regions.json` whose stacks make the budget of a job's environment.
+
+    A budget is global to the account, so that one region should. The job's own stands first.
+    """
+    declared = job.templates[templates.MASTER].parameters.get(BUDGET_PARAMETER)
+    if declared is None:
+        return ()
+    environment = environments.read_environment(str(job.path), job.path.parent)
+    regions = environments.read_regions(job.folder.parent / "regions.json")
+    default = str(declared.get("Default", ""))
+    owners = [
+        name
+        for name, region in regions.items()
+        if environments.merge(environment, region).get(BUDGET_PARAMETER, default) == "true"
+    ]
+    return tuple(sorted(owners, key=lambda name: name != job.region))
 
 
 def tags_of(job: Job) -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lib.checks import preflight, quotas
+from lib.access import Access
+from lib.checks import linked_roles, preflight, quotas
+from lib.checks.findings import Readiness, RegionFinding
 from lib.errors import NotOurs, Refused, TemplateError
-from lib.inputs import parameters
 from lib.operators import Level
 from lib.regions.report import list_parameters
 from lib.templates import linting
@@ -24,7 +25,7 @@ def check(desk: Desk, work: Work) -> dict[str, Look]:
     """Look at every region, and raise one error with everything that stops any of them."""
     desk.say(f"Checking {len(desk.sites)} regions.")
     found = list(_find_disabled(desk))
-    off = {finding.region for finding in found if finding.severity == parameters.ERROR}
+    off = {finding.region for finding in found if finding.stops}
     looked = desk.work_on([region for region in desk.sites if region not in off], work.look)
     errors = {region: end.error for region, end in looked.items() if end.error}
     looks: dict[str, Look] = {r: end.result for r, end in looked.items() if not end.error}
@@ -35,18 +36,20 @@ def check(desk: Desk, work: Work) -> dict[str, Look]:
     if rows:
         desk.operator.report(quotas.list_headroom(rows))
     for finding in found:
-        if finding.severity == parameters.ERROR:
-            errors.setdefault(finding.region, Refused(finding.message))
-        else:
-            desk.say(f"{finding.region}: {finding.message}", Level.WARNING)
+        if finding.stops:
+            refusal = Refused(finding.message, next_step=finding.next_step)
+            errors.setdefault(finding.region, refusal)
+        elif finding.state is not Readiness.READY:
+            desk.say(f"{finding.region}: {finding}", Level.WARNING)
     desk.raise_all(errors, "No region was touched.")
     _require_one_account(looks)
+    _make_linked_roles(desk, looks)
     if desk.plan.options.preview:
         desk.operator.report(list_parameters(list(desk.sites.values())))
     return looks
 
 
-def _find_disabled(desk: Desk) -> Sequence[quotas.RegionFinding]:
+def _find_disabled(desk: Desk) -> Sequence[RegionFinding]:
     """Return what the account says of the regions, where it can be asked."""
     if desk.plan.home is None:
         desk.say("Quotas and enabled regions are not checked on the emulator: it has neither.")
@@ -54,12 +57,24 @@ def _find_disabled(desk: Desk) -> Sequence[quotas.RegionFinding]:
     return preflight.find_disabled(desk.plan.home.client("ec2"), list(desk.sites))
 
 
-def _measure_roles(desk: Desk, looks: Mapping[str, Look]) -> Sequence[quotas.RegionFinding]:
+def _measure_roles(desk: Desk, looks: Mapping[str, Look]) -> Sequence[RegionFinding]:
     """Hold all regions' roles against the account's quota."""
     if desk.plan.home is None:
         return ()
     added = {region: look.roles for region, look in looks.items()}
     return quotas.measure_roles(desk.plan.home.client("iam"), added)[1]
+
+
+def _make_linked_roles(desk: Desk, looks: Mapping[str, Look]) -> None:
+    """See to the services' own roles before a stack is created, once for all regions."""
+    created = [region for region, one in looks.items() if one.creates]
+    if desk.plan.home is None or desk.plan.options.preview or not created:
+        return
+    site = desk.sites[created[0]]
+    # By the person's own operator: the crew's are for questions of one region.
+    access = Access(site.aws, desk.operator, desk.clock)
+    wanted = linked_roles.list_wanted(looks[created[0]].tree.resources)
+    linked_roles.make(access, linked_roles.list_absent(access, wanted), site.job.stack_name)
 
 
 def _require_one_account(looks: Mapping[str, Look]) -> None:

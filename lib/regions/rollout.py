@@ -25,6 +25,7 @@ from lib.regions import handover, preparation
 from lib.regions.desk import Desk
 from lib.regions.plan import NotStarted, Plan, Rollout, Site
 from lib.regions.report import conclude_region, describe, explain_end, went_wrong
+from lib.regions.stacksets import ROLES
 from lib.regions.turns import Turns
 from lib.regions.work import Work
 from lib.stacks.statuses import Move
@@ -45,10 +46,11 @@ _MOVES = {
 Engine = Callable[[Desk, Work], Rollout]
 
 
-def choose_engine(name: str, *, local: bool) -> Engine:
+def choose_engine(name: str, *, local: bool, role_arn: str | None = None) -> Engine:
     """Return what carries out a rollout: this machine, or CloudFormation StackSets.
 
-    Raises `InputError` for any other name, and for StackSets on the emulator.
+    Raises `InputError` for any other name, for StackSets on the emulator, and for a service role
+    with StackSets, which has roles of its own.
     """
     if name == "direct":
         return carry_out
@@ -57,6 +59,11 @@ def choose_engine(name: str, *, local: bool) -> Engine:
     if local:
         raise InputError(
             "The emulator has no StackSets.", next_step="leave out --engine, or --local"
+        )
+    if role_arn:
+        raise InputError(
+            f"--role-arn is not for StackSets, whose stacks take the role {ROLES[1]}.",
+            next_step="leave out --role-arn, or --engine",
         )
     return handover.carry_out
 

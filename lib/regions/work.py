@@ -32,7 +32,7 @@ class Work:
     def look(self, region: str) -> Look:
         """Look at a region, without touching it."""
         job, access = self.sites[region].job, self.access[region]
-        return preflight.look(job, access, quotas=self.plan.home is not None)
+        return preflight.look(job, access, emulated=self.plan.home is None)
 
     def list_new(self, region: str) -> list[str]:
         """Return the templates that a region's bucket has never held."""

@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Job
 
 STARTED = "started"
+#: AWS refused to begin the operation; nothing came of it.
+REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One operation: which release, when (UTC, ISO 8601), what, how it ended, who."""
+    """One operation: which release, when (UTC, ISO 8601), what, how it ended, who.
+
+    `express` is true of one in express mode, `reason` says why AWS refused to begin it.
+    """
 
     #: Parameters stay in the bucket.
     KEYS: ClassVar[Mapping[str, str]] = {
@@ -46,6 +51,8 @@ class Record:
     stack: str
     stack_id: str
     parameters: Mapping[str, str]
+    express: bool = False
+    reason: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -84,9 +91,9 @@ def write(s3: S3Client, bucket: str, record: Record, *, owner: str) -> None:
     )
 
 
-def complete(record: Record, *, status: str, stack_id: str) -> Record:
+def complete(record: Record, *, status: str, stack_id: str, reason: str = "") -> Record:
     """Return a record with its result."""
-    return replace(record, status=status, stack_id=stack_id)
+    return replace(record, status=status, stack_id=stack_id, reason=reason)
 
 
 def read_of(job: Job, access: Access) -> tuple[Record, ...]:
@@ -120,10 +127,12 @@ def parse(content: bytes) -> Record | None:
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return Record(parameters=values, **texts)
+    # Records of earlier editions lack the two.
+    more = {"express": document.get("express") is True, "reason": str(document.get("reason", ""))}
+    return Record(parameters=values, **texts, **more)  # type: ignore[arg-type]  # two kinds
 
 
 def draw(records: tuple[Record, ...]) -> str:
     """Return records as a table."""
-    rows = [(r.release, r.time, r.action, r.status, r.by) for r in records]
+    rows = [(r.release, r.time, r.action, f"{r.status} {r.reason}".strip(), r.by) for r in records]
     return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)

@@ -128,6 +128,18 @@ def build(folder: Mapping[str, Template], *, master: str = templates.MASTER) -> 
     return Release(name, digest, (*files.values(), top))
 
 
+def texts_by_key(folder: Mapping[str, Template]) -> dict[str, str]:
+    """Return the texts of a folder's templates by the key that each is published under.
+
+    Empty where the templates make no release. A deployed stack that was loaded from one of these
+    keys has this text, and AWS need not be asked for it.
+    """
+    try:
+        return {file.key: file.content.decode() for file in build(folder).files}
+    except TemplateError:
+        return {}
+
+
 def name_of(master: str) -> str:
     """Return the name of the release that a published master's text is."""
     return _digest(master.encode())[:NAME_LENGTH]

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 
 #: Consoles of the partitions that have their own, by the beginning of a region's name.
-_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+_CONSOLES = {
+    "cn-": "console.amazonaws.cn",
+    "eusc-": "console.amazonaws-eusc.eu",
+    "us-gov-": "console.amazonaws-us-gov.com",
+}
 
 
 def object_url(bucket: str, key: str, region: str, url_suffix: str) -> str:

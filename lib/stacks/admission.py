@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lib.errors import StateForbids
-from lib.stacks import stacks, statuses, watching
+from lib.stacks import events, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def admit(job: Job, access: Access, operation: Operation) -> tuple[Stack | None,
         if decision.move is not Move.WAIT or stack is None:
             return stack, decision
         access.say(f"{job.stack_name} is {status}: {decision.why}; waiting.")
-        ending = watching.wait(job, access, stack.id, None, stop=watching.UNSTOPPABLE)
+        begun = events.mark_beginning(cfn, stack.id)
+        ending = watching.wait(job, access, stack.id, begun, stop=watching.UNSTOPPABLE)
         if operation is Operation.ROLLBACK and ending.status in statuses.ROLLED_BACK:
             return ending.stack, Decision(Move.NOTHING, f"the rollback has ended: {ending.status}")

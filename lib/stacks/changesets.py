@@ -62,26 +62,32 @@ def name_for(now: datetime, release: str, token: str) -> str:
 
 
 def create(
-    cfn: CloudFormationClient, request: Request, *, name: str, kind: str, revert_drift: bool = False
+    cfn: CloudFormationClient,
+    request: Request,
+    *,
+    name: str,
+    kind: str,
+    revert_drift: bool = False,
+    nested: bool = True,
 ) -> Proposal:
     """Ask for a change set of a stack and everything nested in it, which AWS then computes.
 
-    `kind` is CREATE or UPDATE. The request's token stands in the description, by which
-    `find_own` knows the change set. `revert_drift` asks for a drift-aware change set.
-    Raises `Refused` when somebody else's has the name, and `StateForbids` when somebody has
-    created the stack meanwhile.
+    `kind` is CREATE or UPDATE. Without `nested` only the outer stack is looked into. The
+    request's token stands in the description, by which `find_own` knows the change set.
+    `revert_drift` asks for a drift-aware change set. Raises `Refused` when somebody else's has
+    the name, and `StateForbids` when somebody has created the stack meanwhile.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
-    extra: dict[str, Any] = {"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}
+    extra: dict[str, Any] = {
+        **request.as_arguments(),
+        "ChangeSetName": name,
+        "ChangeSetType": kind,
+        "IncludeNestedStacks": nested,
+        **({"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}),
+    }
     try:
         answer = cfn.create_change_set(
-            **request.as_arguments(),
-            ChangeSetName=name,
-            ChangeSetType=kind,  # type: ignore[arg-type]  # literals at run time only
-            ClientToken=request.token,
-            Description=_describe_request(request.token),
-            IncludeNestedStacks=True,
-            **extra,
+            ClientToken=request.token, Description=_describe_request(request.token), **extra
         )
     except ClientError as exc:
         if _is_created_already(exc):
@@ -93,7 +99,14 @@ def create(
             raise
     else:
         return Proposal(answer["Id"], answer["StackId"], kind)
-    # A retry after a connection that broke meets the change set that the first try made.
+    return _take_own(cfn, request, name, kind)
+
+
+def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str) -> Proposal:
+    """Return the change set that has a request's name already, or raise `Refused`.
+
+    A retry after a connection that broke meets the change set that the first try made.
+    """
     ours = find_own(cfn, request, name=name, kind=kind)
     if ours:
         return ours
@@ -134,17 +147,23 @@ def _describe_request(token: str) -> str:
 
 
 def execute(
-    cfn: CloudFormationClient, proposal: Proposal, *, token: str, disable_rollback: bool = False
+    cfn: CloudFormationClient,
+    proposal: Proposal,
+    *,
+    token: str,
+    disable_rollback: bool = False,
+    express: bool = False,
 ) -> None:
     """Start to carry out a change set, by the ARN under which it was shown.
 
     A repeated call finds the change set executed already; the token among the stack's events
-    tells that it was this very request.
+    tells that it was this very request. `disable_rollback` is said either way, since AWS's
+    documents disagree on the default; in express mode the change set has said it.
 
     Raises `ChangeSetStale` when the stack was changed or the change set removed in between.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
     """
-    extra: dict[str, Any] = {"DisableRollback": True} if disable_rollback else {}
+    extra: dict[str, Any] = {} if express else {"DisableRollback": disable_rollback}
     try:
         cfn.execute_change_set(
             ChangeSetName=proposal.change_set_id, ClientRequestToken=token, **extra

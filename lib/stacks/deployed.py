@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Job
     from lib.templates.resolution import Tree
 
+#: Stands for a nested stack without a stack, which therefore has no resources.
+_ABSENT = "PlotPalette::Absent::Stack"
+
 #: GetTemplate calls under way at once; CloudFormation's reads share one small budget.
 PARALLEL_READS = 4
 
@@ -40,37 +43,141 @@ class Deployed:
 
     `folder` holds the deployed templates by file name, the root's under the master's name.
     `parameters` are the root's; a NoEcho one has the value `****`, which comparison takes
-    for unknown and unchanged. `physical_ids` maps paths to physical IDs, `resources` are all
-    live resources, parents first.
+    for unknown and unchanged. `physical_ids` maps paths to physical IDs, `listing` has all live
+    resources; of stacks of which nobody asks, neither costs a call.
     """
 
     folder: Mapping[str, Template]
     parameters: Mapping[str, str]
     physical_ids: Mapping[str, str]
-    resources: tuple[StackResource, ...]
+    listing: Iterable[StackResource]
+
+    @property
+    def resources(self) -> tuple[StackResource, ...]:
+        """Return all live resources, parents first."""
+        return tuple(self.listing)
 
 
-def read(cfn: CloudFormationClient, stack: Stack) -> Deployed:
-    """Read a stack and everything nested in it, one GetTemplate per stack.
+class Inventory:
+    """The resources of a live tree of stacks, each stack listed once, when it is asked for.
 
-    Raises `TemplateError` for a deployed template that cannot be read, or for none at all, and
+    CloudFormation's reads share a small budget per account and region.
+    """
+
+    def __init__(self, cfn: CloudFormationClient, stack_id: str) -> None:
+        """Look at the tree under a stack."""
+        self._cfn = cfn
+        self._stack_id = stack_id
+        self._found: dict[str, tuple[StackResource, ...]] = {}
+
+    def of(self, path: str) -> tuple[StackResource, ...]:
+        """Return the resources of the one stack at a path, "" for the root."""
+        if path not in self._found:
+            owner = self.stack_at(path)
+            prefix = f"{path}/" if path else ""
+            listed = stacks.list_resources(self._cfn, owner, prefix) if owner else ()
+            self._found[path] = tuple(listed)
+        return self._found[path]
+
+    def stack_at(self, path: str) -> str:
+        """Return the ID of the stack at a path, "" where there is none."""
+        if not path:
+            return self._stack_id
+        found = self.resource_at(path)
+        return found.physical_id if found and found.type == STACK_TYPE else ""
+
+    def resource_at(self, path: str) -> StackResource | None:
+        """Return the resource at a path."""
+        beside = self.of(path.rpartition("/")[0])
+        return next((resource for resource in beside if resource.path == path), None)
+
+    def nested_in(self, path: str) -> tuple[StackResource, ...]:
+        """Return the nested stacks of the one stack at a path that live."""
+        return tuple(r for r in self.of(path) if r.type == STACK_TYPE and r.physical_id)
+
+    def __iter__(self) -> Iterator[StackResource]:
+        """Yield every resource of the tree, parents first."""
+        waiting = [""]
+        while waiting:
+            path = waiting.pop(0)
+            yield from self.of(path)
+            waiting += [nested.path for nested in self.nested_in(path)]
+
+
+class _PhysicalIds(Mapping[str, str]):
+    """The physical IDs of a live tree by path; looking one up lists the stack that it is in."""
+
+    def __init__(self, listing: Inventory) -> None:
+        self._listing = listing
+
+    def __getitem__(self, path: str) -> str:
+        found = self._listing.resource_at(path)
+        if found is None or not found.physical_id:
+            raise KeyError(path)
+        return found.physical_id
+
+    def __iter__(self) -> Iterator[str]:
+        return (resource.path for resource in self._listing if resource.physical_id)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        # Not by counting, which lists the whole tree.
+        return True
+
+
+def read(
+    cfn: CloudFormationClient, stack: Stack, *, known: Mapping[str, str] | None = None
+) -> Deployed:
+    """Read a stack and everything nested in it, one GetTemplate per stack at most.
+
+    `known` are texts by the key of the object that a nested stack is loaded from. A key names its
+    content, so a nested stack that its parent loads from a known one is not asked for. Raises
+    `TemplateError` for a deployed template that cannot be read, or for none at all, and
     botocore's errors as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    resources = stacks.walk(cfn, stack.id)
-    owners = {"": stack.id} | {
-        r.path: r.physical_id for r in resources if r.type == STACK_TYPE and r.physical_id
-    }
-    texts = side_by_side(lambda one: _read_text(cfn, one), owners.values(), at_once=PARALLEL_READS)
-    if not texts[0]:
+    listing = Inventory(cfn, stack.id)
+    texts = {"": _read_text(cfn, stack.id)}
+    if not texts[""]:
         raise TemplateError(f"Stack {stack.name} is {stack.status} and has no template yet.")
-    by_path = {path: text for path, text in zip(owners, texts, strict=True) if text}
+    level = [""]
+    while level:
+        loaded = {
+            nested.path: find_known(texts[path], nested.logical_id, known or {})
+            for path in level
+            if STACK_TYPE in texts[path]
+            for nested in listing.nested_in(path)
+        }
+        asked = [path for path, text in loaded.items() if text is None]
+        answers = side_by_side(
+            lambda path: _read_text(cfn, listing.stack_at(path)), asked, at_once=PARALLEL_READS
+        )
+        loaded |= dict(zip(asked, answers, strict=True))
+        texts |= {path: text for path, text in loaded.items() if text}
+        level = [path for path in loaded if path in texts]
     return Deployed(
-        folder=_build_folder(by_path),
+        folder=_build_folder(texts),
         parameters=stack.parameters,
-        physical_ids={r.path: r.physical_id for r in resources if r.physical_id},
-        resources=resources,
+        physical_ids=_PhysicalIds(listing),
+        listing=listing,
     )
+
+
+def find_known(parent: str, logical_id: str, known: Mapping[str, str]) -> str | None:
+    """Return the text among `known` that a parent's template loads as a nested stack, or None."""
+    if not known:
+        return None
+    resource = templates.parse(templates.MASTER, parent).resources.get(logical_id, {})
+    url = (resource.get("Properties") or {}).get("TemplateURL")
+    url = url.get("Fn::Sub") if isinstance(url, Mapping) else url
+    url = url[0] if isinstance(url, list) and url else url
+    if not isinstance(url, str):
+        return None
+    # The end of a prefix that is a parameter is the key's beginning, too.
+    ends = {key: (f"/{key}", "}" + key) for key in known}
+    return next((known[key] for key, end in ends.items() if url.endswith(end)), None)
 
 
 def _read_text(cfn: CloudFormationClient, stack_id: str) -> str:
@@ -88,18 +195,22 @@ def _build_folder(texts: Mapping[str, str]) -> dict[str, Template]:
 
     Two nested stacks may be deployed from different files of one name, since the name in a
     URL says nothing about the folder before it. Such a file gets a number, and the parent's
-    TemplateURL in the result follows it. Nested stacks that do not live are left alone.
+    TemplateURL in the result follows it. Nested stacks that were never created, or are gone,
+    become resources of no known type: what reads their outputs stays unknown.
     """
     folder: dict[str, Template] = {}
 
     def place(path: str, wanted: str) -> str:
         template = templates.parse(wanted, texts[path])
         renamed: dict[str, str] = {}
+        absent: set[str] = set()
         for child in templates.children(template):
             below = f"{path}/{child.logical_id}" if path else child.logical_id
             if below in texts:
                 renamed[child.logical_id] = place(below, child.file or "nested-stack.yaml")
-        body = _point_at(template, renamed)
+            else:
+                absent.add(child.logical_id)
+        body = _leave_out(_point_at(template, renamed), absent)
         placed = Template(wanted, template.text, body)
         name = _free_name(folder, placed) if path else templates.MASTER
         folder[name] = replace(placed, name=name)
@@ -124,6 +235,17 @@ def _point_at(template: Template, names: Mapping[str, str]) -> templates.Body:
     return body
 
 
+def _leave_out(body: templates.Body, absent: Collection[str]) -> templates.Body:
+    """Return a template's body with some nested stacks as resources that nothing is known of."""
+    if not absent:
+        return body
+    resources = dict(body["Resources"])
+    for logical_id in absent:
+        condition = resources[logical_id].get("Condition")
+        resources[logical_id] = {"Type": _ABSENT, **({"Condition": condition} if condition else {})}
+    return {**body, "Resources": resources}
+
+
 def _free_name(folder: Mapping[str, Template], template: Template) -> str:
     """Return a file name that is free, or already holds this very template.
 
@@ -140,14 +262,18 @@ def _free_name(folder: Mapping[str, Template], template: Template) -> str:
 
 
 def resolve_for(
-    job: Job, access: Access, folder: Mapping[str, Template], values: Mapping[str, str]
+    job: Job,
+    access: Access,
+    folder: Mapping[str, Template],
+    values: Mapping[str, str],
+    master: str = templates.MASTER,
 ) -> Tree:
     """Evaluate templates for a job's stack, as `lib.templates.resolution.resolve` does.
 
     Raises `TemplateError` for templates that do not fit together.
     """
     aws = access.aws
-    return resolution.resolve(
+    tree = resolution.resolve(
         folder,
         values,
         region=aws.region,
@@ -155,7 +281,9 @@ def resolve_for(
         stack_name=job.stack_name,
         partition=aws.partition,
         url_suffix=aws.url_suffix,
+        master=master,
     )
+    return replace(tree, resources=tuple(r for r in tree.resources if r.type != _ABSENT))
 
 
 def resolve_deployed(job: Job, access: Access, before: Deployed) -> Tree | None:

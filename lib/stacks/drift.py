@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from lib.errors import OperationFailed
 from lib.polling import ask_patiently, until
-from lib.refusals import error_message, is_unsupported
+from lib.refusals import error_message, is_passing, is_unsupported
 from lib.stacks import stacks
 from lib.templates.templates import STACK_TYPE
 from lib.values import show_value
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackResourceDriftTypeDef
+    from mypy_boto3_cloudformation.type_defs import (
+        DescribeStackResourceDriftsOutputTypeDef,
+        StackResourceDriftTypeDef,
+    )
 
     from lib.polling import Clock
 
@@ -54,17 +58,36 @@ def detect(cfn: CloudFormationClient, stack_id: str, clock: Clock) -> tuple[Drif
         if resource.type == STACK_TYPE and resource.physical_id
     }
     try:
-        started = {
-            path: cfn.detect_stack_drift(StackName=one)["StackDriftDetectionId"]
-            for path, one in tree.items()
-        }
+        started = {path: _start(cfn, one, clock) for path, one in tree.items()}
     except ClientError as exc:
         if is_unsupported(exc):
             raise OperationFailed("Drift detection is not available at this endpoint.") from None
         raise
     for detection in started.values():
         _wait(cfn, detection, clock)
-    return tuple(drift for path, one in tree.items() for drift in _read(cfn, one, path))
+    return tuple(drift for path, one in tree.items() for drift in _read(cfn, one, path, clock))
+
+
+def _start(cfn: CloudFormationClient, stack_id: str, clock: Clock) -> str:
+    """Start a detection in one stack and return its ID.
+
+    A tree has many stacks, and AWS throttles. A detection that is under way already, somebody
+    else's or one whose answer was lost, is waited for.
+    """
+    return ask_patiently(
+        lambda: cfn.detect_stack_drift(StackName=stack_id)["StackDriftDetectionId"],
+        clock,
+        passes=lambda exc: is_passing(exc) or _is_under_way(exc),
+    )
+
+
+def _is_under_way(exc: Exception) -> bool:
+    """Recognise by its message, for want of a code, that a stack's drift is being detected.
+
+    "Drift detection is already in progress for stack [arn:…]", a ValidationError; nobody has
+    recorded it, and AWS's pages do not show it.
+    """
+    return "already in progress" in error_message(exc)
 
 
 def _wait(cfn: CloudFormationClient, detection: str, clock: Clock) -> None:
@@ -89,18 +112,25 @@ def _wait(cfn: CloudFormationClient, detection: str, clock: Clock) -> None:
     until(look, clock)
 
 
-def _read(cfn: CloudFormationClient, stack_id: str, path: str) -> Iterator[Drift]:
+def _read_page(
+    cfn: CloudFormationClient, stack_id: str, token: str
+) -> DescribeStackResourceDriftsOutputTypeDef:
+    """Return one page of what differs in one stack."""
+    more = {"NextToken": token} if token else {}
+    return cfn.describe_stack_resource_drifts(
+        StackName=stack_id,
+        StackResourceDriftStatusFilters=["MODIFIED", "DELETED"],
+        **more,  # type: ignore[arg-type]  # one optional key
+    )
+
+
+def _read(cfn: CloudFormationClient, stack_id: str, path: str, clock: Clock) -> Iterator[Drift]:
     """Yield what differs in one stack."""
     prefix = f"{path}/" if path else ""
     token = ""
     while True:
-        more = {"NextToken": token} if token else {}
         try:
-            answer = cfn.describe_stack_resource_drifts(
-                StackName=stack_id,
-                StackResourceDriftStatusFilters=["MODIFIED", "DELETED"],
-                **more,  # type: ignore[arg-type]  # one optional key
-            )
+            answer = ask_patiently(partial(_read_page, cfn, stack_id, token), clock)
         except ClientError as exc:
             raise OperationFailed(f"Drift cannot be read: {error_message(exc)}") from exc
         for entry in answer["StackResourceDrifts"]:

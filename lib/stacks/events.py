@@ -91,14 +91,30 @@ def mark(cfn: CloudFormationClient, stack_id: str) -> Mark | None:
     return Mark(page[0]["EventId"], page[0]["Timestamp"]) if page else None
 
 
+def mark_beginning(cfn: CloudFormationClient, stack_id: str) -> Mark | None:
+    """Return where the latest operation on a stack began, to follow it from there.
+
+    A stack that was updated for years has thousands of events; what came before matters to
+    nobody.
+    """
+    begun = read_latest(cfn, stack_id)
+    return Mark(begun[0].id, begun[0].time) if begun else None
+
+
+def read_latest(cfn: CloudFormationClient, stack_id: str) -> list[Event]:
+    """Return a stack's own events since its latest operation began, oldest first."""
+
+    def begins(event: Event) -> bool:
+        return event.is_own and event.status in _BEGINNINGS
+
+    own = stacks.read_events(cfn, stack_id, until=begins)
+    start = next((i for i in range(len(own) - 1, -1, -1) if begins(own[i])), 0)
+    return own[start:]
+
+
 def read_operation(cfn: CloudFormationClient, stack_id: str) -> tuple[Event, ...]:
     """Return the events of the latest operation on a tree of stacks, oldest first."""
-    own = stacks.read_events(cfn, stack_id)
-    start = next(
-        (i for i in range(len(own) - 1, -1, -1) if own[i].is_own and own[i].status in _BEGINNINGS),
-        0,
-    )
-    found = own[start:]
+    found = read_latest(cfn, stack_id)
     since = found[0].time if found else None
     waiting = [event for event in found if _names_child(event)]
     known: set[str] = set()
@@ -214,9 +230,11 @@ class _Watch:
     def catch_up(self, root: _Trail, status: Status) -> tuple[Event, ...]:
         """Read the whole tree to the end, once the root rests; return all events in order."""
         rest = [t for t in self.trails.values() if not (t.ended and status.is_healthy)]
-        self.read(rest, at_once=PARALLEL_READS)
-        while self.read([t for t in self.trails.values() if t is not root and not t.seen]):
-            pass
+        while rest:
+            opened = set(self.trails)
+            self.read(rest, at_once=PARALLEL_READS)
+            # What was read may name nested stacks that nobody knew of.
+            rest = [trail for name, trail in self.trails.items() if name not in opened]
         return tuple(sorted(self.events, key=lambda event: event.time))
 
 
@@ -269,9 +287,7 @@ def find_cause(events: Iterable[Event]) -> Failure | None:
     """
     failed = sorted(filter(_tells_failure, events), key=lambda event: event.time)
     causes = [
-        event
-        for event in failed
-        if not event.reason.startswith(_CANCELLED) and not _is_echo(event, failed)
+        event for event in failed if not is_cancelled(event.reason) and not _is_echo(event, failed)
     ]
     chosen = next(iter(causes or failed), None)
     if chosen is None:
@@ -295,6 +311,34 @@ def _tells_rollback(event: Event) -> bool:
     """Tell whether a stack says of itself why it is rolled back; that it was asked to is no why."""
     began = event.status in ("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS")
     return began and event.is_own and event.reason not in ("", "User Initiated")
+
+
+def is_cancelled(reason: str) -> bool:
+    """Tell whether a resource failed only because CloudFormation gave up after another did.
+
+    There is no status for it, only the reason "Resource update cancelled" and its like.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+    """
+    return reason.startswith(_CANCELLED)
+
+
+def list_settling(events: Iterable[Event]) -> tuple[str, ...]:
+    """Return the paths of what express mode calls complete while it still comes up.
+
+    Such an event is `*_COMPLETE` with a reason, "Resource operation completed using Express
+    Mode. It may continue becoming available in the background." What was deleted has the same
+    reason, and nothing to wait for.
+    https://github.com/aws/aws-cdk-cli/pull/1689
+    """
+    return tuple(
+        dict.fromkeys(
+            event.path
+            for event in events
+            if event.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+            and event.reason
+            and event.type != STACK_TYPE
+        )
+    )
 
 
 def _explain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from lib import polling
 from lib.errors import OperationFailed, Refused
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.stacks import early_validation
-from lib.templates.changes import REPLACEMENTS, Cause, Change, join, merge_causes, pick_worst
+from lib.stacks import early_validation, rows
+from lib.templates.changes import Change, join
 from lib.templates.templates import STACK_TYPE
-from lib.values import show_value
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
@@ -34,17 +32,23 @@ _PENDING = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
 GONE_CODES = frozenset({"ChangeSetNotFound", "ChangeSetNotFoundException"})
 
-_RECREATION_TO_REPLACEMENT = {"Always": "True", "Conditionally": "Conditional", "Never": "False"}
-
 _NESTED_FAILURE = re.compile(r"Nested change set (arn:[^\s]+) was not successfully created")
-
-#: What a change set shows where it cannot show a value, with what that means.
-_NOT_KNOWN_YET = ("{{changeSet:KNOWN_AFTER_APPLY}}", "(known after the update)")
-_TOO_LONG = ("(Truncated-Signature):", "(too long to show)")
 
 
 class ChangeSetStale(Refused):
     """The change set no longer fits the stack: somebody changed or removed one of them."""
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """Why one change set of the tree failed; `path` is its stack's, "" for the root."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ class ChangeSet:
     `id` is its ARN. `kind` is CREATE or UPDATE. `changes` holds the resources of all stacks;
     a nested stack is a row only when it comes or goes. `complete` is False when some nested
     stack may change without a change set to show for it: then `changes` is not all. `problems`
-    says why AWS could not make or may not execute it, `warnings` what its validation dislikes
-    but lets pass. `reverts_drift` is AWS's confirmation that drift is taken back.
+    says why AWS could not make or may not execute it, `failures` the same in AWS's own words,
+    `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
+    that drift is taken back.
     """
 
     id: str
@@ -70,6 +75,7 @@ class ChangeSet:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reverts_drift: bool = False
+    failures: tuple[Unmade, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -157,6 +163,7 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         problems=tuple(_explain_failures(cfn, broken, bool(changes))),
         warnings=_read_warnings(cfn, root, changes),
         reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
+        failures=tuple(_list_failures(broken)),
     )
 
 
@@ -180,24 +187,56 @@ def _read_when_made(
             f"AWS has not made the change set {change_set_id} in {LONGEST_WAIT / 60:.0f} minutes.",
             next_step="run the same command again; CloudFormation may be slow today.",
         )
-    return _Part(path, made, tuple(_all_rows(cfn, change_set_id, made, clock)))
+    try:
+        return _Part(path, made, _read_rows(cfn, change_set_id, made, clock))
+    except ClientError as exc:
+        if error_code(exc) in GONE_CODES:
+            return None
+        raise
 
 
 def _describe(
-    cfn: CloudFormationClient, change_set_id: str, clock: Clock, page: str = ""
+    cfn: CloudFormationClient, change_set_id: str, clock: Clock, page: str = "", **more: Any
 ) -> Mapping[str, Any]:
-    """Read one page of a change set with its property values, patiently."""
+    """Read one page of a change set, patiently."""
     token: dict[str, Any] = {"NextToken": page} if page else {}
     return polling.ask_patiently(
-        lambda: cfn.describe_change_set(
-            ChangeSetName=change_set_id, IncludePropertyValues=True, **token
-        ),
-        clock,
+        lambda: cfn.describe_change_set(ChangeSetName=change_set_id, **token, **more), clock
     )
 
 
-def _all_rows(
+def _read_rows(
     cfn: CloudFormationClient, change_set_id: str, answer: Mapping[str, Any], clock: Clock
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the resource changes of every page, with their values where there are any.
+
+    AWS is asked twice, for with property values it leaves rows out: most of those that change
+    only because another resource does, without a word; and others with a warning in the
+    StatusReason of a change set that is CREATE_COMPLETE, "[WARN] --include-property-values
+    option can return incomplete ChangeSet data because: ChangeSet creation failed for resource
+    […]". A FAILED one may then carry no StatusReason at all. Without values all of it is there.
+    Only modified resources have values to show, so nothing else costs the second call.
+    https://github.com/aws/aws-cdk-cli/issues/1780 https://github.com/boto/boto3/issues/4178
+    """
+    plain = tuple(_all_rows(cfn, change_set_id, answer, clock))
+    if not any(_has_values(row) for row in plain):
+        return plain
+    valued = _describe(cfn, change_set_id, clock, IncludePropertyValues=True)
+    more = _all_rows(cfn, change_set_id, valued, clock, IncludePropertyValues=True)
+    return rows.merge(plain, more)
+
+
+def _has_values(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row may have values before and after; a nested stack's are its rows."""
+    return row.get("Action") in ("Modify", "Dynamic") and row.get("ResourceType") != STACK_TYPE
+
+
+def _all_rows(
+    cfn: CloudFormationClient,
+    change_set_id: str,
+    answer: Mapping[str, Any],
+    clock: Clock,
+    **more: Any,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the resource changes of every page."""
     while True:
@@ -206,7 +245,7 @@ def _all_rows(
                 yield entry["ResourceChange"]
         if not answer.get("NextToken"):
             return
-        answer = _describe(cfn, change_set_id, clock, answer["NextToken"])
+        answer = _describe(cfn, change_set_id, clock, answer["NextToken"], **more)
 
 
 def _read_nested(cfn: CloudFormationClient, root: _Part, clock: Clock) -> tuple[list[_Part], bool]:
@@ -250,106 +289,21 @@ def _in_tree_order(parts: Sequence[_Part]) -> Iterator[Change]:
         for row in part.rows:
             path = join(part.path, row.get("LogicalResourceId", ""))
             if row.get("ResourceType") != STACK_TYPE:
-                yield _read_change(row, path)
+                yield rows.read(row, path)
                 continue
             if row.get("Action") in ("Add", "Import", "Remove"):
-                yield _read_change(row, path)
+                yield rows.read(row, path)
             if path in by_path:
                 yield from walk(by_path[path])
 
     yield from walk(parts[0])
 
 
-def _read_change(row: Mapping[str, Any], path: str) -> Change:
-    """Turn one ResourceChange into a `Change`."""
-    contexts = {
-        "BeforeValue": _read_context(row.get("BeforeContext")),
-        "AfterValue": _read_context(row.get("AfterContext")),
-    }
-    details = row.get("Details") or ()
-    # The nested stack itself is never replaced; AWS's Replacement on it means nothing.
-    is_stack = row.get("ResourceType") == STACK_TYPE
-    return Change(
-        path=path,
-        type=row.get("ResourceType", ""),
-        action=row.get("Action", ""),
-        replacement="False" if is_stack else _read_replacement(row),
-        physical_id=row.get("PhysicalResourceId") or "",
-        causes=merge_causes([_read_cause(detail, contexts) for detail in details]),
-        policy_action=row.get("PolicyAction") or "",
-        drift=row.get("ResourceDriftStatus") or "",
-    )
-
-
-def _read_context(text: str | None) -> object:
-    """Return the properties of a resource as a change set encodes them, {} when it does not."""
-    try:
-        context = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return context.get("Properties", {}) if isinstance(context, dict) else {}
-
-
-def _read_replacement(row: Mapping[str, Any]) -> str:
-    """Return whether a resource is replaced; worked out where an endpoint does not say.
-
-    AWS's rule: Always is True when the value is known and Conditional when it is not. No
-    detail at all means that nobody knows.
-    """
-    if row.get("Replacement"):
-        return str(row["Replacement"])
-    if row.get("Action") not in ("Modify", "Dynamic"):
-        return "False"
-    details = row.get("Details") or ()
-    if not details:
-        harmless = set(row.get("Scope") or ("Properties",)) - {"Properties"}
-        return "False" if harmless == set(row.get("Scope") or ()) and harmless else "Conditional"
-    return pick_worst(REPLACEMENTS, *map(_detail_replacement, details))
-
-
-def _detail_replacement(detail: Mapping[str, Any]) -> str:
-    """Return what one detail of a change means for the resource."""
-    target = detail.get("Target") or {}
-    if target.get("Attribute", "Properties") != "Properties":
-        return "False"
-    verdict = _RECREATION_TO_REPLACEMENT.get(target.get("RequiresRecreation", ""), "Conditional")
-    return "Conditional" if verdict == "True" and detail.get("Evaluation") == "Dynamic" else verdict
-
-
-def _read_cause(detail: Mapping[str, Any], contexts: Mapping[str, object]) -> Cause:
-    """Turn one detail of a change into a `Cause`."""
-    target = detail.get("Target") or {}
-    path = str(target.get("Path") or "").strip("/").removeprefix("Properties/")
-    name = str(target.get("Name") or target.get("Attribute") or "")
-    before, after = (
-        _read_value(target.get(key), path or name, contexts[key])
-        for key in ("BeforeValue", "AfterValue")
-    )
-    return Cause(
-        property=_stop_at_list(path) or name,
-        before=before,
-        after=after,
-        requires_recreation=target.get("RequiresRecreation") or "",
-        source=" ".join(
-            part for part in (detail.get("ChangeSource"), detail.get("CausingEntity")) if part
-        ),
-    )
-
-
-def _stop_at_list(path: str) -> str:
-    """Return a property path up to its first list index: KeySchema for `KeySchema/0/KeyType`."""
-    parts = path.split("/")
-    for position, part in enumerate(parts):
-        if part.isdecimal() and position:
-            return "/".join(parts[:position])
-    return path
-
-
-def _read_value(value: str | None, path: str, context: object) -> str:
-    """Return a value of a change set as it may be shown."""
-    if value and value.startswith(_TOO_LONG[0]):
-        return _TOO_LONG[1]
-    return show_value(path, (value or "").replace(*_NOT_KNOWN_YET), contexts=[context])
+def _list_failures(broken: Sequence[_Part]) -> Iterator[Unmade]:
+    """Yield AWS's reasons, without those that only repeat that a nested one failed."""
+    for part in broken:
+        if not _nested_culprit(part.reason):
+            yield Unmade(part.path, part.reason)
 
 
 def _explain_failures(

@@ -27,13 +27,19 @@ if TYPE_CHECKING:
 
 _EVENT_PAGES_AT_MOST = 200
 
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentConfig.html
+_EXPRESS = {"Mode": "EXPRESS"}
+
 #: What AWS answers to a request that it has carried out already, known by its token.
 REPEATED_CODE = "TokenAlreadyExistsException"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as DescribeStacks shows it."""
+    """A stack as DescribeStacks shows it.
+
+    `express` is true where AWS says that its last operation was one in express mode.
+    """
 
     name: str
     id: str
@@ -47,6 +53,7 @@ class Stack:
     protected: bool
     parent_id: str
     drift: str
+    express: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,7 +212,13 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         protected=answer.get("EnableTerminationProtection", False),
         parent_id=answer.get("ParentId", ""),
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
+        express=answer.get("DeploymentConfig", {}).get("Mode") == _EXPRESS["Mode"],
     )
+
+
+def name_of(stack_id: str) -> str:
+    """Return a stack's name from its ARN; a nested stack's physical ID may be the name itself."""
+    return stack_id.split("/")[1] if stack_id.startswith("arn:") else stack_id
 
 
 @dataclass(frozen=True)
@@ -214,7 +227,10 @@ class Request:
 
     `token` makes a repeated request harmless, and every event of the operation carries it.
     `previous` names the parameters that keep their deployed value. `express` asks for
-    express mode.
+    express mode, `disable_rollback` that a failure is left as it is.
+    `role_arn` is the service role that CloudFormation takes, then and for every
+    later operation; "" leaves it with the role that the stack has, or the caller's own rights.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
     stack: str
@@ -225,9 +241,18 @@ class Request:
     token: str
     express: bool = False
     previous: frozenset[str] = frozenset()
+    disable_rollback: bool = False
+    role_arn: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
-        """Return the arguments that say what the stack is to become."""
+        """Return the arguments that say what the stack is to become.
+
+        In express mode rollback is off unless the configuration says otherwise: "rollback is
+        disabled by default" (the guide), against the API reference's "Default: false". Said
+        explicitly it is right by both.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
+        """
+        config = {**_EXPRESS, "DisableRollback": self.disable_rollback}
         given = {key: value for key, value in self.parameters.items() if key not in self.previous}
         kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(self.previous)]
         return {
@@ -236,8 +261,20 @@ class Request:
             "Parameters": [*as_parameters(given), *kept],
             "Capabilities": list(self.capabilities),
             "Tags": as_tags(self.tags),
-            **({"DeploymentConfig": {"Mode": "EXPRESS"}} if self.express else {}),
+            **({"DeploymentConfig": config} if self.express else {}),
+            **as_role(self.role_arn),
         }
+
+
+def update(cfn: CloudFormationClient, stack_id: str, request: Request) -> None:
+    """Start to update a stack without a change set, which shows nothing beforehand.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html
+    """
+    plain: dict[str, Any] = {} if request.express else {"DisableRollback": request.disable_rollback}
+    arguments = request.as_arguments() | plain
+    del arguments["StackName"]
+    _start_once(cfn, cfn.update_stack, stack_id, request.token, **arguments)
 
 
 def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
@@ -250,36 +287,92 @@ def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
         raise
 
 
-def delete(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+def as_role(arn: str) -> dict[str, str]:
+    """Return the argument that hands CloudFormation a service role, none for ""."""
+    return {"RoleARN": arn} if arn else {}
+
+
+def delete(
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    token: str,
+    retain: Sequence[str] = (),
+    force: bool = False,
+    role_arn: str = "",
+) -> None:
     """Start to delete a stack; resources with a Retain policy stay.
 
+    `retain` names resources of this very stack, not of one nested in it, that stay although
+    no policy says so; `force` lets go of whatever cannot be deleted. AWS takes either only for
+    a stack in DELETE_FAILED.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
     """
-    cfn.delete_stack(StackName=stack_id, ClientRequestToken=token)
+    more: dict[str, Any] = as_role(role_arn)
+    if retain:
+        more["RetainResources"] = list(retain)
+    if force:
+        more["DeletionMode"] = "FORCE_DELETE_STACK"
+    cfn.delete_stack(StackName=stack_id, ClientRequestToken=token, **more)
+
+
+def protect(cfn: CloudFormationClient, stack_id: str, *, on: bool) -> None:
+    """Switch a root stack's termination protection on or off.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateTerminationProtection.html
+    """
+    cfn.update_termination_protection(StackName=stack_id, EnableTerminationProtection=on)
 
 
 def cancel_update(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
-    """Stop a running update; CloudFormation then rolls it back."""
+    """Stop a running update; CloudFormation then rolls it back.
+
+    It takes no role: the rollback goes on with the one that the update has.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html
+    """
     _start_once(cfn, cfn.cancel_update_stack, stack_id, token)
 
 
-def roll_back(cfn: CloudFormationClient, stack_id: str, *, token: str) -> None:
+def roll_back(
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    token: str,
+    remove_new: bool = False,
+    express: bool = False,
+    role_arn: str = "",
+) -> None:
     """Return a stack whose rollback was disabled to its last stable state.
 
+    `remove_new` also deletes what the failed operation created under a Retain policy.
+    `express` says that the failed operation was one in express mode.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
     """
-    _start_once(cfn, cfn.rollback_stack, stack_id, token)
+    more: dict[str, Any] = as_role(role_arn)
+    if remove_new:
+        more["RetainExceptOnCreate"] = True
+    if express:
+        more["DeploymentConfig"] = dict(_EXPRESS)
+    _start_once(cfn, cfn.rollback_stack, stack_id, token, **more)
 
 
 def continue_rollback(
-    cfn: CloudFormationClient, stack_id: str, *, skip: Sequence[str], token: str
+    cfn: CloudFormationClient,
+    stack_id: str,
+    *,
+    skip: Sequence[str],
+    token: str,
+    role_arn: str = "",
 ) -> None:
     """Go on with a rollback that failed, on the root stack only.
 
-    `skip` names resources to give up on, as `NestedStack.LogicalId`.
+    `skip` names resources to give up on. Inside a nested stack AWS wants the stack's *name*
+    before the dot, `plot-palette-…-DatabaseStack-1ABC.JobsTable`: "Don't confuse a child
+    stack's name with its corresponding logical ID defined in the parent stack."
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
     """
-    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, ResourcesToSkip=list(skip))
+    more = {"ResourcesToSkip": list(skip), **as_role(role_arn)}
+    _start_once(cfn, cfn.continue_update_rollback, stack_id, token, **more)
 
 
 def _start_once(
@@ -287,7 +380,7 @@ def _start_once(
     start: Callable[..., object],
     stack_id: str,
     token: str,
-    **more: Sequence[str],
+    **more: Any,
 ) -> None:
     """Ask for an operation; a refusal because this very request has begun is none.
 
@@ -322,15 +415,20 @@ def walk(cfn: CloudFormationClient, stack_id: str) -> tuple[StackResource, ...]:
     waiting = [(stack_id, "")]
     while waiting:
         owner, prefix = waiting.pop(0)
-        for resource in _resources(cfn, owner, prefix):
+        for resource in list_resources(cfn, owner, prefix):
             found.append(resource)
             if resource.type == STACK_TYPE and resource.physical_id:
                 waiting.append((resource.physical_id, f"{resource.path}/"))
     return tuple(found)
 
 
-def _resources(cfn: CloudFormationClient, stack_id: str, prefix: str) -> Iterator[StackResource]:
-    """Yield the resources of one stack."""
+def list_resources(
+    cfn: CloudFormationClient, stack_id: str, prefix: str = ""
+) -> Iterator[StackResource]:
+    """Yield the resources of one stack, nothing where it is gone; `prefix` is before each path.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html
+    """
     try:
         for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id):
             for entry in page["StackResourceSummaries"]:
@@ -361,13 +459,14 @@ def read_events(
     prefix: str = "",
     seen: Iterable[str] = (),
     since: datetime | None = None,
+    until: Callable[[Event], bool] = lambda _event: False,
 ) -> list[Event]:
     """Return a stack's events that are new, oldest first.
 
     `prefix` is the stack's own path with a trailing slash, "" for the root. `seen` holds
-    the IDs already known and `since` a time before which nothing matters. AWS lists the
-    newest first, so reading stops at either; a page that has been fetched is read to its
-    end, because an event can turn up behind a later one.
+    the IDs already known, `since` a time before which nothing matters and `until` knows the
+    event before which nothing does. AWS lists the newest first, so reading stops there; a page
+    that has been fetched is read to its end, because an event can turn up behind a later one.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
     """
     known = frozenset(seen)
@@ -378,12 +477,13 @@ def read_events(
     for page in pages:
         entries = page["StackEvents"]
         new = [entry for entry in entries if entry["EventId"] not in known]
-        fresh.update(
-            (entry["EventId"], _read_event(entry, prefix))
+        read = [
+            _read_event(entry, prefix)
             for entry in new
             if since is None or entry["Timestamp"] >= since
-        )
-        if len(new) < len(entries) or (since and any(e["Timestamp"] < since for e in entries)):
+        ]
+        fresh.update((event.id, event) for event in read)
+        if len(read) < len(entries) or any(map(until, read)):
             break
     return list(fresh.values())[::-1]
 

@@ -106,6 +106,10 @@ class Move(enum.Enum):
     REFUSE = "refuse"
 
 
+#: The moves after which everything in the stack is new.
+CREATIONS = frozenset({Move.CREATE, Move.CREATE_BY_CHANGE_SET, Move.REPLACE})
+
+
 @dataclass(frozen=True)
 class Decision:
     """What to do in one state: the move, why, and for a refusal the command that helps.
@@ -148,7 +152,7 @@ _IMPORT_STUCK = Decision(
     "see https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import.html",
 )
 _RESUME = Decision(
-    Move.UPDATE, "rollback was disabled and the last operation failed; an update goes on from there"
+    Move.UPDATE, "the last operation failed and was not rolled back; an update goes on from there"
 )
 _UNCREATED = Decision(
     Move.REFUSE, "it was never created: nothing to update or roll back", "inv deploy {target}"
@@ -249,7 +253,8 @@ def decide(operation: Operation, status: Status) -> Decision:
 
 #: What CloudFormation did by itself, told after a failure.
 _ENDINGS: Mapping[Status, str] = {
-    Status.CREATE_FAILED: "Rollback was disabled, so what had been created stays.",
+    # Not that rollback was disabled: a creation that ran out of time ends here, too.
+    Status.CREATE_FAILED: "What had been created is still there.",
     Status.ROLLBACK_COMPLETE: "CloudFormation removed what it had created.",
     Status.ROLLBACK_FAILED: "CloudFormation could not remove all that it had created.",
     Status.UPDATE_ROLLBACK_COMPLETE: "CloudFormation returned to the state before the update.",
@@ -265,7 +270,10 @@ def describe_ending(status: Status) -> str:
 
 
 _NEXT: Mapping[Status, str] = {
-    Status.CREATE_FAILED: "mend the cause, then inv deploy {target}",
+    Status.CREATE_FAILED: (
+        "mend the cause in the templates and inv deploy {target}, or start afresh with "
+        "inv rollback {target}"
+    ),
     Status.ROLLBACK_COMPLETE: (
         "mend the cause, then inv deploy {target} (it deletes what is left, after asking)"
     ),
@@ -275,8 +283,26 @@ _NEXT: Mapping[Status, str] = {
     Status.UPDATE_FAILED: (
         "mend the cause and inv deploy {target}, or go back with inv rollback {target}"
     ),
-    Status.DELETE_FAILED: "free what blocks it, then inv deploy --delete {target}",
+    Status.DELETE_FAILED: "inv deploy --delete {target}",
 }
+
+
+#: What leads on from a stack that waits half way when its templates already are what was asked.
+_WAYS_OUT: Mapping[Status, str] = {
+    Status.CREATE_FAILED: (
+        "inv rollback {target} removes what was created; then mend the cause and "
+        "inv deploy {target}"
+    ),
+    Status.UPDATE_FAILED: (
+        "inv rollback {target} returns to the last stable state; then mend the cause and "
+        "inv deploy {target}"
+    ),
+}
+
+
+def leave_paused(status: Status, target: str) -> str:
+    """Return how to go on with a paused stack that a deployment would change nothing of."""
+    return _WAYS_OUT[status].format(target=target)
 
 
 def next_after(status: Status) -> str:

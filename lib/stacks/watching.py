@@ -86,13 +86,13 @@ def leaving_running(job: Job, access: Access, *, stop: str) -> Iterator[None]:
         raise Interrupted(f"Interrupted. {goes_on}", next_step=f"{watch}{ending}") from None
     except (BotoCoreError, ClientError) as exc:
         error = explain(exc, access.aws.region, job.stack_name)
-        if _was_refused(exc):
+        if was_refused(exc):
             raise error from exc
         then = f"{error.next_step} Then {watch}." if error.next_step else watch
         raise type(error)(f"{error.message}\n{goes_on}", next_step=then) from exc
 
 
-def _was_refused(exc: Exception) -> bool:
+def was_refused(exc: BaseException) -> bool:
     """Tell whether AWS refused to begin the operation at all, so that nothing goes on."""
     reads = ("Describe", "Get", "List")
     return (

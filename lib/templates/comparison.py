@@ -13,15 +13,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lib.templates import schemas, templates
-from lib.templates.changes import RECREATIONS, REPLACEMENTS, Cause, Change, join, pick_worst
+from lib.templates.changes import (
+    RECREATIONS,
+    REPLACEMENTS,
+    Cause,
+    Change,
+    join,
+    pick_worst,
+    replacement_by,
+)
 from lib.templates.resolution import Resource, Tree
 from lib.templates.unknowns import Unknown, has_unknown
-from lib.values import MASK, as_text, show_value, walk
+from lib.values import MASK, as_text, show_difference, walk
 
 SOURCE = "templates"
 
 _ABSENT = object()
-_REPLACEMENT_OF = {"Always": "True", "Conditionally": "Conditional"}
 
 
 def compare(
@@ -36,8 +43,9 @@ def compare(
     `physical_ids` maps paths of deployed resources to their physical IDs, for display.
     Resources come in the order of the new templates, removed ones last. A nested stack is a
     row of its own only when it comes or goes, beside one row for each resource in it; a
-    resource of which nothing differs is no row. A resource that refers in a create-only
-    property to one that is replaced may be replaced too.
+    resource of which nothing differs is no row. A resource that refers to one that is replaced,
+    or to a property that changes, changes with it; in a create-only property, it may be
+    replaced too.
     """
     deployed = {resource.path: resource for resource in before.resources}
     wanted = {resource.path: resource for resource in after.resources}
@@ -46,7 +54,7 @@ def compare(
     for path, resource in wanted.items():
         known = deployed.get(path)
         if known is not None and known.type == resource.type:
-            change = _modify(known, resource, region, ids.get(path, ""))
+            change = _modify(known, resource, region, ids)
             if change is not None:
                 changes[path, "Modify"] = change
         else:
@@ -61,32 +69,37 @@ def compare(
     return tuple(changes.values())
 
 
-def _modify(before: Resource, after: Resource, region: str, physical_id: str) -> Change | None:
-    """Return the change between two states of one resource, None when there is none."""
+def _modify(
+    before: Resource, after: Resource, region: str, ids: Mapping[str, str]
+) -> Change | None:
+    """Return the change between two states of one resource, None when there is none.
+
+    Only then is its physical ID looked up, which may cost a call.
+    """
     if after.type == templates.STACK_TYPE:
         return None
     behaviour = _Behaviour.of(after.type, region)
     moved = behaviour.find_moved(before.properties, after.properties)
+    contexts = [before.properties, after.properties]
     causes = [
         Cause(
             path,
-            show_value(path, old, contexts=[before.properties]),
-            show_value(path, new, contexts=[after.properties]),
+            *show_difference(path, old, new, contexts=contexts),
             behaviour.judge(path, moved),
             SOURCE,
+            yields=behaviour.may_err(path, moved),
         )
         for path, old, new in _differences(before.properties, after.properties)
     ]
     causes += _policy_causes(before, after)
     if not causes:
         return None
-    worst = pick_worst(RECREATIONS, *(cause.requires_recreation for cause in causes))
     return Change(
         path=after.path,
         type=after.type,
         action="Modify",
-        replacement=_REPLACEMENT_OF.get(worst, "False"),
-        physical_id=physical_id,
+        replacement=replacement_by(causes),
+        physical_id=ids.get(after.path, ""),
         causes=tuple(causes),
         source=SOURCE,
     )
@@ -109,7 +122,7 @@ def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str,
         for key in dict.fromkeys([*before, *after]):
             old, new = before.get(key, _ABSENT), after.get(key, _ABSENT)
             yield from _differences(old, new, join(path, str(key)))
-    elif not _same(before, after):
+    elif not same(before, after):
         yield path, _present(before), _present(after)
 
 
@@ -118,7 +131,7 @@ def _present(value: Any) -> Any:
     return None if value is _ABSENT else value
 
 
-def _same(before: Any, after: Any) -> bool:
+def same(before: Any, after: Any) -> bool:
     """Tell whether two values mean the same to CloudFormation.
 
     Numbers and truth values are text there. A deployed value that came back masked is not
@@ -127,9 +140,9 @@ def _same(before: Any, after: Any) -> bool:
     if before is _ABSENT or after is _ABSENT:
         return before is after
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        return before.keys() == after.keys() and all(_same(before[k], after[k]) for k in before)
+        return before.keys() == after.keys() and all(same(before[k], after[k]) for k in before)
     if isinstance(before, list) and isinstance(after, list):
-        return len(before) == len(after) and all(map(_same, before, after))
+        return len(before) == len(after) and all(map(same, before, after))
     if not (_is_plain(before) and _is_plain(after)):
         return bool(before == after)
     old, new = as_text(before), as_text(after)
@@ -153,6 +166,7 @@ class _Behaviour:
     is_known: bool
     always: frozenset[str]
     sometimes: frozenset[str]
+    documented: frozenset[str]
     list_keys: Mapping[str, str]
 
     @classmethod
@@ -162,6 +176,7 @@ class _Behaviour:
             schemas.known(type_name, region),
             schemas.create_only(type_name, region),
             schemas.conditional_create_only(type_name, region),
+            schemas.documented(type_name),
             schemas.list_keys(type_name),
         )
 
@@ -169,22 +184,17 @@ class _Behaviour:
         """Return the create-only properties that differ, with what that requires."""
         moved: dict[str, str] = {}
         for path in self.always | self.sometimes:
-            old, new = _pick(before, path), _pick(after, path)
-            if _same(old, new) or not self._counts(path, old, new):
+            old, new = pick(before, path), pick(after, path)
+            if same(old, new) or not self.counts(path, old, new):
                 continue
             sure = path in self.always and not (has_unknown(old) or has_unknown(new))
             moved[path] = "Always" if sure else "Conditionally"
         return moved
 
-    def _counts(self, path: str, old: list[Any], new: list[Any]) -> bool:
+    def counts(self, path: str, old: list[Any], new: list[Any]) -> bool:
         """Tell whether a difference in a list is one that may replace the resource."""
         key = self.list_keys.get(path)
-        if key is None:
-            return True
-        was, now = _by_key(old, key), _by_key(new, key)
-        if was is None or now is None:
-            return True
-        return any(name in now and not _same(item, now[name]) for name, item in was.items())
+        return key is None or _edits_an_item(key, old, new)
 
     def judge(self, path: str, moved: Mapping[str, str]) -> str:
         """Return what a difference at a path requires, given the create-only ones that differ."""
@@ -192,6 +202,27 @@ class _Behaviour:
             return "Conditionally"
         related = [requires for other, requires in moved.items() if _overlap(path, other)]
         return pick_worst(RECREATIONS, "Never", *related)
+
+    def may_err(self, path: str, moved: Mapping[str, str]) -> bool:
+        """Tell whether a replacement is a guess: nobody knows the type, or the condition.
+
+        A schema lists a property that may replace the resource without saying when. AWS knows:
+        it says Never of an RDS instance's BackupRetentionPeriod, which the schema lists.
+        """
+        certain = self.always | self.documented
+        return not any(_overlap(path, other) and other in certain for other in moved)
+
+
+def edits_an_item(type_name: str, path: str, before: Any, after: Any) -> bool:
+    """Tell whether a list of a type that names its items has one edited, not added or removed."""
+    return _edits_an_item(schemas.list_keys(type_name)[path], [before], [after])
+
+
+def _edits_an_item(key: str, old: list[Any], new: list[Any]) -> bool:
+    was, now = _by_key(old, key), _by_key(new, key)
+    if was is None or now is None:
+        return True
+    return any(name in now and not same(item, now[name]) for name, item in was.items())
 
 
 def _by_key(found: list[Any], key: str) -> Mapping[str, Any] | None:
@@ -204,7 +235,7 @@ def _by_key(found: list[Any], key: str) -> Mapping[str, Any] | None:
     return {item[key]: item for item in items}
 
 
-def _pick(value: Any, path: str) -> list[Any]:
+def pick(value: Any, path: str) -> list[Any]:
     """Return every value at a schema path, `*` standing for each item of a list."""
     found = [value]
     for part in path.split("/"):
@@ -227,67 +258,93 @@ def _overlap(path: str, other: str) -> bool:
     return all(a == b or "*" in (a, b) for a, b in pairs)
 
 
+@dataclass(frozen=True)
+class _User:
+    """A property that refers to something, with all its expressions and what moving it means."""
+
+    resource: Resource
+    property: str
+    expressions: str
+    requires_recreation: str
+
+
+#: What came to mean something else: a resource by its path, or one property of it.
+_Moved = tuple[str, str]
+
+_ALL = ""
+
+
 def _spread(
     changes: dict[tuple[str, str], Change],
     kept: list[tuple[Resource, Resource]],
     region: str,
     ids: Mapping[str, str],
 ) -> None:
-    """Mark what may be replaced because something it refers to is, until nothing more is."""
+    """Mark what changes because something it refers to does, until nothing more is.
+
+    AWS lists what reads a property that changes, too: `!GetAtt Topic.DisplayName`.
+    """
     users = [
-        (resource, path, expressions)
+        user
         for _, resource in kept
         if resource.type != templates.STACK_TYPE
-        for path, expressions in _create_only_expressions(resource, region)
+        for user in _find_users(resource, region)
     ]
-    replaced = {path for (path, _), change in changes.items() if _gets_new_id(change)}
-    fresh = replaced
+    moved = {fact for (_path, _), change in changes.items() for fact in _find_moved(change)}
+    fresh = moved
     while fresh:
-        found: set[str] = set()
-        for resource, path, expressions in users:
-            cited = sorted(p for p in fresh if _cites(expressions, p))
-            if not cited or resource.path in cited:
-                continue
-            if resource.path not in replaced:
-                found.add(resource.path)
-            _mark_replaceable(changes, resource, path, cited, ids)
-        replaced |= found
-        fresh = found
+        found: set[_Moved] = set()
+        for user in users:
+            cited = sorted({path for path, name in fresh if _cites(user.expressions, path, name)})
+            if cited and user.resource.path not in cited:
+                change = _mark(changes, user, cited, ids)
+                found |= set(_find_moved(change)) if change else set()
+        fresh = found - moved
+        moved |= found
 
 
-def _gets_new_id(change: Change) -> bool:
-    """Tell whether references to a resource may come to mean something else."""
-    return change.action == "Remove" or change.replacement != "False"
+def _find_moved(change: Change) -> Iterator[_Moved]:
+    """Yield what may come to mean something else to those who refer to a resource."""
+    if change.action == "Remove" or change.replacement != "False":
+        yield change.path, _ALL
+    if change.action == "Modify":
+        for cause in change.causes:
+            yield change.path, cause.name
 
 
-def _create_only_expressions(resource: Resource, region: str) -> Iterator[tuple[str, str]]:
-    """Yield each create-only property that refers to something, with all its expressions."""
+def _find_users(resource: Resource, region: str) -> Iterator[_User]:
+    """Yield each property that refers to something; of create-only ones, the part that is."""
     paths = schemas.create_only(resource.type, region) | schemas.conditional_create_only(
         resource.type, region
     )
-    for path in sorted(paths):
-        inside = walk(_pick(resource.properties, path))
+    within = {path.split("/")[0] for path in paths}
+    places = [(path, "Conditionally") for path in paths]
+    places += [(name, "Never") for name in resource.properties if name not in within]
+    for path, requires in sorted(places):
+        inside = walk(pick(resource.properties, path))
         expressions = " ".join(v.expression for v in inside if isinstance(v, Unknown))
         if expressions:
-            yield path, expressions
+            yield _User(resource, path, expressions, requires)
 
 
-def _cites(expressions: str, path: str) -> bool:
-    """Tell whether expressions refer to a resource, by Ref or by an attribute."""
+def _cites(expressions: str, path: str, name: str) -> bool:
+    """Tell whether expressions refer to a resource, or to one property of it."""
+    if name:
+        return f"${{{path}.{name}}}" in expressions
     return f"${{{path}}}" in expressions or f"${{{path}." in expressions
 
 
-def _mark_replaceable(
+def _mark(
     changes: dict[tuple[str, str], Change],
-    resource: Resource,
-    path: str,
+    user: _User,
     cited: list[str],
     ids: Mapping[str, str],
-) -> None:
-    """Note on a resource that it may be replaced because of those it refers to."""
+) -> Change | None:
+    """Note on a resource that it may change because of those it refers to; return its change."""
+    resource = user.resource
     key = (resource.path, "Modify")
     if (resource.path, "Add") in changes:
-        return
+        return None
     known = changes.get(key) or Change(
         resource.path,
         resource.type,
@@ -295,11 +352,16 @@ def _mark_replaceable(
         physical_id=ids.get(resource.path, ""),
         source=SOURCE,
     )
-    cause = Cause(path, "", "", "Conditionally", f"refers to {', '.join(cited)}")
-    if any(c.property == path and c.requires_recreation == "Always" for c in known.causes):
-        return
+    recreation = user.requires_recreation
+    told = [c for c in known.causes if c.property == user.property]
+    if any(c.requires_recreation in ("Always", recreation) for c in told):
+        return known
+    source = f"refers to {', '.join(cited)}"
+    cause = Cause(user.property, "", "", recreation, source, "Dynamic", follows=True)
+    replacement = replacement_by([cause])
     changes[key] = replace(
         known,
-        replacement=pick_worst(REPLACEMENTS, known.replacement, "Conditional"),
+        replacement=pick_worst(REPLACEMENTS, known.replacement, replacement),
         causes=(*known.causes, cause),
     )
+    return changes[key]

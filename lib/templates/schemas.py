@@ -84,6 +84,18 @@ def conditional_create_only(type_name: str, region: str) -> frozenset[str]:
     return _listed(type_name, region, "conditionalCreateOnlyProperties") | frozenset(documented)
 
 
+def documented(type_name: str) -> frozenset[str]:
+    """Return the properties whose update behaviour AWS's guides tell and the schema does not."""
+    return frozenset(e.property for e in EXCEPTIONS.get(type_name, ()))
+
+
+def identifiers(type_name: str, region: str) -> frozenset[str]:
+    """Return the attributes that name a resource of a type, and so last as long as it does."""
+    schema = _schema(type_name, region) or {}
+    groups = [schema.get("primaryIdentifier") or (), *(schema.get("additionalIdentifiers") or ())]
+    return frozenset(path.removeprefix(_PREFIX) for group in groups for path in group)
+
+
 def list_keys(type_name: str) -> Mapping[str, str]:
     """Return the lists of which only an edited item matters, with the key that names an item."""
     return {e.property: e.list_key for e in EXCEPTIONS.get(type_name, ()) if e.list_key}

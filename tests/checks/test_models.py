@@ -1,4 +1,4 @@
-"""A model that a region lacks is a warning that says where to ask for it, and never more."""
+"""That a model is listed says nothing of the account; what is lacking says who can mend it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from lib.checks.models import check_models
+from lib.checks import models as room
+from lib.checks.findings import Readiness
 from lib.inputs.parameters import WARNING
 from tests.support.aws_fakes import Call, client, intercept, operations, refusal
 
@@ -29,13 +30,31 @@ def profile(name: str) -> dict[str, Any]:
     }
 
 
+def availability(**given: Any) -> dict[str, Any]:
+    """Return what AWS says of a model that the account may call."""
+    said = {
+        "modelId": MODEL,
+        "agreementAvailability": {"status": "AVAILABLE"},
+        "authorizationStatus": "AUTHORIZED",
+        "entitlementAvailability": "AVAILABLE",
+        "regionAvailability": "AVAILABLE",
+    }
+    return {**said, **given}
+
+
 def offering(
-    profiles: Exception | None = None, models: Exception | None = None
+    profiles: Exception | None = None,
+    models: Exception | None = None,
+    available: Exception | Mapping[str, Any] | None = None,
 ) -> tuple[Any, list[Call]]:
     """Return a client of a region with one model, and with two pages of profiles."""
     made = client("bedrock", "eu-west-1")
 
     def answer(operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "GetFoundationModelAvailability":
+            if isinstance(available, Exception):
+                raise available
+            return available or availability()
         if operation == "ListFoundationModels":
             if models:
                 raise models
@@ -51,7 +70,7 @@ def offering(
 
 
 def messages(made: Any, *models: str) -> list[str]:
-    problems = check_models(made, models, region="eu-west-1")
+    problems = room.warn(made, models, region="eu-west-1")
     assert {problem.severity for problem in problems} <= {WARNING}
     return [problem.message for problem in problems]
 
@@ -63,14 +82,18 @@ def test_models_and_inference_profiles_that_are_offered_are_no_problem() -> None
         "ListFoundationModels",
         "ListInferenceProfiles",
         "ListInferenceProfiles",
+        "GetFoundationModelAvailability",
+        "GetFoundationModelAvailability",
     ]
+    # AWS knows no availability of a profile, only of the model behind it.
+    assert {call.arguments.get("modelId") for call in calls} == {None, MODEL}
 
 
 @pytest.mark.parametrize("model", ["anthropic.claude-sonnet", MODEL[:-2], MODEL.upper()])
 def test_ids_are_compared_whole(model: str) -> None:
     (message,) = messages(offering()[0], model, MODEL)
     assert message.startswith(f"{model} is not available in eu-west-1")
-    assert "https://eu-west-1.console.aws.amazon.com/bedrock/home" in message
+    assert message.endswith("; name another one in infrastructure/regions.json")
 
 
 def test_without_configured_models_aws_is_not_asked() -> None:
@@ -107,3 +130,59 @@ def test_an_identity_that_may_not_list_profiles_is_not_told_that_they_are_missin
     made, _ = offering(profiles=refusal("AccessDeniedException"))
     (message,) = messages(made, MODEL, PROFILE)
     assert message.startswith("could not be checked")
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "step"),
+    [
+        (
+            {"agreementAvailability": {"status": "NOT_AVAILABLE"}},
+            "nobody has agreed to the terms",
+            "aws-marketplace:Subscribe",
+        ),
+        ({"agreementAvailability": {"status": "PENDING"}}, "up to 15 minutes", "wait"),
+        ({"authorizationStatus": "NOT_AUTHORIZED"}, "not authorized", "use-case form"),
+        ({"entitlementAvailability": "NOT_AVAILABLE"}, "no entitlement", "model catalog"),
+        ({"regionAvailability": "NOT_AVAILABLE"}, "not available in eu-west-1", "regions.json"),
+    ],
+)
+def test_what_keeps_the_account_from_a_listed_model_is_missing_and_says_who_mends_it(
+    given: dict[str, Any], words: str, step: str
+) -> None:
+    (found,) = room.look(offering(available=availability(**given))[0], [MODEL], region="eu-west-1")
+    assert found.state is Readiness.MISSING
+    assert not found.stops
+    assert words in found.message
+    assert step in found.next_step
+    assert "modelaccess" not in found.next_step
+
+
+def test_a_profile_may_run_where_its_model_alone_is_not_offered() -> None:
+    made, _ = offering(available=availability(regionAvailability="NOT_AVAILABLE"))
+    (found,) = room.look(made, [PROFILE], region="eu-west-1")
+    assert (found.state, found.message) == (Readiness.READY, "all 1 may be called")
+
+
+def test_an_agreement_that_aws_cannot_read_is_not_called_missing() -> None:
+    agreement = {"status": "ERROR", "errorMessage": "Marketplace did not answer"}
+    made, _ = offering(available=availability(agreementAvailability=agreement))
+    (found,) = room.look(made, [MODEL], region="eu-west-1")
+    assert found.state is Readiness.UNKNOWN
+    assert "Marketplace did not answer" in found.message
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
+def test_an_availability_that_nobody_tells_is_said_once_for_all_models(code: str) -> None:
+    made, _ = offering(available=refusal(code, "no"))
+    (found,) = room.look(made, [MODEL, PROFILE], region="eu-west-1")
+    assert found.state is Readiness.UNKNOWN
+    assert f"AWS answers {code} no" in found.message
+
+
+def test_credentials_that_end_on_the_way_are_not_something_that_cannot_be_told() -> None:
+    for made in (
+        offering(available=refusal("ExpiredTokenException"))[0],
+        offering(models=refusal("ExpiredTokenException"))[0],
+    ):
+        with pytest.raises(ClientError, match="ExpiredTokenException"):
+            room.look(made, [MODEL], region="eu-west-1")

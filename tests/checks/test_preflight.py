@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lib import session
 from lib.checks import preflight, quotas
-from lib.inputs.parameters import ERROR, WARNING
+from lib.checks.findings import Readiness
 from lib.templates.resolution import Resource
 from tests.support import aws_fakes
 from tests.support.aws_fakes import refusal
@@ -73,7 +73,7 @@ def test_a_quota_is_held_against_what_is_used_and_what_is_added() -> None:
 
 def test_a_quota_without_room_is_an_error_that_names_the_figures() -> None:
     _, findings = quotas.measure(REGION, Account(vpc=2.0).client, NETWORK[:1], NETWORK)
-    assert findings[0].severity == ERROR
+    assert findings[0].stops
     assert "2 VPCs is too small: 2 are in use, 1 more are needed" in findings[0].message
 
 
@@ -87,7 +87,7 @@ def test_a_stack_that_exists_needs_room_for_its_tasks_only() -> None:
     account = Account(fargate=2.0)
     rows, findings = quotas.measure(REGION, account.client, (), (*NETWORK, task))
     assert [row.name for row in rows] == ["Fargate on-demand vCPUs", "Fargate Spot vCPUs"]
-    assert all(f.severity == ERROR and "4 more are needed" in f.message for f in findings)
+    assert all(f.stops and "4 more are needed" in f.message for f in findings)
     assert set(account.calls) == {"service-quotas"}
 
 
@@ -117,8 +117,8 @@ def test_a_quota_that_cannot_be_read_is_one_warning(problem: Exception, words: s
     account = Account()
     account.answers[QUOTA] = problem
     rows, findings = quotas.measure(REGION, account.client, NETWORK, NETWORK)
-    assert [(f.severity, f.region) for f in findings] == [(WARNING, REGION)]
-    assert "VPCs, gateway endpoints" in findings[0].message
+    assert [(f.state, f.region) for f in findings] == [(Readiness.UNKNOWN, REGION)]
+    assert "VPCs, gateway endpoints" in findings[0].check
     assert words in findings[0].message
     assert all(row.limit is None for row in rows)
 
@@ -128,7 +128,7 @@ def test_a_use_that_cannot_be_counted_is_a_warning_too() -> None:
     account.answers["DescribeVpcs"] = refusal("UnauthorizedOperation", "hidden")
     rows, findings = quotas.measure(REGION, account.client, NETWORK[:1], NETWORK[:1])
     assert (rows[0].used, rows[0].limit) == (None, 5)
-    assert findings[0].severity == WARNING
+    assert findings[0].state is Readiness.UNKNOWN
 
 
 def iam(answer: Any) -> Any:
@@ -149,13 +149,13 @@ def test_roles_of_all_regions_count_together() -> None:
     row, findings = quotas.measure_roles(client, {"us-east-1": 6, "us-west-2": 5})
     assert row is not None
     assert row.needed == 11
-    assert findings[0].severity == ERROR
+    assert findings[0].stops
 
 
 def test_no_new_role_asks_nothing_and_an_unread_quota_warns() -> None:
     assert quotas.measure_roles(None, {"us-east-1": 0}) == (None, [])
     _, findings = quotas.measure_roles(iam(refusal("AccessDenied", "no")), {"us-east-1": 1})
-    assert findings[0].severity == WARNING
+    assert findings[0].state is Readiness.UNKNOWN
 
 
 def ec2(answer: Any) -> Any:
@@ -175,13 +175,13 @@ def ec2(answer: Any) -> Any:
 def test_a_region_that_is_off_or_unknown_to_the_account_is_an_error() -> None:
     states = {"us-east-1": "opt-in-not-required", "af-south-1": "not-opted-in", "x": "opted-in"}
     found = preflight.find_disabled(ec2(states), ["us-east-1", "af-south-1", "x", "cn-north-1"])
-    assert [(f.region, f.severity) for f in found] == [("af-south-1", ERROR), ("cn-north-1", ERROR)]
+    assert [(f.region, f.stops) for f in found] == [("af-south-1", True), ("cn-north-1", True)]
     assert "not enabled" in found[0].message
 
 
 def test_regions_that_cannot_be_listed_are_warned_of() -> None:
     found = preflight.find_disabled(ec2(refusal("UnauthorizedOperation", "no")), ["us-east-1"])
-    assert [f.severity for f in found] == [WARNING]
+    assert [f.state for f in found] == [Readiness.UNKNOWN]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,18 @@ from lib.checks.verification import Check
 from lib.errors import StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Answer, Level, Note, OnInterrupt, Operator
-from tests.support.aws_fakes import FakeTime, intercept, no_such_stack, refusal, stack_entry
-from tests.support.factories import REGION, STACK, job
+from lib.releases import releases
+from lib.templates import templates
+from tests.support.aws_fakes import (
+    START,
+    FakeTime,
+    intercept,
+    no_such_stack,
+    refusal,
+    stack_entry,
+)
+from tests.support.factories import REGION, STACK, STACK_ID, job, stack
+from tests.support.people import Person
 
 HEALTH = "https://api.example/health"
 BODY = json.dumps({"status": "ok", "tables": {"JobsTable": "ACTIVE"}}).encode()
@@ -437,3 +447,65 @@ def test_a_stack_that_was_never_created_is_refused(world: World) -> None:
     world.status = "REVIEW_IN_PROGRESS"
     with pytest.raises(StateForbids, match="nothing is deployed"):
         world.verify()
+
+
+# What it costs
+
+
+TREE = {
+    "master-stack.yaml": """
+Resources:
+  Data: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: https://x/data-stack.yaml}}
+  Network: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: https://x/net-stack.yaml}}
+""",
+    "data-stack.yaml": "Resources: {Jobs: {Type: 'AWS::DynamoDB::Table'}}",
+    "net-stack.yaml": "Resources: {Vpc: {Type: 'AWS::EC2::VPC'}}",
+}
+
+
+def list_listed(deployed_text: str) -> list[str]:
+    """Return the stacks that a look for what is checked lists, in a tree with this master."""
+    folder = {name: templates.parse(name, text) for name, text in TREE.items()}
+    aws = session.connect(REGION, local=True)
+
+    def row(name: str, kind: str, physical_id: str) -> dict[str, Any]:
+        return {
+            "LogicalResourceId": name,
+            "PhysicalResourceId": physical_id,
+            "ResourceType": kind,
+            "LastUpdatedTimestamp": START,
+            "ResourceStatus": "CREATE_COMPLETE",
+        }
+
+    nested = "AWS::CloudFormation::Stack"
+    rows = {
+        STACK_ID: [row("Data", nested, "data-id"), row("Network", nested, "net-id")],
+        "data-id": [row("Jobs", "AWS::DynamoDB::Table", "jobs")],
+        "net-id": [row("Vpc", "AWS::EC2::VPC", "vpc-1")],
+    }
+    calls = intercept(
+        aws.client("cloudformation"),
+        lambda _, arguments: {"StackResourceSummaries": rows[arguments["StackName"]]},
+    )
+    access = Person().access(aws)
+    found = verification._find_checked(access, job(templates=folder), stack(), deployed_text)
+    assert [resource.path for resource in found] == ["Data/Jobs"]
+    return [str(call.arguments["StackName"]) for call in calls]
+
+
+def test_a_nested_stack_without_anything_to_check_is_not_listed() -> None:
+    folder = {name: templates.parse(name, text) for name, text in TREE.items()}
+    [*_, master] = releases.build(folder).files
+    assert list_listed(master.content.decode()) == [STACK_ID, "data-id"]
+
+
+@pytest.mark.parametrize(
+    "deployed_text",
+    [
+        pytest.param(TREE["master-stack.yaml"], id="loaded from other objects"),
+        pytest.param("", id="AWS does not give the template"),
+        pytest.param("Resources: [", id="not to be read"),
+    ],
+)
+def test_what_was_deployed_from_elsewhere_is_listed_as_a_whole(deployed_text: str) -> None:
+    assert list_listed(deployed_text) == [STACK_ID, "data-id", "net-id"]

@@ -162,16 +162,26 @@ IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/20
 <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
 
 
+STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+<DescribeStacksResult><Stacks><member><StackName>plot-palette-development</StackName>
+<StackId>arn:aws:cloudformation:us-east-1:123456789012:stack/plot-palette-development/1</StackId>
+<CreationTime>2026-11-20T09:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>
+<Outputs><member><OutputKey>BudgetName</OutputKey>
+<OutputValue>MonthlyBudget-1A2B3C</OutputValue></member></Outputs></member></Stacks>
+</DescribeStacksResult></DescribeStacksResponse>"""
+
+
 def test_costs_shows_the_month_the_forecast_and_the_budget(
     server: tuple[str, dict[str, str]],
 ) -> None:
     url, pages = server
     pages["/"] = IDENTITY
+    pages["/stacks/"] = STACK
     amount = {"Amount": "12.5", "Unit": "USD"}
     pages["GetCostAndUsage"] = json.dumps({"ResultsByTime": [{"Total": {"UnblendedCost": amount}}]})
     pages["GetCostForecast"] = json.dumps({"Total": amount})
     budget = {
-        "BudgetName": "plot-palette-development-us-east-1-1",
+        "BudgetName": "MonthlyBudget-1A2B3C",
         "BudgetLimit": amount,
         "BudgetType": "COST",
         "TimeUnit": "MONTHLY",
@@ -181,6 +191,7 @@ def test_costs_shows_the_month_the_forecast_and_the_budget(
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_ENDPOINT_URL": url,
+        "AWS_ENDPOINT_URL_CLOUDFORMATION": f"{url}/stacks/",
     }
     ran = inv("costs", "--json", **keys)
     assert ran.returncode == 0, ran.stderr

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,14 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from commands.flags import COMMON_HELP, Common
-from commands.operation import COMMON, operation, stop_on_termination
+from commands.flags import COMMON, COMMON_HELP, Common
+from commands.operation import operation, stop_on_termination
 from commands.target import Target
 from lib.errors import InputError, StateForbids
 from lib.operators import Answer, Note
+from tests.support import factories
 
-
-@pytest.fixture(autouse=True)
-def _termination() -> Iterator[None]:
-    """Give the signal back that a task takes."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -185,3 +182,115 @@ def test_termination_is_taken_for_ctrl_c() -> None:
     stop_on_termination()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
+
+
+# In a process of its own
+
+
+TASKS = f"""
+import sys, time
+sys.path.insert(0, {str(factories.REPOSITORY)!r})
+from invoke.collection import Collection
+from commands import operation
+from lib.operators import Answer
+from lib.parallel import side_by_side
+
+operation.keep_exit_codes()
+
+@operation.operation(common=("json",))
+def hang(target):
+    \"\"\"Look: ask three who never answer.\"\"\"
+    def ask(_):
+        print("asking", file=sys.stderr, flush=True)
+        time.sleep(600)
+    side_by_side(ask, range(3), at_once=3)
+
+@operation.operation(common=("json",))
+def talk(target):
+    \"\"\"Look: end, and take long to say so.\"\"\"
+    class Slow:
+        def __str__(self):
+            print("saying", file=sys.stderr, flush=True)
+            time.sleep(600)
+    return Answer(dict(a=Slow()))
+
+ns = Collection(hang, talk)
+"""
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Run a task as an operator does."""
+    (folder / "tasks.py").write_text(TASKS)
+    return subprocess.Popen(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def await_line(running: subprocess.Popen[str], word: str) -> None:
+    """Read what a task says until it says a word."""
+    assert running.stderr
+    while word not in (line := running.stderr.readline()):
+        assert line, "the task has ended"
+
+
+def end(running: subprocess.Popen[str]) -> str:
+    """Wait for a task to end, which has to be soon, and return what it still said."""
+    try:
+        return running.communicate(timeout=10)[1]
+    finally:
+        running.kill()
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_a_task_that_waits_for_many_answers_ends_promptly_when_interrupted(
+    tmp_path: Path, interruption: signal.Signals
+) -> None:
+    running = start(tmp_path, "hang")
+    await_line(running, "asking")
+    running.send_signal(interruption)
+    said = end(running)
+    assert running.returncode == 130
+    assert "Interrupted before any operation was left running" in said
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_a_second_interrupt_is_no_traceback(tmp_path: Path, interruption: signal.Signals) -> None:
+    running = start(tmp_path, "hang")
+    await_line(running, "asking")
+    for _ in range(3):
+        running.send_signal(interruption)
+        time.sleep(0.05)
+    said = end(running)
+    # Python gives signals back on its way out; then the signal itself ends the process.
+    assert running.returncode in (130, -interruption)
+    assert "Traceback" not in said
+
+
+def test_an_interrupt_while_the_end_is_told_is_no_traceback(tmp_path: Path) -> None:
+    running = start(tmp_path, "talk", "--json")
+    await_line(running, "saying")
+    running.send_signal(signal.SIGINT)
+    assert end(running) == ""
+    assert running.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("hang", "--nosuch"), "No idea what '--nosuch' is!"),
+        (("nosuch",), "No idea what 'nosuch' is!"),
+        (("--help", "nosuch"), "No idea what 'nosuch' is!"),
+    ],
+)
+def test_a_task_or_a_flag_that_is_not_there_is_bad_input(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    running = start(tmp_path, *words)
+    said = end(running)
+    assert running.returncode == 2
+    assert says in said
+    assert "Next: `inv --list`" in said

@@ -48,6 +48,11 @@ def test_every_task_that_calls_aws_can_show_its_calls(name: str) -> None:
     assert ("debug" in flags) is ("region" in flags or "regions" in flags)
 
 
+@pytest.mark.parametrize("name", ["deploy", "update", "rollback", "deploy-multi-region"])
+def test_every_task_that_changes_a_stack_takes_a_service_role(name: str) -> None:
+    assert "role-arn" in {n for argument in tasks.ns[name].get_arguments() for n in argument.names}
+
+
 def find_bodies() -> Iterator[ast.FunctionDef]:
     """Yield the functions that tasks are made of."""
     for module in (costs, data, deploying, docs, emulator, looking):

@@ -70,6 +70,13 @@ def test_nobody_watches_the_calls_unless_somebody_reads_them() -> None:
     assert "request request-1" in err.getvalue()
 
 
+def test_the_role_of_the_flag_travels_with_the_job() -> None:
+    arn = "arn:aws:iam::123456789012:role/service"
+    assert target(asked_region="us-east-1", role_arn=arn).job.role_arn == arn
+    with pytest.raises(InputError, match="--role-arn"):
+        _ = target(asked_region="us-east-1", role_arn="service").job
+
+
 def test_secrets_of_the_job_are_hidden_from_the_log() -> None:
     hidden: list[Any] = []
     journal = SimpleNamespace(hide=hidden.append)

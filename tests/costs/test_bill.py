@@ -6,8 +6,10 @@ model.
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -18,6 +20,8 @@ from lib.costs import bill
 from lib.costs.bill import BudgetState, Spending
 from lib.document import as_document
 from lib.errors import AwsUnavailable
+from lib.inputs import jobs
+from tests.support import aws_fakes, factories
 
 TODAY = date(2026, 12, 31)
 TAGS = {"Project": "plot-palette", "Environment": "staging"}
@@ -38,12 +42,13 @@ class Clients:
         self.ce = session.create_client("ce", region_name="us-east-1", **keys)
         self.budgets = session.create_client("budgets", region_name="us-east-1", **keys)
         self.ce_stub, self.budgets_stub = Stubber(self.ce), Stubber(self.budgets)
+        self.named = ["MonthlyBudget-1A2B3C"]
 
     def read(self) -> Spending:
         with self.ce_stub, self.budgets_stub:
             found = bill.read(
                 self.ce, self.budgets, account="123456789012", environment="staging",
-                tags=TAGS, today=TODAY,
+                tags=TAGS, today=TODAY, named=lambda: self.named,
             )  # fmt: skip
             self.ce_stub.assert_no_pending_responses()
             self.budgets_stub.assert_no_pending_responses()
@@ -112,18 +117,18 @@ def add_budgets(clients: Clients, *names: str) -> None:
 def test_the_month_so_far_the_rest_of_it_and_the_budget_are_told(clients: Clients) -> None:
     add_usage(clients, "10.004", "2.5")
     add_forecast(clients, "3.25")
-    add_budgets(clients, "plot-palette-staging-us-east-1-abc", "plot-palette-production-x", "other")
+    add_budgets(clients, "MonthlyBudget-1A2B3C", "MonthlyBudget-9Z9Z9Z", "other")
     found = clients.read()
     assert found.month_to_date == Decimal("12.504")
     assert found.forecast == Decimal("3.25")
     assert found.budgets == (
-        BudgetState("plot-palette-staging-us-east-1-abc", Decimal(50), Decimal("12.5"), None),
+        BudgetState("MonthlyBudget-1A2B3C", Decimal(50), Decimal("12.5"), None),
     )
     assert found.problems == ()
     assert as_document(found)["month_to_date"] == 12.5
     text = bill.draw(found)
     assert "Spent this month       $12.50" in text
-    assert "plot-palette-staging-us-east-1-abc" in text
+    assert "MonthlyBudget-1A2B3C" in text
 
 
 def test_costs_without_the_tag_and_a_missing_budget_say_what_to_switch_on(clients: Clients) -> None:
@@ -132,13 +137,13 @@ def test_costs_without_the_tag_and_a_missing_budget_say_what_to_switch_on(client
     add_budgets(clients)
     problems = clients.read().problems
     assert "activate these as cost allocation tags" in problems[0]
-    assert "no budget is named plot-palette-staging-" in problems[1]
+    assert problems[1].startswith("no stack of staging has a budget")
 
 
 def test_a_forecast_without_history_is_a_gap_and_not_a_failure(clients: Clients) -> None:
     add_usage(clients, "1")
     clients.ce_stub.add_client_error("get_cost_forecast", "DataUnavailableException")
-    add_budgets(clients, "plot-palette-staging-x")
+    add_budgets(clients, "MonthlyBudget-1A2B3C")
     found = clients.read()
     assert found.forecast is None
     assert found.problems == ("forecast: AWS has too little history for it yet",)
@@ -148,7 +153,7 @@ def test_a_forecast_without_history_is_a_gap_and_not_a_failure(clients: Clients)
 def test_one_denied_service_does_not_hide_the_other(clients: Clients) -> None:
     for operation in ("get_cost_and_usage", "get_cost_forecast"):
         clients.ce_stub.add_client_error(operation, "AccessDeniedException", f"not {operation}")
-    add_budgets(clients, "plot-palette-staging-x")
+    add_budgets(clients, "MonthlyBudget-1A2B3C")
     found = clients.read()
     assert found.month_to_date is None
     assert len(found.budgets) == 1
@@ -186,3 +191,39 @@ def test_amounts_come_from_aws_as_text_and_stay_exact() -> None:
     answer: Any = {"Amount": "0.1"}
     assert bill._amount(answer) * 3 == Decimal("0.3")
     assert bill._amount(None) == 0
+
+
+def test_without_a_stack_that_has_a_budget_none_is_asked_for(clients: Clients) -> None:
+    add_usage(clients, "1")
+    add_forecast(clients, "1")
+    clients.named = []
+    found = clients.read()
+    assert found.budgets == ()
+    assert found.problems == ("no stack of staging has a budget; inv preflight says which could",)
+
+
+def test_a_budget_is_found_by_the_output_of_the_stack_that_owns_it(tmp_path: Path) -> None:
+    # AWS names it: no part of the name says whose budget it is.
+    master = factories.MASTER.replace(
+        "Resources:", "  DeployBudget: {Type: String, Default: 'true'}\nResources:"
+    )
+    root = factories.repository(tmp_path, master=master)
+    regions = root / "infrastructure" / "regions.json"
+    entry = {"VPCCidr": "10.2.0.0/16", "BedrockModels": []}
+    here = {**entry, "Parameters": {"DeployBudget": "false"}}
+    regions.write_text(json.dumps({"eu-west-1": here, "us-east-1": entry}))
+    job = jobs.prepare(root, "staging", "eu-west-1", None, flags="")
+    asked = []
+
+    def client(region: str) -> Any:
+        asked.append(region)
+        made = aws_fakes.client("cloudformation", region)
+        outputs = [{"OutputKey": "BudgetName", "OutputValue": "MonthlyBudget-1A2B3C"}]
+        entry = aws_fakes.stack_entry(
+            job.stack_name, "CREATE_COMPLETE", Outputs=outputs if region == "us-east-1" else []
+        )
+        aws_fakes.intercept(made, lambda _operation, _arguments: {"Stacks": [entry]})
+        return made
+
+    assert bill.find_budget_names(job, client) == ["MonthlyBudget-1A2B3C"]
+    assert asked == ["eu-west-1", "us-east-1"]

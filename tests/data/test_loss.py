@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lib.data import loss as dataloss
@@ -289,3 +291,32 @@ def test_tables_at_risk_are_named_once_by_their_physical_ids() -> None:
         change(physical_id="harmless"),
     )
     assert dataloss.tables_at_risk(rows) == ("jobs-1",)
+
+
+# AWS's word against a schema's list of what may replace a resource
+
+
+def rds(ours: Cause, aws: Cause) -> Change:
+    database = Change("Db", "AWS::RDS::DBInstance", "Modify", causes=(aws,))
+    guess = replace(database, replacement="Conditional", causes=(ours,), source="templates")
+    (merged,) = dataloss.merge((database,), (guess,))
+    return merged
+
+
+GUESS = Cause("BackupRetentionPeriod", "1", "7", "Conditionally", "templates", yields=True)
+CERTAIN = Cause("BackupRetentionPeriod", "1", "7", "Never", "Direct", "Static")
+
+
+def test_aws_is_certain_where_a_schema_only_lists_what_may_replace() -> None:
+    merged = rds(GUESS, CERTAIN)
+    assert merged.replacement == "False"
+    assert merged.causes[0].requires_recreation == "Never"
+
+
+def test_what_aws_is_not_certain_of_stays_as_a_schema_has_it() -> None:
+    assert rds(GUESS, replace(CERTAIN, evaluation="Dynamic")).replacement == "Conditional"
+    assert rds(GUESS, replace(CERTAIN, property="MultiAZ")).replacement == "Conditional"
+
+
+def test_a_create_only_property_gives_way_to_nobody() -> None:
+    assert rds(replace(GUESS, yields=False), CERTAIN).replacement == "Conditional"

@@ -236,6 +236,27 @@ def test_a_throttled_table_does_not_hold_up_the_others(
     assert passing.slept == [1.0, 2.0, 4.0]
 
 
+def test_a_table_that_is_throttled_for_long_says_so_once(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb, "jobs")
+    wire.answer("CreateBackup", *[refusal("ThrottlingException", operation="CreateBackup")] * 6)
+    said: list[Progress] = []
+    back_up(dynamodb, passing, "jobs", said=said)
+    assert sum("does not answer CreateBackup" in text for text in texts(said)) == 1
+
+
+def test_an_endpoint_without_backups_says_so_at_once(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb, "jobs")
+    words = "API action 'CreateBackup' for service 'dynamodb' not yet implemented"
+    wire.always("CreateBackup", refusal("InternalFailure", words, "CreateBackup", 501))
+    with pytest.raises(ClientError, match="not yet implemented"):
+        back_up(dynamodb, passing, "jobs")
+    assert passing.seconds < 5
+
+
 def test_a_refusal_that_does_not_pass_ends_in_a_failure_after_all_patience(
     dynamodb: Any, wire: Wire, passing: FakeTime
 ) -> None:

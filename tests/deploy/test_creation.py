@@ -1,7 +1,4 @@
-"""A first creation asks nothing, tells what AWS warns of, and leaves no shell when it is left.
-
-CloudFormation is answered in the test: no emulator has validations that warn.
-"""
+"""A creation asks nothing, tells what AWS warns of, leaves no shell, is recorded and protected."""
 
 from __future__ import annotations
 
@@ -10,185 +7,204 @@ from typing import Any
 
 import pytest
 
-from lib.deploy import change, publishing, records
+from lib.deploy import change, publishing
 from lib.deploy.outcomes import Outcome
 from lib.deploy.publishing import Run
-from lib.errors import OperationFailed, StateForbids
-from lib.inputs.jobs import Options
-from lib.operators import Level, Listing, Note
-from lib.releases import releases
-from lib.releases.releases import Published
-from lib.session import Aws, Identity
-from lib.stacks.statuses import Decision, Move
-from tests.support import factories
-from tests.support.aws_fakes import (
-    ACCOUNT,
-    FakeTime,
-    client,
-    intercept,
-    no_such_stack,
-    operations,
-    refusal,
-    stack_entry,
-    stack_id,
-)
-from tests.support.people import Person
+from lib.errors import AwsUnavailable, OperationFailed, StateForbids
+from lib.operators import Level, Note
+from lib.stacks import statuses
+from lib.stacks.statuses import Operation, Status, decide
+from tests.deploy.world import World
+from tests.support.aws_fakes import refusal
+from tests.support.factories import STACK
 
-STACK = factories.STACK
-MASTER = "Resources: {Bucket: {Type: 'AWS::S3::Bucket'}}"
-SET = f"arn:aws:cloudformation:eu-west-1:{ACCOUNT}:changeSet/new/1"
-ADD = {"Action": "Add", "LogicalResourceId": "Bucket", "ResourceType": "AWS::S3::Bucket"}
+PRODUCTION = "production"
+
+ADD = {"Action": "Add", "LogicalResourceId": "Table", "ResourceType": "AWS::DynamoDB::Table"}
+CREATED = ["CreateChangeSet", "ExecuteChangeSet"]
+
+
+def create(world: World, ending: str = "CREATE_COMPLETE", **options: Any) -> Outcome:
+    world.status, world.ending = "REVIEW_IN_PROGRESS", ending
+    world.rows = world.rows or [ADD]
+    return change.carry_out(world.run(**options), None, decide(Operation.DEPLOY, Status.ABSENT))
+
+
+def test_production_is_protected_from_deletion_once_it_stands() -> None:
+    world = World(environment=PRODUCTION)
+    assert create(world).action == "created"
+    assert world.changes == [*CREATED, "UpdateTerminationProtection"]
+    assert world.arguments("UpdateTerminationProtection")[0]["EnableTerminationProtection"] is True
+
+
+def test_nothing_else_is_protected() -> None:
+    world = World()
+    create(world)
+    assert world.changes == CREATED
+
+
+def test_a_creation_that_failed_is_not_protected() -> None:
+    world = World(environment=PRODUCTION)
+    assert create(world, "ROLLBACK_COMPLETE").failed
+    assert world.changes == CREATED
+
+
+def test_a_missing_right_to_protect_is_a_warning_and_no_failure() -> None:
+    world = World(environment=PRODUCTION)
+    denied = refusal("AccessDenied", "not you", "UpdateTerminationProtection")
+    world.refusals["UpdateTerminationProtection"] = denied
+    assert create(world).action == "created"
+    assert any("could not be switched on: not you" in text for text in world.notes)
+
+
+def test_a_refused_creation_completes_its_record_with_what_aws_said() -> None:
+    world = World()
+    world.refusals["ExecuteChangeSet"] = refusal("AccessDenied", "not you", "ExecuteChangeSet")
+    with pytest.raises(AwsUnavailable, match="not you"):
+        create(world)
+    assert [record["status"] for record in world.records] == ["started", "REFUSED"]
+    assert world.records[-1]["reason"] == "AccessDenied: not you"
+
+
+def test_why_a_failed_stack_is_deleted_is_said_even_where_nothing_is_asked() -> None:
+    world = World("ROLLBACK_COMPLETE")
+    world.ending, world.rows = "CREATE_COMPLETE", [ADD]
+    decision = decide(Operation.DEPLOY, Status.ROLLBACK_COMPLETE)
+    change.carry_out(world.run(), world.stack, decision)
+    assert any("such a stack can only be deleted" in text for text in world.notes)
+    assert world.changes == ["DeleteStack", *CREATED]
+
+
+def test_the_preview_of_a_creation_says_that_nested_stacks_were_not_read() -> None:
+    world = World()
+    world.rows = [
+        {
+            "Action": "Add",
+            "LogicalResourceId": "Data",
+            "ResourceType": "AWS::CloudFormation::Stack",
+            "Details": [],
+        }
+    ]
+    create(world, preview=True)
+    assert any("inside nested stacks could not be read" in text for text in world.notes)
+
+
+def test_what_was_created_is_not_said_to_be_left_because_rollback_was_disabled() -> None:
+    assert "disabled" not in statuses.describe_ending(Status.CREATE_FAILED)
+
+
+# Through a change set
+
+
+def test_a_first_creation_shows_and_asks_nothing() -> None:
+    world = World()
+    outcome = create(world)
+    assert (outcome.action, outcome.status) == ("created", "CREATE_COMPLETE")
+    assert (world.asked, world.listings) == ([], [])
+
+
 FULL = {
     "EventId": "1",
     "EventType": "VALIDATION_ERROR",
-    "LogicalResourceId": "Bucket",
-    "ResourceType": "AWS::S3::Bucket",
+    "LogicalResourceId": "Table",
+    "ResourceType": "AWS::DynamoDB::Table",
     "ValidationFailureMode": "WARN",
-    "ValidationStatusReason": "100 of 100 buckets are in use",
+    "ValidationStatusReason": "2500 of 2500 tables are in use",
 }
 
 
-class World:
-    """CloudFormation before, during and after a creation through a change set."""
-
-    def __init__(self) -> None:
-        self.status = "ABSENT"
-        self.made: Mapping[str, Any] = {"Status": "CREATE_COMPLETE", "Changes": [ADD]}
-        self.refuse: dict[str, Exception] = {}
-        self.findings: list[Mapping[str, Any]] = []
-        self.person = Person(False)
-        self.cfn = client("cloudformation")
-        self.calls = intercept(self.cfn, self._answer)
-
-    def _answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        if operation in self.refuse:
-            raise self.refuse[operation]
-        named = {"ChangeSetId": SET, "StackId": stack_id(STACK), "StackName": STACK}
-        if operation == "CreateChangeSet":
-            self.status = "REVIEW_IN_PROGRESS"
-            return {"Id": SET, "StackId": stack_id(STACK)}
-        if operation == "ExecuteChangeSet":
-            self.status = "CREATE_COMPLETE"
-        if operation == "DeleteStack":
-            self.status = "ABSENT"
-        if operation == "DescribeStacks" and self.status == "ABSENT":
-            raise no_such_stack(STACK)
-        rows = [{"Type": "Resource", "ResourceChange": row} for row in self.made.get("Changes", ())]
-        return {
-            "DescribeChangeSet": {**named, **self.made, "Changes": rows},
-            "DescribeEvents": {"OperationEvents": self.findings},
-            "DescribeStacks": {"Stacks": [stack_entry(STACK, self.status)]},
-            "DescribeStackEvents": {"StackEvents": []},
-            "ListChangeSets": {"Summaries": []},
-        }.get(operation, {})
-
-    def create(self, move: Move = Move.CREATE, **options: Any) -> Outcome:
-        aws = Aws(None, factories.REGION)  # type: ignore[arg-type]  # its one client is given
-        aws._clients["cloudformation"] = self.cfn
-        aws._identity = Identity(ACCOUNT, "arn:aws:iam::1:user/me")
-        folder = {"master-stack.yaml": factories.template(MASTER)}
-        release = releases.build(folder)
-        access = self.person.access(aws, FakeTime().clock)
-        run = Run(
-            factories.job(templates=folder),
-            access,
-            Options(**options),
-            release,
-            Published("bucket", factories.REGION, release.name, 0, 1, "https://s3/b/master.yaml"),
-            {},
-        )
-        return change.carry_out(run, None, Decision(move))
-
-    @property
-    def asked(self) -> list[str]:
-        return operations(self.calls)
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(publishing, "require_intact", lambda _run: None)
-    monkeypatch.setattr(records, "_write", lambda _run, _record: None)
-    monkeypatch.setattr(Aws, "partition", "aws")
-    return World()
-
-
-def test_a_first_creation_goes_through_a_change_set_and_asks_nothing(world: World) -> None:
-    outcome = world.create()
-    assert (outcome.action, outcome.status) == ("created", "CREATE_COMPLETE")
-    assert world.person.asked == []
-    assert not [told for told in world.person.told if isinstance(told, Listing)]
-    assert world.asked[0] == "CreateChangeSet"
-    assert "CreateStack" not in world.asked
-    assert "ExecuteChangeSet" in world.asked
-
-
-def test_what_only_a_change_set_s_validation_warns_of_is_told_before_anything_is_made(
-    world: World,
+def test_what_only_the_validation_of_a_change_set_warns_of_is_told_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.findings = [FULL]
-    world.create()
-    (warning,) = [
-        told for told in world.person.told if isinstance(told, Note) and told.level is Level.WARNING
-    ]
-    assert "100 of 100 buckets are in use" in warning.text
-    assert world.asked.index("DescribeEvents") < world.asked.index("ExecuteChangeSet")
+    world = World()
+
+    def warn(_: World) -> Mapping[str, Any]:
+        return {"OperationEvents": [FULL]}
+
+    monkeypatch.setattr(World, "_DescribeEvents", warn, raising=False)
+    create(world)
+    warnings = [n.text for n in world.told if isinstance(n, Note) and n.level is Level.WARNING]
+    assert len(warnings) == 1
+    assert "2500 of 2500 tables are in use" in warnings[0]
+    asked = [call.operation for call in world.calls]
+    assert asked.index("DescribeEvents") < asked.index("ExecuteChangeSet")
 
 
-def test_a_stack_that_waits_for_review_is_asked_about_as_before(world: World) -> None:
-    world.person.answers = [True]
-    assert world.create(Move.CREATE_BY_CHANGE_SET).action == "created"
-    assert len(world.person.asked) == 1
+def test_a_stack_that_waits_for_review_is_asked_about() -> None:
+    world = World("REVIEW_IN_PROGRESS")
+    world.ending, world.rows = "CREATE_COMPLETE", [ADD]
+    decision = decide(Operation.DEPLOY, Status.REVIEW_IN_PROGRESS)
+    assert change.carry_out(world.run(), world.stack, decision).action == "created"
+    assert len(world.asked) == 1
+    assert len(world.listings) == 1
 
 
 @pytest.mark.parametrize("disabled", [True, False])
 def test_whether_a_failed_creation_is_rolled_back_is_said_with_the_execution(
-    world: World, disabled: bool
+    disabled: bool,
 ) -> None:
-    world.create(disable_rollback=disabled)
-    (execution,) = [c.arguments for c in world.calls if c.operation == "ExecuteChangeSet"]
-    assert execution.get("DisableRollback", False) is disabled
-    (made,) = [c.arguments for c in world.calls if c.operation == "CreateChangeSet"]
+    world = World()
+    create(world, disable_rollback=disabled)
+    assert world.arguments("ExecuteChangeSet")[0]["DisableRollback"] is disabled
     # The two exclude each other.
-    assert "OnStackFailure" not in made
+    assert "OnStackFailure" not in world.arguments("CreateChangeSet")[0]
 
 
-def test_what_aws_cannot_create_leaves_neither_a_change_set_nor_a_shell(world: World) -> None:
-    world.made = {"Status": "FAILED", "StatusReason": "Bucket exists", "Changes": []}
-    with pytest.raises(OperationFailed, match="Bucket exists"):
-        world.create()
-    assert world.asked[-1] == "DeleteStack"
-    assert world.status == "ABSENT"
-    assert "ExecuteChangeSet" not in world.asked
-
-
-def test_ctrl_c_before_the_execution_leaves_no_shell(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_what_aws_cannot_create_leaves_neither_a_change_set_nor_a_shell(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    failed = {"ChangeSetId": "arn:c", "Status": "FAILED", "StatusReason": "Table exists"}
+    monkeypatch.setattr(World, "_DescribeChangeSet", lambda _: failed)
+    world = World()
+    with pytest.raises(OperationFailed, match="Table exists"):
+        create(world)
+    assert world.changes == ["CreateChangeSet", "DeleteChangeSet", "DeleteStack"]
+
+
+def test_ctrl_c_before_the_execution_leaves_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     def press(_run: Run) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(publishing, "require_intact", press)
+    world = World()
     with pytest.raises(KeyboardInterrupt):
-        world.create()
-    assert world.status == "ABSENT"
-    assert "ExecuteChangeSet" not in world.asked
+        create(world)
+    assert world.changes == ["CreateChangeSet", "DeleteChangeSet", "DeleteStack"]
+    assert world.records == []
 
 
-def test_a_stack_that_somebody_has_created_meanwhile_is_left_alone(world: World) -> None:
+def test_a_stack_that_somebody_has_created_meanwhile_is_left_alone() -> None:
+    world = World()
     said = f"Stack [{STACK}] already exists and cannot be created again with the changeSet [x]."
-    world.refuse["CreateChangeSet"] = refusal("ValidationError", said, "CreateChangeSet")
+    world.refusals["CreateChangeSet"] = refusal("ValidationError", said, "CreateChangeSet")
     with pytest.raises(StateForbids, match=f"Somebody else has just created stack {STACK} in"):
-        world.create()
-    assert not {"ExecuteChangeSet", "DeleteStack"} & set(world.asked)
+        create(world)
+    assert world.changes == ["CreateChangeSet"]
 
 
-def test_a_shell_that_somebody_filled_meanwhile_is_told_and_not_read_as_deployed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ("REVIEW_IN_PROGRESS", "keeps being changed by others"),
+        ("CREATE_IN_PROGRESS", "it is CREATE_IN_PROGRESS now"),
+        ("CREATE_COMPLETE", "it is CREATE_COMPLETE now"),
+    ],
+)
+def test_a_creation_that_somebody_overtook_is_not_made_an_update_of_theirs(
+    left: str, said: str
 ) -> None:
-    monkeypatch.setattr(change, "FRESH_STARTS", 2)
-    world.refuse["ExecuteChangeSet"] = refusal(
-        "InvalidChangeSetStatus", "cannot be executed in its current status", "ExecuteChangeSet"
-    )
-    with pytest.raises(StateForbids, match="keeps being changed by others"):
-        world.create()
-    assert "GetTemplate" not in world.asked
+    world = World()
+    world.refusals["ExecuteChangeSet"] = refusal("InvalidChangeSetStatus", "no", "ExecuteChangeSet")
+    answer = world.answer
+
+    def reply(operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if operation == "ExecuteChangeSet":
+            world.status = left
+        return answer(operation, arguments)
+
+    world.reply = reply
+    with pytest.raises(StateForbids, match=said):
+        create(world)
+    # A shell has no template to compare with.
+    assert world.arguments("GetTemplate") == []
+    assert all(record["status"] in ("started", "OVERTAKEN") for record in world.records)

@@ -8,22 +8,36 @@ from typing import Any
 import pytest
 
 from lib import session
-from lib.deploy import deletions
-from lib.errors import DataLossRefused, Declined, OperationFailed, StateForbids
+from lib.access import Access
+from lib.deploy import deletions, report
+from lib.errors import (
+    AwsUnavailable,
+    DataLossRefused,
+    Declined,
+    InputError,
+    OperationFailed,
+    StateForbids,
+)
 from lib.inputs.jobs import Options
-from lib.operators import Listing
-from lib.stacks.stacks import describe
+from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.stacks import obstacles
+from lib.stacks.deployed import Deployed
+from lib.stacks.stacks import StackResource, describe
+from lib.stacks.statuses import Status
 from tests.support.aws_fakes import (
     START,
     FakeTime,
+    Happening,
     event_entry,
     intercept,
+    name_of,
     operations,
     own,
+    refusal,
     stack_entry,
+    stack_id,
 )
-from tests.support.factories import job
-from tests.support.people import Person
+from tests.support.factories import job, stack
 
 APP = "app"
 TEMPLATE = """
@@ -41,7 +55,11 @@ class World:
         self.status, self.more = status, more
         self.ending = "DELETE_COMPLETE"
         self.template = TEMPLATE
-        self.person = Person("y")
+        self.agrees = True
+        self.types = ""
+        self.clusters: list[str] = []
+        self.refusal: Exception | None = None
+        self.told: list[Progress] = []
         self.aws = session.connect("us-east-1")
         self.cfn = self.aws.client("cloudformation")
         self.calls = intercept(self.cfn, self.answer)
@@ -49,7 +67,11 @@ class World:
             self.aws.client("sts"),
             lambda *_: {"Account": "1" * 12, "Arn": "arn:aws:iam::111111111111:user/ann"},
         )
-        self.access = self.person.access(self.aws, FakeTime().clock)
+        operator = Operator(self.told.append, self.confirm, lambda _: OnInterrupt.DETACH)
+        self.access = Access(self.aws, operator, FakeTime().clock)
+
+    def confirm(self, _question: str, word: str) -> bool:
+        return self.agrees and word in ("y", self.types)
 
     def answer(self, operation: str, _arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "DescribeStacks":
@@ -74,15 +96,29 @@ class World:
                     }
                     for name, kind in kinds.items()
                 ]
+                + [
+                    {
+                        "LogicalResourceId": name,
+                        "PhysicalResourceId": name,
+                        "ResourceType": "AWS::ECS::Cluster",
+                        "LastUpdatedTimestamp": START,
+                        "ResourceStatus": "CREATE_COMPLETE",
+                    }
+                    for name in self.clusters
+                ]
             }
+        if operation == "UpdateTerminationProtection":
+            return {"StackId": stack_id(APP)}
+        if self.refusal:
+            raise self.refusal
         self.status = self.ending
         return {}
 
-    def delete(self, *allowed: str) -> Any:
+    def delete(self, *allowed: str, **given: Any) -> Any:
         stack = describe(self.cfn, APP)
         assert stack
         options = Options(allow_data_loss=frozenset(allowed))
-        return deletions.delete(job(stack_name=APP), self.access, options, stack)
+        return deletions.delete(job(stack_name=APP, **given), self.access, options, stack)
 
     @property
     def deleted(self) -> bool:
@@ -92,12 +128,22 @@ class World:
 def test_what_stays_and_what_goes_is_shown_before_anything_is_asked() -> None:
     world = World()
     world.delete("Lost")
-    [listing] = [told for told in world.person.told if isinstance(told, Listing)]
+    [listing] = [told for told in world.told if isinstance(told, Listing)]
     fates = {row[0]: row[3] for row in listing.rows}
     assert set(fates) == {"Kept", "Lost"}
     assert "DeletionPolicy Retain" in fates["Kept"]
     assert "destroyed" in fates["Lost"]
     assert world.deleted
+
+
+def test_a_preview_shows_it_and_deletes_nothing() -> None:
+    world = World()
+    found = describe(world.cfn, APP)
+    assert found
+    shown = deletions.delete(job(stack_name=APP), world.access, Options(preview=True), found)
+    assert shown.preview
+    assert {change.path for change in shown.changes} == {"Kept", "Lost", "Topic"}
+    assert not world.deleted
 
 
 def test_data_that_would_be_destroyed_has_to_be_named() -> None:
@@ -109,18 +155,31 @@ def test_data_that_would_be_destroyed_has_to_be_named() -> None:
 
 def test_an_operator_who_says_no_deletes_nothing() -> None:
     world = World()
-    world.person.answers = [False]
+    world.agrees = False
     with pytest.raises(Declined, match="was not deleted"):
         world.delete("Lost")
     assert not world.deleted
 
 
-def test_termination_protection_is_respected_and_the_way_around_it_named() -> None:
+def test_a_protected_stack_goes_only_when_its_name_is_typed() -> None:
     world = World(EnableTerminationProtection=True)
-    with pytest.raises(StateForbids) as caught:
+    with pytest.raises(Declined, match="was not deleted"):
         world.delete("Lost")
-    assert "--no-enable-termination-protection" in caught.value.next_step
-    assert not world.deleted
+    assert "UpdateTerminationProtection" not in operations(world.calls)
+    world.types = APP
+    world.delete("Lost")
+    changes = [name for name in operations(world.calls) if name.startswith(("Update", "Delete"))]
+    assert changes == ["UpdateTerminationProtection", "DeleteStack"]
+
+
+def test_protection_is_put_back_when_aws_refuses_the_deletion() -> None:
+    world = World(EnableTerminationProtection=True)
+    world.types = APP
+    world.refusal = refusal("AccessDenied", "not you", "DeleteStack")
+    with pytest.raises(AwsUnavailable, match="not you"):
+        world.delete("Lost")
+    switched = [c.arguments for c in world.calls if c.operation == "UpdateTerminationProtection"]
+    assert [one["EnableTerminationProtection"] for one in switched] == [False, True]
 
 
 def test_templates_that_cannot_be_read_put_everything_that_holds_data_at_risk() -> None:
@@ -144,3 +203,174 @@ def test_what_a_failed_creation_left_and_cannot_be_deleted_is_an_error() -> None
     options = Options(allow_data_loss=frozenset({"Lost"}))
     with pytest.raises(OperationFailed, match="could not be deleted: the bucket is not empty"):
         deletions.clear(job(stack_name=APP), world.access, options, stack)
+
+
+STACK = "AWS::CloudFormation::Stack"
+PARENT = """
+Resources:
+  Data: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: https://x/data.yaml}}
+  Topic: {Type: 'AWS::SNS::Topic'}
+"""
+CHILD = "Resources: {Logs: {Type: 'AWS::S3::Bucket'}, Jobs: {Type: 'AWS::SQS::Queue'}}"
+
+
+class Half(World):
+    """A root and a nested stack in DELETE_FAILED, because a bucket in the latter is full."""
+
+    def __init__(self) -> None:
+        super().__init__("DELETE_FAILED")
+        self.states = {"app": "DELETE_FAILED", "data": "DELETE_FAILED"}
+        self.works = True
+
+    def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        name = name_of(arguments["StackName"])
+        status = self.states[name]
+        if operation == "DescribeStacks":
+            return {"Stacks": [stack_entry(name, status)]}
+        if operation == "GetTemplate":
+            return {"TemplateBody": PARENT if name == "app" else CHILD}
+        if operation == "DescribeStackEvents":
+            events = [own("before", 0, name, "DELETE_FAILED")]
+            if self.deleted:
+                skipped = Happening("skip", 8, "Logs", "DELETE_SKIPPED", physical_id="logs")
+                events = [own("after", 9, name, status), *[skipped][: name == "data"], *events]
+            return {"StackEvents": [event_entry(name, event) for event in events]}
+        if operation == "ListStackResources":
+            return {"StackResourceSummaries": self.resources(name)}
+        if self.works:
+            self.states[name] = "DELETE_COMPLETE"
+        return {}
+
+    @staticmethod
+    def resources(name: str) -> list[dict[str, Any]]:
+        row = {"LastUpdatedTimestamp": START, "ResourceStatus": "DELETE_FAILED"}
+        if name == "app":
+            child = {"LogicalResourceId": "Data", "PhysicalResourceId": stack_id("data")}
+            return [{**child, **row, "ResourceType": STACK}]
+        bucket = {"LogicalResourceId": "Logs", "PhysicalResourceId": "logs"}
+        full = {"ResourceStatusReason": "The bucket you tried to delete is not empty"}
+        return [{**bucket, **row, **full, "ResourceType": "AWS::S3::Bucket"}]
+
+    def get_rid(self, *allowed: str, **options: Any) -> Any:
+        stack = describe(self.cfn, APP)
+        assert stack
+        wanted = Options(allow_data_loss=frozenset(allowed), **options)
+        return deletions.delete(job(stack_name=APP), self.access, wanted, stack)
+
+    def deletions(self) -> list[dict[str, Any]]:
+        return [
+            {**call.arguments, "StackName": name_of(call.arguments["StackName"])}
+            for call in self.calls
+            if call.operation == "DeleteStack"
+        ]
+
+
+def test_what_is_kept_in_a_nested_stack_is_kept_by_deleting_that_one_first() -> None:
+    world = Half()
+    outcome = world.get_rid(retain=frozenset({"Data.Logs"}))
+    first, second = world.deletions()
+    # RetainResources takes resources of the very stack; the root's list would keep all of Data.
+    assert (first["StackName"], first["RetainResources"]) == ("data", ["Logs"])
+    assert second["StackName"] == "app"
+    assert "RetainResources" not in second
+    assert (outcome.action, outcome.retained) == ("deleted", ("logs",))
+
+
+def test_what_is_kept_by_name_needs_no_consent_to_its_loss_and_is_shown_as_kept() -> None:
+    world = Half()
+    world.get_rid(retain=frozenset({"all"}))
+    table = next(told for told in world.told if isinstance(told, Listing) and "holds" in told.title)
+    assert "stays in the account" in table.rows[0][3]
+
+
+def test_force_goes_through_the_data_guard() -> None:
+    world = Half()
+    with pytest.raises(Declined):
+        world.get_rid(force=True)
+    assert not world.deleted
+    world.get_rid("Data/Logs", force=True)
+    modes = [(one["StackName"], one["DeletionMode"]) for one in world.deletions()]
+    assert modes == [("data", "FORCE_DELETE_STACK"), ("app", "FORCE_DELETE_STACK")]
+
+
+def test_the_root_is_left_alone_when_a_nested_stack_still_does_not_go() -> None:
+    world = Half()
+    world.works = False
+    outcome = world.get_rid(retain=frozenset({"Data.Logs"}))
+    assert len(world.deletions()) == 1
+    assert outcome.failed
+    assert "In the way: Data.Logs (AWS::S3::Bucket, logs): The bucket" in report.describe_failure(
+        outcome
+    )
+    assert outcome.next_step.endswith(f"inv deploy --delete {job().flags} --retain Data.Logs")
+
+
+def test_a_plain_deletion_of_such_a_stack_tries_the_root_again() -> None:
+    world = Half()
+    world.get_rid("Data/Logs")
+    assert [one["StackName"] for one in world.deletions()] == ["app"]
+
+
+def test_only_what_failed_to_go_can_be_kept() -> None:
+    with pytest.raises(InputError, match=r"--retain takes .*Data\.Jobs did not"):
+        Half().get_rid(retain=frozenset({"Data.Jobs"}))
+
+
+@pytest.mark.parametrize("options", [{"retain": frozenset({"Lost"})}, {"force": True}])
+def test_aws_takes_either_only_after_a_deletion_that_failed(options: dict[str, Any]) -> None:
+    world = World()
+    stack = describe(world.cfn, APP)
+    assert stack
+    with pytest.raises(StateForbids, match="only helps a deletion that failed") as caught:
+        deletions.delete(job(stack_name=APP), world.access, Options(**options), stack)
+    assert caught.value.next_step == f"inv deploy --delete {job().flags}"
+    assert not world.deleted
+
+
+def test_the_deepest_nested_stack_goes_first() -> None:
+    resources = [
+        StackResource(path, path.rsplit("/", 1)[-1], f"{path}-id", kind, "DELETE_FAILED", "", owner)
+        for path, kind, owner in (
+            ("Outer", STACK, "root"),
+            ("Outer/Inner", STACK, "Outer-id"),
+            ("Outer/Inner/Logs", "AWS::S3::Bucket", "Outer/Inner-id"),
+            ("Topic", "AWS::SNS::Topic", "root"),
+        )
+    ]
+    physical = {one.path: one.physical_id for one in resources}
+    before = Deployed({}, {}, physical, tuple(resources))
+    found = obstacles.find(resources, Status.DELETE_FAILED)
+    root = stack(Status.DELETE_FAILED, id="root")
+    steps = deletions.plan_steps(before, root, found, found, force=False)
+    assert [(one.path, one.stack_id, one.retain) for one in steps] == [
+        ("Outer/Inner", "Outer/Inner-id", ("Logs",)),
+        ("Outer", "Outer-id", ()),
+        ("", "root", ("Topic",)),
+    ]
+
+
+def test_tasks_that_run_in_a_cluster_are_stopped_before_it_goes() -> None:
+    world = World()
+    world.clusters = ["the-cluster"]
+    running = ["task/the-cluster/1"]
+
+    def answer(operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if operation == "ListTasks":
+            return {"taskArns": list(running)}
+        if operation == "StopTask":
+            assert not world.deleted
+            running.remove(arguments["task"])
+            return {}
+        return {"tasks": [{"taskArn": arn, "lastStatus": "RUNNING"} for arn in running]}
+
+    calls = intercept(world.aws.client("ecs"), answer)
+    world.delete("Lost")
+    assert "StopTask" in operations(calls)
+    assert world.deleted
+
+
+def test_a_deletion_hands_cloudformation_the_service_role() -> None:
+    world = World()
+    world.delete("Lost", role_arn="arn:aws:iam::123456789012:role/service")
+    [call] = [call for call in world.calls if call.operation == "DeleteStack"]
+    assert call.arguments["RoleARN"] == "arn:aws:iam::123456789012:role/service"

@@ -89,6 +89,36 @@ def test_update_is_refused_where_there_is_no_stack() -> None:
         deployments.deploy(JOB, World().access, Options(), Mode.UPDATE)
 
 
+class Begun(Exception):
+    """What the first part of a creation raises here, to show that it came to it."""
+
+
+def begin() -> None:
+    raise Begun
+
+
+@pytest.mark.parametrize("status", ["", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
+def test_a_creation_begins_with_its_own_looks_before_anything_is_published(status: str) -> None:
+    world = World(status)
+    with pytest.raises(Begun):
+        deployments.deploy(JOB, world.access, Options(), begin=begin)
+    assert operations(world.calls) == ["DescribeStacks"]
+
+
+def test_an_update_is_not_slowed_down_by_them() -> None:
+    world = World("UPDATE_COMPLETE")
+
+    class Published(Exception):
+        pass
+
+    def refuse(_operation: str, _arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise Published
+
+    intercept(world.aws.client("s3"), refuse)
+    with pytest.raises(Published):
+        deployments.deploy(JOB, world.access, Options(), begin=begin)
+
+
 def test_values_that_do_not_fit_are_refused_before_aws_is_asked() -> None:
     world = World()
     job = factories.job(values={"EnvironmentName": "staging", "AdminEmail": "nobody"})

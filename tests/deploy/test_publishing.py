@@ -100,3 +100,18 @@ def test_templates_that_the_linter_objects_to_are_not_published(
         publishing.publish(job, Person().access(aws))
     assert caught.value.problems == ("E1: no",)
     assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(("preview", "sent"), [(False, "arn:aws:iam::1:role/s"), (True, "")])
+def test_what_is_only_previewed_hands_over_no_role(job: Job, preview: bool, sent: str) -> None:
+    release = releases.build(job.templates)
+    details = releases.Published(BUCKET, factories.REGION, release.name, 0, 1, "https://master")
+    run = publishing.Run(
+        replace(job, role_arn="arn:aws:iam::1:role/s"),
+        Person().access(session.Aws(None, factories.REGION)),  # type: ignore[arg-type]  # nothing is asked
+        jobs.Options(preview=preview),
+        release,
+        details,
+        {},
+    )
+    assert run.request("t").role_arn == sent

@@ -17,8 +17,9 @@ from lib.session import Aws, connect
 from lib.stacks import stacks
 from lib.stacks.drift import Drift
 from lib.stacks.statuses import Status
+from tests.deploy.world import World
 from tests.support import factories
-from tests.support.aws_fakes import ACCOUNT, intercept, refusal, stack_entry
+from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
 from tests.support.people import Person
 
 BUCKET = jobs.bucket_name(ACCOUNT, factories.REGION)
@@ -54,6 +55,8 @@ def test_a_view_as_a_document_has_its_age_in_whole_seconds() -> None:
                 }
             ],
         ),
+        ("obstacles", []),
+        ("next_step", ""),
     ]
 
 
@@ -73,7 +76,7 @@ def test_an_age_is_told_in_the_largest_two_units_that_it_fills(seconds: float, t
 
 
 @pytest.fixture
-def world() -> Iterator[Aws]:
+def aws() -> Iterator[Aws]:
     with mock_aws():
         aws = connect(factories.REGION)
         where: Any = {"LocationConstraint": factories.REGION}
@@ -92,30 +95,43 @@ def look(aws: Aws, state: str, template: str | None) -> tuple[View, Person]:
     return status.look(factories.job(), person.access(aws)), person
 
 
-def test_a_stack_that_only_has_a_change_set_runs_no_release(world: Aws) -> None:
-    view, _ = look(world, "REVIEW_IN_PROGRESS", None)
+def test_a_stack_that_only_has_a_change_set_runs_no_release(aws: Aws) -> None:
+    view, _ = look(aws, "REVIEW_IN_PROGRESS", None)
     assert (view.status, view.release) == ("REVIEW_IN_PROGRESS", "")
     assert "Release" not in status.draw(view)
 
 
 def test_a_release_whose_master_came_back_with_question_marks_is_named_by_what_was_published(
-    world: Aws,
+    aws: Aws,
 ) -> None:
     text = "Description: a \u2013 b\nResources: {}\n"
     name = releases.name_of(text)
     for key in (f"releases/{name}/master-stack.yaml", "releases/0123456789ab/master-stack.yaml"):
         body = text if name in key else "Resources: {}"
-        world.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body.encode())
-    view, _ = look(world, "CREATE_COMPLETE", stacks.mangle(text))
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body.encode())
+    view, _ = look(aws, "CREATE_COMPLETE", stacks.mangle(text))
     assert view.release == name
 
 
-def test_a_bucket_that_cannot_be_read_leaves_the_release_open_and_the_rest_told(world: Aws) -> None:
-    intercept(world.client("s3"), deny)
-    view, person = look(world, "CREATE_COMPLETE", "# what?\nResources: {}")
+def test_a_bucket_that_cannot_be_read_leaves_the_release_open_and_the_rest_told(aws: Aws) -> None:
+    intercept(aws.client("s3"), deny)
+    view, person = look(aws, "CREATE_COMPLETE", "# what?\nResources: {}")
     assert (view.status, view.release) == ("CREATE_COMPLETE", "")
     assert person.notes[0].startswith(f"Which release runs cannot be told: The bucket {BUCKET}")
 
 
 def deny(operation: str, _arguments: object) -> dict[str, Any]:
     raise refusal("AccessDenied", "no", operation, 403)
+
+
+def test_a_stuck_stack_says_what_it_is_stuck_at_and_how_it_is_freed() -> None:
+    world = World("UPDATE_ROLLBACK_FAILED")
+    row = {"LastUpdatedTimestamp": START, "ResourceStatus": "UPDATE_FAILED"}
+    why = {"ResourceStatusReason": "no such key", "ResourceType": "AWS::Lambda::Function"}
+    world.resources = [{"LogicalResourceId": "Function", **row, **why}]
+    view = status.look(world.job, world.access)
+    [obstacle] = as_document(view)["obstacles"]
+    assert (obstacle["name"], obstacle["reason"]) == ("Function", "no such key")
+    drawn = status.draw(view).splitlines()
+    assert "Function" in drawn[-2]
+    assert drawn[-1].endswith(f"inv rollback {world.job.flags} --skip Function")

@@ -205,3 +205,69 @@ def test_drift_is_found_in_nested_stacks_and_an_update_onto_it_warns(operator: O
     change_settings(operator.clone)
     warned = operator.inv("update", "--preview")
     assert f"{JOBS} has drifted from its template" in warned.err
+
+
+DEFINED = """
+        - { AttributeName: user_id, AttributeType: S }
+        - { AttributeName: created_at, AttributeType: S }
+"""
+DEFINITION = "        - { AttributeName: state, AttributeType: S }\n"
+INDEXED = """
+            - { AttributeName: created_at, KeyType: RANGE }
+          Projection:
+            ProjectionType: ALL
+"""
+INDEX = """        - IndexName: state-index
+          KeySchema: [{ AttributeName: state, KeyType: HASH }]
+          Projection: { ProjectionType: ALL }
+"""
+
+
+def test_an_index_comes_without_a_question_though_aws_says_conditionally(
+    operator: Operator,
+) -> None:
+    cloud = operator.cloud()
+    tables = cloud.tables()
+    operator.clone.edit("database", (DEFINED, f"{DEFINED}{DEFINITION}"), (INDEXED, INDEXED + INDEX))
+    done = operator.inv("update", "--no-verify", "--yes", "--json")
+    document = done.document
+    assert document["action"] == "updated"
+    row = next(row for row in document["changes"] if row["path"] == JOBS)
+    assert (row["replacement"], row["data_loss"], row["follows"]) == ("False", "none", False)
+    assert row["proof"] == (
+        "AWS cannot rule it out; no item of AttributeDefinitions that stays is edited"
+    )
+    assert "AttributeDefinitions" in [detail["property"] for detail in row["details"]]
+    assert row["proof"] in " ".join(done.err.split())
+    assert cloud.tables() == tables
+    others = [row for row in document["changes"] if row["path"] != JOBS]
+    assert {row["replacement"] for row in others} <= {"False"}
+    assert all(row["proof"] for row in others if row["follows"])
+
+
+@pytest.mark.parametrize("flags", [(), ("--shallow",)])
+def test_an_output_of_a_nested_stack_is_carried_out_though_no_resource_changes(
+    operator: Operator, flags: tuple[str, ...]
+) -> None:
+    cloud = operator.cloud()
+    operator.clone.edit("database", ("\nOutputs:\n", "\nOutputs:\n  Extra:\n    Value: more\n"))
+    previewed = operator.inv("update", "--preview", "--json", *flags)
+    # What reads the outputs of that stack can only be told after it, as far as AWS knows.
+    assert all(row["proof"] and row["follows"] for row in previewed.document["changes"])
+    assert previewed.document["besides"] == ["the output Extra of DatabaseStack"]
+    assert "no resource would change" in previewed.err
+    done = operator.inv("update", "--no-verify", "--yes", "--json", *flags)
+    assert done.document["action"] == "updated"
+    assert "changes, only: the output Extra of DatabaseStack." in done.err
+    (database,) = cloud.cfn.describe_stacks(StackName=cloud.tree()["DatabaseStack"])["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in database["Outputs"]}
+    assert outputs["Extra"] == "more"
+    assert cloud.change_sets() == []
+    assert operator.inv("update", "--yes", "--json", *flags).document["action"] == "unchanged"
+
+
+def test_a_phantom_replacement_in_a_sibling_says_why_it_does_not_come(operator: Operator) -> None:
+    operator.clone.edit("api", ("MemorySize: 256", "MemorySize: 512"))
+    rows = operator.inv("update", "--preview", "--json").document["changes"]
+    assert {row["replacement"] for row in rows} == {"False"}
+    assert all(row["proof"] for row in rows if row["follows"])

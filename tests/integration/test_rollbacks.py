@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,42 @@ def test_a_failed_rollback_can_be_continued_without_what_keeps_it_from_ending(
     assert "they drift from the template" in done.err
     assert cloud.status() == "UPDATE_ROLLBACK_COMPLETE"
     assert {cloud.items(name) for name in cloud.tables().values()} == {ITEMS}
+
+
+def test_the_command_that_the_tool_prints_frees_the_stack(rescuer: Operator) -> None:
+    cloud = rescuer.cloud()
+    stuck = rescuer.inv("status", "--json").document
+    [obstacle] = stuck["obstacles"]
+    assert obstacle["path"] == "APIStack/ApplicationFunction"
+    assert "key does not exist" in obstacle["reason"]
+    printed = stuck["next_step"].rpartition("without them: ")[2]
+    assert printed.startswith("inv rollback ")
+    done = rescuer.run(*shlex.split(printed)[1:], "--json")
+    assert done.document["status"] == cloud.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert {cloud.items(name) for name in cloud.tables().values()} == {ITEMS}
+
+
+def test_a_stack_that_only_half_went_is_got_rid_of_by_the_command_that_is_printed(
+    operator: Operator,
+) -> None:
+    spare = "  Spare:\n    Type: AWS::S3::Bucket\n"
+    operator.clone.add_resource("frontend", spare)
+    operator.inv("deploy", "--no-verify")
+    cloud = operator.cloud()
+    bucket = cloud.tree()["FrontendStack/Spare"]
+    cloud.client("s3").put_object(Bucket=bucket, Key="left", Body=b"over")
+    agreed = ("--delete", "--yes", "--allow-data-loss", "FrontendStack/Spare")
+    failed = operator.inv("deploy", *agreed, "--json", code=1).document
+    assert failed["status"] == "DELETE_FAILED"
+    assert [one["name"] for one in failed["obstacles"]] == ["FrontendStack.Spare"]
+    assert operator.inv("deploy", "--json", code=3).document["action"] == "declined"
+
+    printed = failed["next_step"].rpartition("in the account: ")[2]
+    done = operator.run(*shlex.split(printed)[1:], "--yes", "--json").document
+    assert done["action"] == "deleted"
+    assert bucket in done["retained"]
+    assert cloud.names() == set()
+    cloud.client("s3").head_object(Bucket=bucket, Key="left")
 
 
 def test_an_earlier_release_comes_back_with_its_templates_and_its_parameters(

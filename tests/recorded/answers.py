@@ -128,12 +128,15 @@ def judge_error(case: str, answer: Json) -> Row:
     exc = refusal(code, message, status=status)
     meant = next((m for pattern, m in _MEANINGS if re.search(pattern, message)), "")
     if status >= 500:
-        meant = "passing"
+        # 501 is no fault that passes: the endpoint has no such thing.
+        meant = "not available" if status == 501 else "passing"
     return Row("errors", case, f"{code}: {message[:60]}", meant or "refused", _take(exc))
 
 
 def _take(exc: Any) -> str:
     """Return what our rooms take a refusal for."""
+    if refusals.is_unsupported(exc):
+        return "not available"
     if refusals.is_passing(exc):
         return "passing"
     if stacks.is_missing(exc):

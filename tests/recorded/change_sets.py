@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lib.errors import TemplateError
@@ -10,6 +11,8 @@ from lib.polling import Clock
 from lib.stacks import previews
 from lib.templates import comparison, resolution, templates
 from lib.templates.changes import Change
+from lib.templates.unknowns import Unknown
+from lib.values import walk
 from tests.recorded.recordings import ChangeSetCase, Json, fit
 from tests.recorded.verdicts import Row
 from tests.support.aws_fakes import client, intercept
@@ -21,6 +24,12 @@ ACCOUNT = "111111111111"
 _PLACES = {"<region>": REGION, "<partition>": "aws"}
 
 NONE = "no row"
+
+#: What may have a say in a resource and stands in no template: the transform of AWS's SAM, a
+#: value in the Parameter Store, a macro.
+SAM = "AWS::Serverless-2016-10-31"
+SSM = "ssm:"
+MACRO = "Fn::Transform"
 
 
 def judge(case: ChangeSetCase) -> Iterator[Row]:
@@ -43,7 +52,13 @@ def _by_resource(answer: Json) -> dict[str, Json]:
 
 def _judge_reading(case: ChangeSetCase, number: int, plain: Json, valued: Json) -> Iterator[Row]:
     """Hold what the reader makes of both answers against the plain one, which is complete."""
-    read = {f"{change.path} {change.action}": change for change in _read(plain, valued)}
+    found = _read(plain, valued)
+    if plain["Status"] == "FAILED":
+        ours = "nothing to change" if found.is_empty else found.reason
+        aws = plain["StatusReason"]
+        aws = "nothing to change" if previews.says_no_changes(aws) else aws
+        yield Row("change sets", f"{case.name} {number}", "failed", aws, ours)
+    read = {f"{change.path} {change.action}": change for change in found.changes}
     for subject, row in _by_resource(plain).items():
         ours = read.get(subject)
         yield _row("change sets", f"{case.name} {number}", subject, row, ours)
@@ -52,7 +67,7 @@ def _judge_reading(case: ChangeSetCase, number: int, plain: Json, valued: Json) 
         yield Row("change sets", f"{case.name} {number}", subject, NONE, _say(read[subject]))
 
 
-def _read(plain: Json, valued: Json) -> tuple[Change, ...]:
+def _read(plain: Json, valued: Json) -> previews.ChangeSet:
     """Pass both descriptions through the reader, as AWS gives them."""
 
     def answer(operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -64,7 +79,7 @@ def _read(plain: Json, valued: Json) -> tuple[Change, ...]:
     aws = client("cloudformation", REGION)
     intercept(aws, answer)
     name = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/recorded/0"
-    return previews.wait(aws, name, kind="UPDATE", clock=Clock()).changes
+    return previews.wait(aws, name, kind="UPDATE", clock=Clock())
 
 
 def _place(value: Any) -> Any:
@@ -88,9 +103,23 @@ def _judge_comparison(case: ChangeSetCase, told: Mapping[str, Json]) -> Iterator
         return
     compared = {f"{c.path} {c.action}": c for c in comparison.compare(before, after, region=REGION)}
     for subject, row in told.items():
-        yield _row("comparison", case.name, subject, row, compared.get(subject))
+        outside = _find_outside(case.after, after, row["LogicalResourceId"])
+        judged = _row("comparison", case.name, subject, row, compared.get(subject))
+        yield replace(judged, outside=outside)
     for subject in sorted(set(compared) - set(told)):
         yield Row("comparison", case.name, subject, NONE, _say(compared[subject]))
+
+
+def _find_outside(text: str, tree: resolution.Tree, logical_id: str) -> frozenset[str]:
+    """Return what beside the templates decides what a resource is."""
+    transform = templates.parse(templates.MASTER, _place(text)).body.get("Transform")
+    written = {resource.path for resource in tree.resources}
+    found = {SAM} if transform == SAM and logical_id not in written else set()
+    for resource in tree.resources:
+        if resource.path == logical_id:
+            texts = [str(v) for v in walk(resource.properties) if isinstance(v, Unknown)]
+            found |= {one for one in (SSM, MACRO) if any(f"${{{one}" in t for t in texts)}
+    return frozenset(found)
 
 
 def _resolve(body: str, values: Mapping[str, str]) -> resolution.Tree:

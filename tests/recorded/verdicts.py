@@ -12,6 +12,7 @@ class Row:
 
     `room` is what read it, `case` where it was recorded, `subject` what it is about.
     `dangerous` is a row where AWS says that data is replaced or removed and we say less.
+    `outside` names what has a say in it that no template shows.
     """
 
     room: str
@@ -20,6 +21,7 @@ class Row:
     aws: str
     ours: str
     dangerous: bool = False
+    outside: frozenset[str] = frozenset()
 
     @property
     def agrees(self) -> bool:

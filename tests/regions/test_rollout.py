@@ -20,6 +20,8 @@ def test_engines_are_chosen_by_name() -> None:
         rollout.choose_engine("stacksets", local=True)
     with pytest.raises(InputError, match="direct or stacksets"):
         rollout.choose_engine("terraform", local=False)
+    with pytest.raises(InputError, match="not for StackSets"):
+        rollout.choose_engine("stacksets", local=False, role_arn="arn:aws:iam::1:role/x")
 
 
 def update(desk: Rehearsal, region: str) -> Outcome:

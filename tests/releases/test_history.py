@@ -50,7 +50,16 @@ def at(seconds: float, release: str = "0123456789ab") -> Record:
 
 
 def test_a_record_comes_back_as_it_was_written(s3: Any) -> None:
+    refused = replace(RECORD, express=True, reason="AccessDenied: not you")
+    write(s3, refused)
+    assert read(s3) == (refused,)
+
+
+def test_a_record_of_an_earlier_edition_is_one_of_the_standard_mode(s3: Any) -> None:
     write(s3, RECORD)
+    document = json.loads(s3.get_object(Bucket=BUCKET, Key=RECORD.key)["Body"].read())
+    kept = {key: value for key, value in document.items() if key not in ("express", "reason")}
+    s3.put_object(Bucket=BUCKET, Key=RECORD.key, Body=json.dumps(kept).encode())
     assert read(s3) == (RECORD,)
 
 

@@ -66,13 +66,19 @@ def test_creating_asks_for_the_whole_tree_and_returns_both_arns(aws: Aws) -> Non
     assert "DeploymentConfig" not in asked
 
 
+def test_creating_can_leave_out_what_is_nested(aws: Aws) -> None:
+    aws.reply("CreateChangeSet", "update-1", {"Id": ROOT, "StackId": ROOT_STACK})
+    changesets.create(aws.client, bare_request("t"), name="update-1", kind="UPDATE", nested=False)
+    assert aws.calls("CreateChangeSet")[0]["IncludeNestedStacks"] is False
+
+
 def test_creating_can_ask_to_revert_drift_and_for_express_mode(aws: Aws) -> None:
     aws.reply("CreateChangeSet", "update-1", {"Id": ROOT, "StackId": ROOT_STACK})
     request = replace(bare_request("t"), express=True)
     changesets.create(aws.client, request, name="update-1", kind="UPDATE", revert_drift=True)
     (asked,) = aws.calls("CreateChangeSet")
     assert asked["DeploymentMode"] == "REVERT_DRIFT"
-    assert asked["DeploymentConfig"] == {"Mode": "EXPRESS"}
+    assert asked["DeploymentConfig"] == {"Mode": "EXPRESS", "DisableRollback": False}
 
 
 def bare_request(token: str) -> Request:
@@ -119,7 +125,7 @@ def test_executing_names_the_change_set_by_the_arn_that_was_shown(aws: Aws) -> N
     execute(aws, "t-1")
     execute(aws, "t-2", disable_rollback=True)
     assert aws.calls("ExecuteChangeSet") == [
-        {"ChangeSetName": ROOT, "ClientRequestToken": "t-1"},
+        {"ChangeSetName": ROOT, "ClientRequestToken": "t-1", "DisableRollback": False},
         {"ChangeSetName": ROOT, "ClientRequestToken": "t-2", "DisableRollback": True},
     ]
 

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from lib import values
+from lib import session, values
+from lib.access import Access
 from lib.errors import TemplateError
+from lib.operators import OnInterrupt, Operator
 from lib.stacks import deployed
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import Stack
@@ -16,6 +18,8 @@ from lib.stacks.statuses import Status
 from lib.templates import comparison, resolution, templates
 from lib.templates.templates import MASTER
 from tests.support.answers import Aws, Json, error
+from tests.support.aws_fakes import intercept
+from tests.support.factories import job
 
 URL = "https://s3.amazonaws.com/b"
 
@@ -171,3 +175,100 @@ def test_a_stack_without_a_template_is_told_as_such_and_not_as_an_empty_one() ->
     aws.reply("GetTemplate", "root-id", {})
     with pytest.raises(TemplateError, match="has no template yet"):
         deployed.read(aws.client, stack())
+
+
+def resolve_live(found: Deployed) -> resolution.Tree:
+    """Resolve what is deployed as workflows do."""
+    connected = session.connect("eu-west-1")
+    caller = {"Account": "1" * 12, "Arn": "arn:aws:iam::111111111111:user/ann"}
+    intercept(connected.client("sts"), lambda *_: caller)
+    nobody = Operator(lambda _: None, lambda *_: False, lambda _: OnInterrupt.DETACH)
+    tree = deployed.resolve_deployed(job(stack_name="root"), Access(connected, nobody), found)
+    assert tree
+    return tree
+
+
+HALF = f"""
+Conditions: {{Never: !Equals [a, b]}}
+Resources:
+  One:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: {URL}/111/data-stack.yaml
+      Parameters: {{Read: !GetAtt Two.Outputs.Name, Ref: !Ref Two}}
+  Two: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: {URL}/222/new-stack.yaml}}}}
+  Off:
+    Type: AWS::CloudFormation::Stack
+    Condition: Never
+    Properties: {{TemplateURL: {URL}/333/off-stack.yaml}}
+Outputs:
+  Name: {{Value: !GetAtt Two.Outputs.Name}}
+"""
+KEPT = """
+Parameters: {Read: {Type: String}, Ref: {Type: String}}
+Resources:
+  Table: {Type: AWS::DynamoDB::Table, DeletionPolicy: Retain, Properties: {TableName: !Ref Read}}
+"""
+
+
+def never_created(aws: Aws) -> Deployed:
+    """Read a root one of whose nested stacks was never created."""
+    rows = listing(One=("AWS::CloudFormation::Stack", "one-id"))
+    never = listing(Two=("AWS::CloudFormation::Stack", ""))["StackResourceSummaries"]
+    rows["StackResourceSummaries"] += [{**never[0], "ResourceStatus": "CREATE_FAILED"}]
+    aws.reply("ListStackResources", "root-id", rows)
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": HALF})
+    aws.reply("GetTemplate", "one-id", {"TemplateBody": KEPT})
+    return read(aws)
+
+
+def test_a_nested_stack_that_was_never_created_takes_nothing_from_what_is_there(aws: Aws) -> None:
+    tree = resolve_live(never_created(aws))
+    assert {r.path: r.deletion_policy for r in tree.resources if "/" in r.path} == {
+        "One/Table": "Retain"
+    }
+    assert "Two" not in {r.path for r in tree.resources}
+
+
+def test_what_reads_a_stack_that_is_not_there_is_not_known(aws: Aws) -> None:
+    tree = resolve_live(never_created(aws))
+    table = next(r for r in tree.resources if r.path == "One/Table")
+    assert isinstance(table.properties["TableName"], resolution.Unknown)
+
+
+def test_a_nested_stack_that_was_loaded_from_a_known_object_is_not_asked_for(aws: Aws) -> None:
+    known = {"222/data-stack.yaml": TABLE.replace("NAME", "b")}
+    found = deployed.read(aws.client, stack({"Secret": "****"}), known=known)
+    asked = sorted(call["StackName"] for call in aws.calls("GetTemplate"))
+    assert asked == ["one-id", "root-id", "three-id"]
+    names = {r.path: r.properties["TableName"] for r in resolve(found).resources if "/" in r.path}
+    assert names == {"One/Table": "a", "Two/Table": "b", "Three/Table": "a"}
+
+
+def test_a_key_behind_a_parameter_is_known_too() -> None:
+    url = "{'Fn::Sub': ['https://x/${Bucket}/${Prefix}KEY', {Bucket: b}]}"
+    one = f"{{Type: 'AWS::CloudFormation::Stack', Properties: {{TemplateURL: {url}}}}}"
+    parent = f"Resources: {{One: {one}}}"
+    known = {"templates/0123456789ab/a.yaml": "text"}
+    there = parent.replace("KEY", "templates/0123456789ab/a.yaml")
+    assert deployed.find_known(there, "One", known) == "text"
+    assert (
+        deployed.find_known(parent.replace("KEY", "templates/other/a.yaml"), "One", known) is None
+    )
+    assert deployed.find_known(there, "Two", known) is None
+
+
+def test_only_the_stack_that_somebody_asks_about_is_listed(aws: Aws) -> None:
+    found = read(aws)
+    assert found.physical_ids["Two/Table"] == "table-two"
+    assert found.physical_ids.get("Two/Nothing", "") == ""
+    assert found.physical_ids["Two/Table"] == "table-two"
+    asked = [call["StackName"] for call in aws.calls("ListStackResources")]
+    assert asked == ["root-id", "two-id"]
+
+
+def test_every_stack_is_listed_once_for_who_wants_them_all(aws: Aws) -> None:
+    found = read(aws)
+    assert len(found.resources) == len(found.resources) == len(found.physical_ids) == 7
+    asked = sorted(call["StackName"] for call in aws.calls("ListStackResources"))
+    assert asked == ["one-id", "root-id", "three-id", "two-id"]

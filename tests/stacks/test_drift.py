@@ -38,6 +38,7 @@ class World:
     def __init__(self, *states: Mapping[str, Any]) -> None:
         self.states = list(states or ({"DetectionStatus": "DETECTION_COMPLETE"},))
         self.refused: dict[str, Exception] = {}
+        self.faults: dict[str, list[Exception]] = {}
         self.time = FakeTime()
         self.cfn = client("cloudformation")
         self.calls = intercept(self.cfn, self.answer)
@@ -45,6 +46,8 @@ class World:
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation in self.refused:
             raise self.refused[operation]
+        if self.faults.get(operation):
+            raise self.faults[operation].pop(0)
         if operation == "ListStackResources":
             return {"StackResourceSummaries": resources(arguments["StackName"])}
         if operation == "DetectStackDrift":
@@ -148,3 +151,19 @@ def test_drift_that_was_detected_but_cannot_be_read_is_an_error() -> None:
     world.refused["DescribeStackResourceDrifts"] = refusal("AccessDenied", "not you")
     with pytest.raises(OperationFailed, match="not you"):
         world.detect()
+
+
+@pytest.mark.parametrize("operation", ["DetectStackDrift", "DescribeStackResourceDrifts"])
+def test_one_throttled_call_does_not_end_the_detection(operation: str) -> None:
+    world = World()
+    world.faults[operation] = [refusal("Throttling", "Rate exceeded", operation)]
+    assert len(world.detect()) == 2
+    assert world.time.slept == [1.0]
+
+
+def test_a_detection_that_is_under_way_already_is_waited_for() -> None:
+    world = World()
+    words = f"Drift detection is already in progress for stack [{ROOT}]"
+    world.faults["DetectStackDrift"] = [refusal("ValidationError", words)]
+    assert len(world.detect()) == 2
+    assert world.time.slept == [1.0]

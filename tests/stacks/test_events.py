@@ -349,6 +349,19 @@ def test_a_child_that_has_ended_is_not_asked_about_again() -> None:
     assert "Deep" not in after_the_end
 
 
+def test_a_child_without_events_of_its_own_is_read_once_at_the_end() -> None:
+    time = FakeTime()
+    silent = {"app": [own("a0", 0, "app", "UPDATE_IN_PROGRESS")], "Net": []}
+    silent["app"] += [
+        nested("a1", 1, "Net", "UPDATE_COMPLETE"),
+        own("a2", 1, "app", "UPDATE_COMPLETE"),
+    ]
+    tree = FakeTree(time, silent, [(0.0, "UPDATE_COMPLETE")])
+    time.seconds = 2
+    follow(tree)
+    assert tree.asked().count("Net") == 1
+
+
 # Failures
 
 

@@ -136,11 +136,14 @@ def test_the_documented_example_of_a_nested_change_set_is_read_by_its_change_set
     function = row("function", "AWS::Lambda::Function", Details=[detail("Timeout")])
     function["ResourceChange"]["PhysicalResourceId"] = "my-function"
     with Stubber(client) as stubber:
-        for arn, change in ((ROOT, nested_row("ChildStack", CHILD)), (CHILD, function)):
+        asked: list[tuple[str, Json, Json]] = [
+            (ROOT, nested_row("ChildStack", CHILD), {}),
+            (CHILD, function, {}),
+            (CHILD, function, {"IncludePropertyValues": True}),
+        ]
+        for arn, change, more in asked:
             stubber.add_response(
-                "describe_change_set",
-                described(arn, change),
-                {"ChangeSetName": arn, "IncludePropertyValues": True},
+                "describe_change_set", described(arn, change), {"ChangeSetName": arn, **more}
             )
         found = previews.wait(client, ROOT, kind="UPDATE", clock=clock)
         stubber.assert_no_pending_responses()
@@ -546,3 +549,118 @@ def test_warnings_of_the_validation_do_not_count_as_problems(aws: Aws, clock: Cl
     found = waited(aws, clock)
     assert found.problems == ()
     assert "The bucket is not empty" in found.warnings[0]
+
+
+# What AWS leaves out of one of its two descriptions
+
+
+LEFT_OUT = (
+    "[WARN] --include-property-values option can return incomplete ChangeSet data because: "
+    "ChangeSet creation failed for resource [Jobs] because: Template error: every Fn::Join "
+    "object requires two parameters"
+)
+
+
+@pytest.mark.parametrize("warning", [{"StatusReason": LEFT_OUT}, {}])
+def test_a_row_that_aws_leaves_out_beside_values_is_not_lost(
+    aws: Aws, clock: Clock, warning: Json
+) -> None:
+    """Both are recorded: with the warning, and without a word."""
+    replaced = row("Jobs", Replacement="True", Details=[detail("TableName")])
+    named = row("Topic", "AWS::SNS::Topic", Details=[detail("DisplayName")])
+    shown = detail("DisplayName", Path="/Properties/DisplayName", BeforeValue="a", AfterValue="b")
+    valued = row("Topic", "AWS::SNS::Topic", Details=[shown])
+    aws.reply(
+        "DescribeChangeSet",
+        ROOT,
+        described(ROOT, replaced, named),
+        described(ROOT, valued, **warning),
+    )
+    jobs, topic = waited(aws, clock).changes
+    assert (jobs.path, jobs.replacement) == ("Jobs", "True")
+    assert [(c.property, c.before, c.after) for c in topic.causes] == [("DisplayName", "a", "b")]
+    assert [
+        call.get("IncludePropertyValues", False) for call in aws.calls("DescribeChangeSet")
+    ] == [
+        False,
+        True,
+    ]
+
+
+def test_a_row_that_only_the_values_have_is_not_lost_either(aws: Aws, clock: Clock) -> None:
+    aws.reply(
+        "DescribeChangeSet", ROOT, described(ROOT, row("A")), described(ROOT, row("A"), row("B"))
+    )
+    assert [c.path for c in waited(aws, clock).changes] == ["A", "B"]
+
+
+def test_a_detail_that_aws_leaves_out_beside_values_is_not_lost(aws: Aws, clock: Clock) -> None:
+    both = [detail("TableName", RequiresRecreation="Always"), detail("Tags")]
+    aws.reply(
+        "DescribeChangeSet",
+        ROOT,
+        described(ROOT, row("Jobs", Replacement="True", Details=both)),
+        described(ROOT, row("Jobs", Replacement="False", Details=both[1:])),
+    )
+    (change,) = waited(aws, clock).changes
+    assert change.replacement == "True"
+    assert set(change.properties) == {"TableName", "Tags"}
+
+
+def test_values_are_not_asked_for_where_nothing_is_modified(aws: Aws, clock: Clock) -> None:
+    rows = [nested_row("Data", CHILD), row("New", Action="Add")]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, row("Old", Action="Remove")))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    assert len(waited(aws, clock).changes) == 2
+    assert len(aws.calls("DescribeChangeSet")) == 2
+
+
+def test_a_change_set_that_vanishes_before_its_values_are_read_is_stale(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply(
+        "DescribeChangeSet", ROOT, described(ROOT, row("T")), error("ChangeSetNotFound", "gone")
+    )
+    with pytest.raises(ChangeSetStale):
+        waited(aws, clock)
+
+
+def test_why_a_change_set_failed_is_read_without_values_beside_which_aws_may_leave_it_out(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, NO_CHANGES))
+    assert waited(aws, clock).is_empty
+    assert [dict(call) for call in aws.calls("DescribeChangeSet")] == [{"ChangeSetName": ROOT}]
+
+
+def test_what_is_added_is_never_told_as_replaced(aws: Aws, clock: Clock) -> None:
+    assert read_row(aws, clock, Action="Add", Replacement="True").replacement == "False"
+
+
+def test_what_changes_only_because_another_resource_does_is_told_apart(
+    aws: Aws, clock: Clock
+) -> None:
+    because = {"ChangeSource": "ResourceAttribute", "CausingEntity": "Topic1.DisplayName"}
+    echo = detail("DisplayName") | {"Evaluation": "Dynamic"}
+    assert read_row(aws, clock, Details=[detail("DisplayName") | because, echo]).follows
+    assert not read_row(aws, clock, Details=[detail("DisplayName"), echo]).follows
+
+
+def test_an_output_that_is_still_to_come_is_put_into_words(aws: Aws, clock: Clock) -> None:
+    placeholder = "{{IntrinsicFunction:app/Auth.Outputs.PoolArn/Fn::GetAtt}}"
+    shown = detail("Arn", Path="/Properties/Arn", BeforeValue="arn:a", AfterValue=placeholder)
+    (cause,) = read_row(aws, clock, Details=[shown]).causes
+    assert (cause.before, cause.after) == ("arn:a", "(known after the update)")
+
+
+def test_two_long_values_show_where_they_differ(aws: Aws, clock: Clock) -> None:
+    statements = [{"Sid": f"S{n}", "Action": f"s3:Get{'x' * 30}{n}"} for n in range(12)]
+    before = json.dumps({"Statement": statements})
+    after = json.dumps({"Statement": [*statements[:-1], {"Sid": "S11", "Action": "s3:Put"}]})
+    shown = detail(
+        "PolicyDocument", Path="/Properties/PolicyDocument", BeforeValue=before, AfterValue=after
+    )
+    (cause,) = read_row(aws, clock, Details=[shown]).causes
+    assert cause.after == '{"Statement":[{"Action":"s3:Put","Sid":"S11"}]}'
+    assert "S0" not in cause.before

@@ -176,9 +176,57 @@ def test_a_request_has_sorted_values_and_what_the_stack_may_do() -> None:
     }
 
 
+@pytest.mark.parametrize("disabled", [False, True])
+def test_express_mode_says_whether_it_rolls_back_because_aws_would_not(disabled: bool) -> None:
+    request = Request(
+        "app", "https://s3/m.yaml", {}, (), {}, "t", express=True, disable_rollback=disabled
+    )
+    assert request.as_arguments()["DeploymentConfig"] == {
+        "Mode": "EXPRESS",
+        "DisableRollback": disabled,
+    }
+
+
 def test_express_mode_is_asked_for_only_on_demand() -> None:
-    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", express=True)
-    assert request.as_arguments()["DeploymentConfig"] == {"Mode": "EXPRESS"}
+    assert "DeploymentConfig" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
+
+
+def test_what_a_deletion_lets_go_of_is_said_only_when_asked_for() -> None:
+    cfn, calls = answering({}, {})
+    stacks.delete(cfn, stack_id("app"), token="t-1", retain=("Bucket",))
+    stacks.delete(cfn, stack_id("app"), token="t-2", force=True)
+    assert calls[0].arguments["RetainResources"] == ["Bucket"]
+    assert "DeletionMode" not in calls[0].arguments
+    assert calls[1].arguments["DeletionMode"] == "FORCE_DELETE_STACK"
+    assert "RetainResources" not in calls[1].arguments
+
+
+def test_a_stack_tells_that_its_last_operation_was_in_express_mode() -> None:
+    config = {"Mode": "EXPRESS"}
+    answer = {"Stacks": [stack_entry("app", "UPDATE_FAILED", DeploymentConfig=config)]}
+    cfn, _ = answering(answer)
+    found = stacks.describe(cfn, "app")
+    assert found
+    assert found.express
+
+
+@pytest.mark.parametrize("name", ["app-DataStack-1ABC", stack_id("app-DataStack-1ABC")])
+def test_a_nested_stack_has_its_name_from_whatever_its_physical_id_is(name: str) -> None:
+    assert stacks.name_of(name) == "app-DataStack-1ABC"
+
+
+ROLE = "arn:aws:iam::123456789012:role/plot-palette-service-role"
+
+
+def test_a_service_role_goes_to_every_operation_that_takes_one_and_only_when_there_is_one() -> None:
+    cfn, calls = answering({}, {}, {})
+    request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", role_arn=ROLE)
+    assert request.as_arguments()["RoleARN"] == ROLE
+    stacks.delete(cfn, stack_id("app"), token="t-1", role_arn=ROLE)
+    stacks.roll_back(cfn, stack_id("app"), token="t-2", role_arn=ROLE)
+    stacks.continue_rollback(cfn, stack_id("app"), skip=(), token="t-3", role_arn=ROLE)
+    assert [call.arguments["RoleARN"] for call in calls] == [ROLE] * 3
+    assert "RoleARN" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
 
 
 def test_deleting_and_cancelling_carry_the_token() -> None:

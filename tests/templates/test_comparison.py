@@ -323,3 +323,39 @@ def test_a_new_structure_is_masked_inside() -> None:
 def test_long_values_are_cut() -> None:
     (change,) = compare_things("AWS::Lambda::Function", {}, {"Description": "x" * 5000})
     assert len(change.causes[0].after) < 300
+
+
+TOPICS = """
+Resources:
+  One: {Type: AWS::SNS::Topic, Properties: {DisplayName: old}}
+  Two: {Type: AWS::SNS::Topic, Properties: {DisplayName: !GetAtt One.DisplayName}}
+  Three: {Type: AWS::SNS::Topic, Properties: {DisplayName: !Sub "3 ${Two.DisplayName}"}}
+  Four: {Type: AWS::SNS::Topic, Properties: {DisplayName: !Ref One}}
+"""
+
+
+def test_a_property_that_changes_spreads_to_what_reads_it_and_no_further() -> None:
+    one, two, three = compare(tree(TOPICS), tree(TOPICS.replace("old", "new")))
+    assert [c.path for c in (one, two, three)] == ["One", "Two", "Three"]
+    assert {c.replacement for c in (one, two, three)} == {"False"}
+    assert not one.follows
+    assert two.follows
+    assert three.causes[0].source == "refers to Two"
+
+
+@pytest.mark.parametrize(
+    ("property_name", "yields"), [("BackupRetentionPeriod", True), ("DBName", False)]
+)
+def test_only_what_a_schema_lists_without_its_condition_is_a_guess(
+    property_name: str, *, yields: bool
+) -> None:
+    before, after = (
+        tree(f"""
+Resources:
+  Db: {{Type: AWS::RDS::DBInstance, Properties: {{{property_name}: {value}}}}}
+""")
+        for value in (1, 7)
+    )
+    (change,) = compare(before, after)
+    assert [cause.yields for cause in change.causes] == [yields]
+    assert change.replacement == ("Conditional" if yields else "True")

@@ -1,0 +1,141 @@
+"""What an account, its credentials, quotas, models and costs answer; and many regions."""
+
+from __future__ import annotations
+
+from emulator.sources import API, GUIDE, Witness
+from manual.behaviours.behaviour import Behaviour
+from manual.behaviours.data import PLACEBO, S3
+
+SUBJECT = "Account, credentials, quotas, models, costs and regions"
+
+_AWS = "https://docs.aws.amazon.com/"
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour(
+        "STS tells account and caller",
+        ("session.Aws.identity",),
+        Witness.RECORDED,
+        "Account, Arn",
+        PLACEBO + "test_credential_sts",
+    ),
+    Behaviour(
+        "A refused HEAD request has no body: 400 is taken for expired credentials",
+        ("refusals.explain",),
+        Witness.MODEL,
+        "Because of this, if the HEAD request generates an error, it returns a generic code, such "
+        "as 400 Bad Request, 403 Forbidden, 404 Not Found, 405 Method Not Allowed, 412 "
+        "Precondition Failed, or 304 Not Modified.",
+        S3 + "API_HeadObject.html",
+        never_seen="S3's answer to a HEAD request whose token has expired",
+    ),
+    Behaviour(
+        "Throttling has a dozen codes, which differ from service to service",
+        ("refusals.is_throttled", "polling.ask_patiently"),
+        Witness.DOCUMENT,
+        "",
+        _AWS + "general/latest/gr/api-retries.html",
+    ),
+    Behaviour(
+        "A quota that was never raised has AWS's default alone",
+        ("checks/quotas.measure",),
+        Witness.MODEL,
+        "For some quotas, only the default values are available. If the applied quota value is not "
+        "available for a quota, the quota is not retrieved.",
+        _AWS + "servicequotas/2019-06-24/apireference/API_GetServiceQuota.html",
+    ),
+    Behaviour(
+        "A quota is a number under its code",
+        ("checks/quotas.measure",),
+        Witness.RECORDED,
+        "QuotaCode, Value",
+        PLACEBO + "test_service_quota",
+    ),
+    Behaviour(
+        "IAM itself counts roles and their quota, for the whole account",
+        ("checks/quotas.measure_roles",),
+        Witness.DOCUMENT,
+        "Roles, RolesQuota",
+        _AWS + "IAM/latest/APIReference/API_GetAccountSummary.html",
+    ),
+    Behaviour(
+        "A region may be switched off for the account",
+        ("checks/preflight.find_disabled",),
+        Witness.DOCUMENT,
+        "not-opted-in",
+        _AWS + "AWSEC2/latest/APIReference/API_DescribeRegions.html",
+    ),
+    Behaviour(
+        "Bedrock lists foundation models and inference profiles of a region by their ids",
+        ("checks/models.look",),
+        Witness.RECORDED,
+        "modelId, inferenceProfileId",
+        PLACEBO + "test_bedrock_foundation_model_query, "
+        "test_bedrock_application_inference_profile_v2",
+    ),
+    Behaviour(
+        "A model of another provider is agreed to once per account, by an administrator",
+        ("infrastructure/cloudformation/iam-stack.yaml#ECSTaskRole",),
+        Witness.DOCUMENT,
+        "When you invoke a third-party model for the first time in your account, Amazon Bedrock "
+        "automatically initiates the subscription process in the background.",
+        _AWS + "bedrock/latest/userguide/model-access.html",
+        reason="the task never gets the right to subscribe: whoever starts jobs could otherwise "
+        "enter into a contract; the guide says who agrees, and how",
+    ),
+    Behaviour(
+        "Budgets come with limit, spending and forecast",
+        ("costs/bill.read",),
+        Witness.RECORDED,
+        "BudgetName, BudgetLimit, CalculatedSpend",
+        PLACEBO + "test_budget_query",
+    ),
+    Behaviour(
+        "Cost Explorer has no forecast without history, and a code for that",
+        ("costs/bill.read",),
+        Witness.MODEL,
+        "The requested data is unavailable.",
+        _AWS + "aws-cost-management/latest/APIReference/API_GetCostForecast.html "
+        "(DataUnavailableException)",
+    ),
+    Behaviour(
+        "A user pool shows its password policy",
+        ("checks/protection.pool_flaws",),
+        Witness.RECORDED,
+        "PasswordPolicy",
+        PLACEBO + "test_cognito-user-pool",
+    ),
+    Behaviour(
+        "An HTTP API gives a function 30 seconds, so that a cold one answers late or 503",
+        ("checks/health.ask",),
+        Witness.DOCUMENT,
+        "",
+        _AWS + "apigateway/latest/developerguide/http-api-quotas.html",
+        never_seen="the first answer of an API after its creation",
+        either_way=True,
+    ),
+    Behaviour(
+        "StackSets with self-managed permissions need two roles, which are looked for first",
+        ("regions/stacksets.require_roles",),
+        Witness.MODEL,
+        "With self-managed permissions, you must create the administrator and execution roles "
+        "required to deploy to target accounts.",
+        API + "API_CreateStackSet.html",
+        never_seen="any operation of a stack set",
+    ),
+    Behaviour(
+        "An operation of a stack set is carried out once, however often it is asked for",
+        ("regions/stacksets.start",),
+        Witness.MODEL,
+        "The operation ID also functions as an idempotency token, to ensure that CloudFormation "
+        "performs the StackSet operation only once, even if you retry the request multiple times.",
+        API + "API_CreateStackInstances.html",
+    ),
+    Behaviour(
+        "A change of the stack set itself reaches every instance that it is not kept from",
+        ("regions/steps.plan_steps",),
+        Witness.DOCUMENT,
+        "",
+        GUIDE + "what-is-cfnstacksets.html",
+        never_seen="an update of a stack set that is restricted to some of its regions",
+    ),
+)

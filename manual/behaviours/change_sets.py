@@ -1,0 +1,185 @@
+"""What change sets answer, and what a preview makes of it."""
+
+from __future__ import annotations
+
+from emulator.sources import API, GITHUB, GUIDE, RECORDED, REFERENCE, Witness
+from manual.behaviours.behaviour import Behaviour
+
+SUBJECT = "Change sets and previews"
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour(
+        "The row of a nested stack carries the ID of its own change set, and each is read in turn",
+        ("stacks/previews.wait",),
+        Witness.MODEL,
+        "The change set ID of the nested change set.",
+        API + "API_ResourceChange.html",
+        never_seen="the answers of a nested change set, of which none is recorded in public",
+    ),
+    Behaviour(
+        "A change set with nested stacks is executed and deleted from its root",
+        ("stacks/changesets.execute", "stacks/changesets.discard"),
+        Witness.DOCUMENT,
+        "You must execute or delete change sets for nested stacks from the root change set.",
+        GUIDE + "change-sets-for-nested-stacks.html",
+    ),
+    Behaviour(
+        "A root that failed names the nested change set that failed first, and not why: the cause "
+        "is read there",
+        ("stacks/previews.wait",),
+        Witness.QUOTED,
+        "Nested change set <ARN> was not successfully created: Currently in FAILED.",
+        "the notes of a public tool, which calls it an empirical finding",
+    ),
+    Behaviour(
+        "That a proposal changes nothing is a FAILED change set with one of two texts and no code",
+        ("stacks/previews.says_no_changes",),
+        Witness.RECORDED,
+        "The submitted information didn't contain changes. Submit different information to "
+        "create a change set.",
+        RECORDED + "api/test_changesets.snapshot.json",
+    ),
+    Behaviour(
+        "A change set that changes outputs alone has no rows and is executed all the same",
+        ("stacks/previews.ChangeSet.is_empty",),
+        Witness.QUOTED,
+        "If only stack Outputs are changed, CloudFormation generates a ChangeSet that is "
+        "executable but has 0 changes.",
+        GITHUB + "aws/aws-cdk/pull/2029",
+    ),
+    Behaviour(
+        "Whether a resource is replaced follows from RequiresRecreation and Evaluation",
+        ("stacks/previews.wait",),
+        Witness.MODEL,
+        "If the RequiresRecreation field is Always and the Evaluation field is Dynamic, "
+        "Replacement is Conditional.",
+        API + "API_ResourceChange.html",
+    ),
+    Behaviour(
+        "A value that AWS will only know afterwards has a placeholder of its own",
+        ("stacks/previews.wait",),
+        Witness.RECORDED,
+        "{{changeSet:KNOWN_AFTER_APPLY}}",
+        RECORDED + "test_change_set*: describe-change-set-2-prop-values",
+    ),
+    Behaviour(
+        "The template comparison calls nothing safe that AWS, in its recorded change sets, calls "
+        "replaced",
+        ("templates/comparison.compare", "templates/schemas.create_only"),
+        Witness.RECORDED,
+        "Replacement, RequiresRecreation",
+        RECORDED + "test_change_set*: describe-change-set-2",
+    ),
+    Behaviour(
+        "Some properties replace although their type's schema does not say so",
+        ("templates/schemas.EXCEPTIONS",),
+        Witness.DOCUMENT,
+        "If you want to change the following settings, you must create a new user pool.",
+        "https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pool-updating.html",
+    ),
+    Behaviour(
+        "In a change set with nested stacks an output that is not known yet reaches the child as "
+        "a placeholder: no parameter that a sibling fills has a pattern or a type of EC2",
+        (
+            "infrastructure/cloudformation/compute-stack.yaml#SubnetIds",
+            "tests/test_infrastructure.py#test_what_siblings_feed_takes_any_text",
+        ),
+        Witness.QUOTED,
+        "Usage of {{IntrinsicFunction:stack_name/logical_idFn::GetAtt}} is not allowed.",
+        GITHUB + "aws-cloudformation/cfn-language-discussion/issues/152",
+        never_seen="whether AWS holds the placeholder {{IntrinsicFunction:…}} against the "
+        "AllowedPattern or the type of a nested stack's parameter",
+        either_way=True,
+    ),
+    Behaviour(
+        "PolicyAction says what becomes of the physical resource, and goes before the policies of "
+        "both templates",
+        ("data/loss.judge",),
+        Witness.MODEL,
+        "The action that will be taken on the physical resource when the change set is executed.",
+        API + "API_ResourceChange.html",
+    ),
+    Behaviour(
+        "A nested stack that goes has no change set; what is in it is judged by the template that "
+        "is deployed",
+        ("data/loss.judge",),
+        Witness.NONE,
+        never_seen="the change set of a root that removes a nested stack",
+        either_way=True,
+    ),
+    Behaviour(
+        "Executing a change set deletes the others of the stack; a proposal that was overtaken is "
+        "made anew",
+        ("stacks/changesets.execute", "deploy/change.carry_out"),
+        Witness.MODEL,
+        "When you execute a change set, CloudFormation deletes all other change sets associated "
+        "with the stack because they aren't valid for the updated stack.",
+        API + "API_ExecuteChangeSet.html",
+    ),
+    Behaviour(
+        "A change set that is gone has a code of its own",
+        ("stacks/changesets.find_own",),
+        Witness.RECORDED,
+        "ChangeSet [<cs-1-name>] does not exist",
+        RECORDED + "api/test_changesets.snapshot.json (ChangeSetNotFound)",
+    ),
+    Behaviour(
+        "A CreateChangeSet that is repeated after a lost answer may be refused: our own change "
+        "set is known by the token in its description",
+        ("stacks/changesets.create", "stacks/changesets.find_own"),
+        Witness.MODEL,
+        "Specify this token if you plan to retry requests so that CloudFormation knows that "
+        "you're not attempting to create another change set with the same name.",
+        API + "API_CreateChangeSet.html",
+        never_seen="whether a repeated CreateChangeSet with the same token is answered as the "
+        "first, or refused",
+        either_way=True,
+    ),
+    Behaviour(
+        "A change set for a new stack leaves an empty one behind, which is deleted with it",
+        ("stacks/changesets.discard", "stacks/statuses.decide"),
+        Witness.MODEL,
+        "If you create a change set for a new stack, CloudFormation creates a stack with a unique "
+        "stack ID, but no template or resources. The stack will be in the REVIEW_IN_PROGRESS state "
+        "until you execute the change set.",
+        API + "API_CreateChangeSet.html",
+    ),
+    Behaviour(
+        "The empty nested stacks go with the root's change set; the root waits for that, but not "
+        "for ever",
+        ("stacks/changesets.discard",),
+        Witness.MODEL,
+        "DeleteChangeSet will delete all change sets that belong to the stacks hierarchy and will "
+        "also delete all change sets for nested stacks with the status of REVIEW_IN_PROGRESS.",
+        API + "API_DeleteChangeSet.html",
+        never_seen="how long the empty nested stacks of a discarded creation take to go",
+        either_way=True,
+    ),
+    Behaviour(
+        "Early validation tells what it found only by DescribeEvents; where that cannot be "
+        "called, the reason of the change set is all there is",
+        ("stacks/early_validation.read",),
+        Witness.MODEL,
+        "Validation errors - Failures from CloudFormation Early Validations.",
+        API + "API_DescribeEvents.html",
+        never_seen="an answer of DescribeEvents, and so the order and the words of its findings",
+        either_way=True,
+    ),
+    Behaviour(
+        "A drift-aware change set confirms that it is one",
+        ("stacks/previews.ChangeSet", "deploy/proposals.propose"),
+        Witness.MODEL,
+        "The deployment mode specified when the change set was created. Valid value is "
+        "REVERT_DRIFT. Only present for drift-aware change sets.",
+        API + "API_DescribeChangeSet.html",
+        never_seen="REVERT_DRIFT together with nested stacks: AWS's own tool leaves nested stacks "
+        "out of such change sets",
+    ),
+    Behaviour(
+        "A DeletionPolicy that retains lets the resource live on when it leaves the template",
+        ("data/loss.judge",),
+        Witness.DOCUMENT,
+        "To keep a resource when its stack is deleted, specify Retain for that resource.",
+        REFERENCE + "aws-attribute-deletionpolicy.html",
+    ),
+)

@@ -1,0 +1,240 @@
+"""What CloudFormation says of stacks, their states and their events."""
+
+from __future__ import annotations
+
+from emulator.sources import API, GITHUB, GUIDE, RECORDED, REFERENCE, Witness
+from manual.behaviours.behaviour import Behaviour
+
+SUBJECT = "Stacks, states and events"
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour(
+        "That a stack is absent is a ValidationError, known by its text alone",
+        ("stacks/stacks.is_missing",),
+        Witness.RECORDED,
+        "Stack with id <stack-name> does not exist",
+        RECORDED + "api/test_stacks.snapshot.json (ValidationError)",
+    ),
+    Behaviour(
+        "A deleted stack is found by its ID only",
+        ("stacks/stacks.describe",),
+        Witness.MODEL,
+        "Deleted stacks: You must specify the unique stack ID.",
+        API + "API_DescribeStacks.html",
+    ),
+    Behaviour(
+        "What may be asked of a stack hangs on its state, which is looked at before the call",
+        ("stacks/statuses.decide", "stacks/admission.admit"),
+        Witness.RECORDED,
+        "Stack:<stack-id> is in DELETE_IN_PROGRESS state and can not be updated.",
+        RECORDED + "api/test_changesets.snapshot.json::test_changeset_for_deleted_stack",
+    ),
+    Behaviour(
+        "ExecuteChangeSet is refused while another operation runs; the code and the tokens of the "
+        "stack's events tell what happened, not the words",
+        ("stacks/changesets.execute", "stacks/stacks.has_begun"),
+        Witness.MODEL,
+        "The specified change set can't be used to update the stack. For example, the change set "
+        "status might be CREATE_IN_PROGRESS, or the stack status might be UPDATE_IN_PROGRESS.",
+        API + "API_ExecuteChangeSet.html (InvalidChangeSetStatus)",
+        never_seen="AWS's words when ExecuteChangeSet is refused while an operation runs",
+        either_way=True,
+    ),
+    Behaviour(
+        "All events of an operation carry the token of its request, by which a request whose "
+        "answer was lost is recognised",
+        ("stacks/stacks.has_begun", "stacks/stacks.find_started"),
+        Witness.MODEL,
+        "All events initiated by a given stack operation are assigned the same client request "
+        "token, which you can use to track operations.",
+        API + "API_CreateStack.html",
+    ),
+    Behaviour(
+        "A token that was used already means that the operation has begun",
+        ("stacks/stacks.roll_back", "stacks/changesets.execute"),
+        Witness.MODEL,
+        "A client request token already exists.",
+        API + "API_RollbackStack.html (TokenAlreadyExistsException)",
+    ),
+    Behaviour(
+        "Events come newest first, by pages",
+        ("stacks/stacks.read_events",),
+        Witness.MODEL,
+        "Returns all stack related events for a specified stack in reverse chronological order.",
+        API + "API_DescribeStackEvents.html",
+    ),
+    Behaviour(
+        "The parent's event says only that a nested stack failed; the cause is the first failure "
+        "inside it",
+        ("stacks/events.find_cause",),
+        Witness.QUOTED,
+        "Embedded stack arn:aws:cloudformation:... was not successfully created: The following "
+        "resource(s) failed to create: [BBBECSCapacityProvider].",
+        GITHUB + "aws-samples/aws-scalable-big-blue-button-example/issues/29",
+        never_seen="the events of a nested stack that fails, as a recorded answer",
+    ),
+    Behaviour(
+        "What was given up because something else failed is *_FAILED as well, and only its reason "
+        "tells",
+        ("stacks/events.find_cause",),
+        Witness.QUOTED,
+        "Resource creation cancelled",
+        "operators' published logs",
+    ),
+    Behaviour(
+        "When the root rolls back, nested stacks that had ended begin again; their events are "
+        "read until they rest, in whatever order they come",
+        ("stacks/events.follow",),
+        Witness.EMULATOR,
+        where="the emulator's nested rollbacks",
+        never_seen="the order and the wording of the events of nested stacks that roll back",
+        either_way=True,
+    ),
+    Behaviour(
+        "Events may be late: a stack that has been silent is asked itself",
+        ("stacks/events.follow",),
+        Witness.NONE,
+        never_seen="how late an event of DescribeStackEvents can be",
+        either_way=True,
+    ),
+    Behaviour(
+        "Nested stacks are found by walking the resources of their parents",
+        ("stacks/stacks.walk",),
+        Witness.MODEL,
+        "For nested stacks, the stack ID of the direct parent of this stack.",
+        API + "API_Stack.html (ParentId)",
+    ),
+    Behaviour(
+        "A stuck rollback is continued on the root, never on a nested stack",
+        ("deploy/rollbacks.roll_back", "stacks/stacks.continue_rollback"),
+        Witness.MODEL,
+        "Don't specify the name of a nested stack (a stack that was created by using the "
+        "AWS::CloudFormation::Stack resource). Instead, use this operation on the parent stack",
+        API + "API_ContinueUpdateRollback.html",
+        never_seen="an answer of ContinueUpdateRollback, and any state UPDATE_ROLLBACK_*",
+    ),
+    Behaviour(
+        "What ContinueUpdateRollback does not take ends as an error of the call, or as the reason "
+        "of UPDATE_ROLLBACK_FAILED afterwards: both are shown with the command that goes on",
+        ("stacks/watching.leaving_running", "deploy/outcomes.conclude"),
+        Witness.QUOTED,
+        "Only the resources failed during UpdateRollback are allowed to be skipped",
+        "an operator's published log of 19 and 20 April 2026",
+        never_seen="whether the refusals of ContinueUpdateRollback come as an error of the call or "
+        "arrive afterwards",
+        either_way=True,
+    ),
+    Behaviour(
+        "RollbackStack leads back from CREATE_FAILED and UPDATE_FAILED, and may delete the stack",
+        ("stacks/stacks.roll_back", "stacks/statuses.decide"),
+        Witness.MODEL,
+        "This operation will delete a stack if it doesn't contain a last known stable state.",
+        API + "API_RollbackStack.html",
+        never_seen="an answer of RollbackStack",
+    ),
+    Behaviour(
+        "Only an update can be cancelled, and only while it runs",
+        ("stacks/stacks.cancel_update", "stacks/statuses.decide"),
+        Witness.MODEL,
+        "You can cancel only stacks that are in the UPDATE_IN_PROGRESS state.",
+        API + "API_CancelUpdateStack.html",
+    ),
+    Behaviour(
+        "From UPDATE_FAILED only an update without rollback goes on",
+        ("deploy/change.carry_out",),
+        Witness.QUOTED,
+        "This stack is currently in a non-terminal [UPDATE_FAILED] state. To update the stack "
+        "from this state, please use the disable-rollback parameter with update-stack API. To "
+        "rollback to the last known good state, use the rollback-stack API",
+        GITHUB + "aws/aws-cdk-cli/issues/1973",
+    ),
+    Behaviour(
+        "A ROLLBACK_COMPLETE stack can only be deleted, so that a creation deletes it first, after "
+        "asking",
+        ("stacks/statuses.decide", "deploy/creation.replace_failed"),
+        Witness.RECORDED,
+        "Stack [<stack-name:1>] already exists",
+        RECORDED + "api/test_stacks.snapshot.json (AlreadyExistsException)",
+    ),
+    Behaviour(
+        "Drift is detected stack by stack: nested stacks are asked one by one",
+        ("stacks/drift.detect",),
+        Witness.MODEL,
+        "When detecting drift on a stack, CloudFormation doesn't detect drift on any nested stacks "
+        "belonging to that stack. Perform DetectStackDrift directly on the nested stack itself.",
+        API + "API_DetectStackDrift.html",
+        never_seen="in whose name drift is detected where a stack has a service role",
+    ),
+    Behaviour(
+        "A NoEcho parameter comes back masked, and is neither compared nor recorded",
+        ("inputs/parameters.mask_secrets", "templates/comparison.compare"),
+        Witness.RECORDED,
+        "****",
+        RECORDED + "api/test_stacks.snapshot.json",
+    ),
+    Behaviour(
+        "Templates lie in S3, because a body in the request may be no longer than this",
+        ("deploy/publishing.publish", "releases/store.object_url"),
+        Witness.RECORDED,
+        "1 validation error detected: Value '<template-body>' at 'templateBody' failed to satisfy "
+        "constraint: Member must have length less than or equal to 51200",
+        RECORDED + "test_template_engine.snapshot.json",
+    ),
+    Behaviour(
+        "A TemplateURL must lead to S3",
+        ("releases/store.object_url",),
+        Witness.RECORDED,
+        "TemplateURL must be a supported URL.",
+        RECORDED + "api/test_templates.snapshot.json",
+    ),
+    Behaviour(
+        "GetTemplate shows a question mark for each character beyond ASCII; the templates have "
+        "none",
+        ("tests/test_infrastructure.py#test_a_template_is_plain_ascii",),
+        Witness.QUOTED,
+        "mangleLikeCloudFormation('\\u0080') is '?', of '\\u007f' itself",
+        GITHUB + "aws/aws-cdk-cli, packages/@aws-cdk/cloudformation-diff/lib/diff/util.ts",
+    ),
+    Behaviour(
+        "A template that makes roles or calls macros needs a capability for it",
+        ("templates/contracts.capabilities",),
+        Witness.RECORDED,
+        "Requires capabilities : [CAPABILITY_AUTO_EXPAND]",
+        RECORDED + "test_template_engine.snapshot.json (InsufficientCapabilitiesException)",
+    ),
+    Behaviour(
+        "Parameters without a value, and unknown ones, are refused: both are found before",
+        ("inputs/parameters.check", "templates/contracts.check_contracts"),
+        Witness.QUOTED,
+        "Parameters: [EnvironmentName] must have values",
+        GITHUB + "boto/botocore/issues/2598",
+    ),
+    Behaviour(
+        "An output that others import keeps its value: what changes with every release is not "
+        "exported",
+        ("infrastructure/cloudformation/compute-stack.yaml#GenerationTask",),
+        Witness.DOCUMENT,
+        "After another stack imports an output value, you can't delete the stack that is exporting "
+        "the output value or modify the exported output value.",
+        REFERENCE + "intrinsic-function-reference-importvalue.html",
+    ),
+    Behaviour(
+        "Termination protection refuses DeleteStack",
+        ("deploy/deletions.delete",),
+        Witness.RECORDED,
+        "Stack [c7n-test-delete-with-protection] cannot be deleted while TerminationProtection is "
+        "enabled",
+        "cloud-custodian/cloud-custodian, tests/data/placebo/test_cfn_delete_with_protection",
+    ),
+    Behaviour(
+        "Express mode is refused for production, because an operation ends before its resources "
+        "are ready",
+        ("deploy/deployments.deploy",),
+        Witness.DOCUMENT,
+        "For production deployments where you need to verify that resources are fully stabilized "
+        "and operational before considering the deployment complete, use the default deployment "
+        "mode.",
+        GUIDE + "cloudformation-express-mode.html",
+        never_seen="an operation in express mode, and AWS's words for DisableRollback beside it",
+    ),
+)

@@ -1,0 +1,13 @@
+"""Gather every behaviour, by subject, in the order in which the page tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from manual.behaviours import account, change_sets, data, stacks, templates
+from manual.behaviours.behaviour import Behaviour
+
+BEHAVIOURS: Mapping[str, tuple[Behaviour, ...]] = {
+    subject.SUBJECT: subject.BEHAVIOURS
+    for subject in (change_sets, stacks, data, account, templates)
+}

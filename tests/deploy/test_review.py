@@ -1,0 +1,237 @@
+"""A change set is judged whole: by AWS's rows, by both templates, and by what is no resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lib import session
+from lib.deploy import nesting, review
+from lib.deploy.publishing import Run
+from lib.deploy.review import Review
+from lib.inputs.jobs import Options
+from lib.operators import Listing
+from lib.releases.releases import Published, Release
+from lib.stacks.previews import ChangeSet, Unmade
+from lib.templates import templates
+from lib.templates.changes import Cause, Change
+from lib.templates.templates import MASTER
+from tests.support import factories
+from tests.support.aws_fakes import ACCOUNT, intercept, no_such_stack
+from tests.support.people import Person
+
+REGION = "us-east-1"
+TEXT = """
+Parameters: {EnvironmentName: {Type: String}}
+Resources:
+  Topic: {Type: AWS::SNS::Topic, Properties: {DisplayName: shown}}
+  Reader: {Type: AWS::Amplify::Branch, Properties: {AppId: !Ref Topic, BranchName: main}}
+Outputs:
+  Topic: {Value: !Ref Topic, Export: {Name: topic}}
+"""
+PHANTOM = Change(
+    "Reader",
+    "AWS::Amplify::Branch",
+    "Modify",
+    "Conditional",
+    causes=(Cause("AppId", "", "", "Always", "ResourceReference Topic", "Dynamic", follows=True),),
+)
+
+
+class World:
+    """One stack as it is deployed, and what is to become of it."""
+
+    def __init__(self, deployed: str, wanted: str, **options: Any) -> None:
+        self.person = Person()
+        self.aws = session.connect(REGION)
+        self.deployed = deployed
+        intercept(self.aws.client("cloudformation"), self.answer)
+        arn = f"arn:aws:iam::{ACCOUNT}:user/ann"
+        intercept(self.aws.client("sts"), lambda *_: {"Account": ACCOUNT, "Arn": arn})
+        values = {"EnvironmentName": "staging"}
+        job = factories.job(
+            region=REGION, templates={MASTER: templates.parse(MASTER, wanted)}, values=values
+        )
+        self.stack = factories.stack(parameters=values)
+        self.run = Run(
+            job,
+            self.person.access(self.aws),
+            Options(**options),
+            Release("abc", "abc", ()),
+            Published("b", REGION, "abc", 0, 0, "https://example.com"),
+            values,
+        )
+
+    def answer(self, operation: str, _arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "GetTemplate":
+            return {"TemplateBody": self.deployed}
+        if operation == "DescribeStacks":
+            raise no_such_stack(self.run.job.stack_name)
+        assert operation == "ListStackResources", operation
+        return {"StackResourceSummaries": []}
+
+    def judge(self, *changes: Change, **more: Any) -> Review:
+        return review.judge(self.run, proposed(*changes, **more), self.stack)
+
+
+def proposed(*changes: Change, **more: Any) -> ChangeSet:
+    given: dict[str, Any] = {
+        **dict.fromkeys(("id", "name", "stack_id", "stack_name", "reason"), ""),
+        "status": "CREATE_COMPLETE",
+        "kind": "UPDATE",
+        "complete": True,
+        **more,
+    }
+    return ChangeSet(changes=changes, **given)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("Name: topic}", "Name: news}", "the export of the output Topic"),
+        ("Outputs:", "Outputs:\n  More: {Value: a}", "the output More"),
+        ("Outputs:", "Metadata: {By: ann}\nOutputs:", "the section Metadata"),
+    ],
+)
+def test_what_is_no_resource_is_never_taken_for_no_change(old: str, new: str, what: str) -> None:
+    assert old in TEXT
+    world = World(TEXT, TEXT.replace(old, new))
+    found = world.judge()
+    assert not found.changes_nothing
+    assert what in found.besides
+    assert found.count() == "no resource changes"
+    review.show(world.run, proposed(), found)
+    assert (
+        f"No resource of stack {world.run.job.stack_name} in {REGION} changes, only:"
+        in (world.person.notes[0])
+    )
+    assert what in world.person.notes[0]
+
+
+def test_what_is_the_same_throughout_changes_nothing() -> None:
+    assert World(TEXT, TEXT).judge().changes_nothing
+
+
+def test_a_change_that_is_a_phantom_and_nothing_else_changes_nothing() -> None:
+    found = World(TEXT, TEXT).judge(PHANTOM)
+    assert found.changes_nothing
+    assert found.changes[0].proof
+
+
+def test_a_proof_stands_beside_the_row_for_people() -> None:
+    world = World(TEXT, TEXT.replace("shown", "other"))
+    found = world.judge(PHANTOM)
+    assert not found.changes_nothing
+    review.show(world.run, proposed(), found)
+    (listing,) = (told for told in world.person.told if isinstance(told, Listing))
+    row = next(row for row in listing.rows if row[0] == "Reader")
+    assert row[3] == "False"
+    assert "unchanged, because Topic keeps its ID" in row[4]
+
+
+def test_nothing_is_proven_where_aws_could_not_be_read_whole_or_a_macro_has_a_say() -> None:
+    assert World(TEXT, TEXT).judge(PHANTOM, complete=False).changes[0].proof is None
+    macro = f"Transform: Ours\n{TEXT}"
+    assert World(macro, macro).judge(PHANTOM).changes[0].proof is None
+
+
+def test_an_output_beside_a_row_is_named_and_what_the_row_tells_is_not() -> None:
+    world = World(TEXT, TEXT.replace("shown", "other").replace("Name: topic}", "Name: news}"))
+    assert world.judge().besides == ("the export of the output Topic",)
+
+
+# Change sets that fail over what is not known yet
+
+
+NESTED = """
+Resources:
+  Auth: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: auth-stack.yaml}}
+  Api:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: api-stack.yaml
+      Parameters: {PoolArn: !GetAtt Auth.Outputs.PoolArn, Size: small}
+"""
+CHILDREN = {
+    "auth-stack.yaml": """
+Resources: {Pool: {Type: AWS::Cognito::UserPool}}
+Outputs: {PoolArn: {Value: !GetAtt Pool.Arn}}
+""",
+    "api-stack.yaml": """
+Parameters: {PoolArn: {Type: String, AllowedPattern: 'arn:.*'}, Size: {Type: String}}
+Resources: {Api: {Type: AWS::SNS::Topic}}
+""",
+}
+
+
+def nested(**options: Any) -> World:
+    world = World(TEXT, NESTED, **options)
+    folder = {**world.run.job.templates} | {
+        name: templates.parse(name, text) for name, text in CHILDREN.items()
+    }
+    world.run = replace(world.run, job=replace(world.run.job, templates=folder))
+    return world
+
+
+def failed(*failures: Unmade) -> ChangeSet:
+    return proposed(status="FAILED", complete=False, failures=failures)
+
+
+PLACEHOLDER = "{{IntrinsicFunction:app/Auth.Outputs.PoolArn/Fn::GetAtt}}"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("Api", "Each value of parameter 'PoolArn' must match pattern arn:.*"),
+        ("Api", "Parameter PoolArn failed to satisfy constraint: an ARN"),
+        (
+            "Api",
+            f"Parameter validation failed: value {PLACEHOLDER} for parameter name PoolArn",
+        ),
+        ("", "Parameter 'PoolArn' must match pattern arn:.*"),
+        ("", f"Unable to fetch parameters [{PLACEHOLDER}] from parameter store for this account."),
+        ("Api", f"Usage of {PLACEHOLDER} is not allowed"),
+        ("Api", "Template format error: duplicate Export names"),
+        ("Api", "Template error: Fn::Select  cannot select nonexistent value at index 1"),
+    ],
+)
+def test_a_placeholder_that_is_taken_for_a_value_is_no_fault_of_the_templates(
+    path: str, reason: str
+) -> None:
+    world = nested()
+    with pytest.raises(nesting.CannotLookInside) as caught:
+        nesting.require_inside(world.run, failed(Unmade(path, reason)))
+    assert reason in str(caught.value)
+    shallow = nesting.go_shallow(world.run, caught.value)
+    assert shallow.options.shallow
+    assert reason in world.person.notes[0]
+    assert "what is inside is compared here" in world.person.notes[1]
+    nesting.require_inside(shallow, failed(Unmade(path, reason)))
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [Unmade("Api", "Parameter 'Size' must be one of AllowedValues")],
+        [Unmade("Api", "Template format error: Unresolved resource dependencies")],
+        [
+            Unmade("Api", "Parameter 'PoolArn' must match pattern arn:.*"),
+            Unmade("Auth", "Requires capabilities : [CAPABILITY_IAM]"),
+        ],
+        [],
+    ],
+)
+def test_a_fault_that_would_stay_is_not_blamed_on_nesting(failures: list[Unmade]) -> None:
+    nesting.require_inside(nested().run, failed(*failures))
+
+
+def test_a_creation_lists_from_the_templates_what_aws_did_not() -> None:
+    world = nested(shallow=True)
+    rows = (Change("Auth", "AWS::CloudFormation::Stack", "Add"),)
+    found = review.judge(world.run, proposed(*rows, kind="CREATE", complete=False), None)
+    assert [c.path for c in found.changes] == ["Auth", "Auth/Pool", "Api", "Api/Api"]
+    assert "listed from the templates" in world.person.notes[0]
