@@ -225,7 +225,7 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
     live = SimpleNamespace(
         folder=made.job.templates, parameters={**made.job.values, "LogRetentionDays": "7"}
     )
-    monkeypatch.setattr(stacks, "require", lambda *_args: None)
+    monkeypatch.setattr(stacks, "require_created", lambda *_args: None)
     monkeypatch.setattr(deployed, "read", lambda *_args, **_given: live)
     before = estimates.compare(made, TERMS, "deployed", access_to(cloudformation=None))
     given, _ = answer([made], before=before)

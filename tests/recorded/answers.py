@@ -98,7 +98,7 @@ def _reason_of_failure(entry: Json) -> str:
     """Return what an event says of a failure: of a hook's, which stands apart, or of its own."""
     hook = entry.get("HookStatus", "").endswith("FAILED") and entry.get("HookFailureMode") == "FAIL"
     if hook:
-        return str(entry["HookStatusReason"])
+        return f"{entry['HookType']}: {entry['HookStatusReason']}"
     return str(entry.get("ResourceStatusReason", "")) if _has_failed(entry) else ""
 
 
