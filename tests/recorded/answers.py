@@ -125,7 +125,8 @@ def judge_error(case: str, answer: Json) -> Row:
     error = answer["Error"]
     code, message = str(error["Code"]), str(error.get("Message", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
-    exc = refusal(code, message, status=status)
+    # Only an answer without a body, a HEAD's, has a number for its code.
+    exc = refusal(code, message, "HeadBucket" if code.isdecimal() else "Op", status)
     meant = next((m for pattern, m in _MEANINGS if re.search(pattern, message)), "")
     if status >= 500:
         # 501 is no fault that passes: the endpoint has no such thing.
