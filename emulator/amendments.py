@@ -53,6 +53,16 @@ def nested_stacks_are_whole() -> None:
     nested_stacks.install()
 
 
+def shells_keep_their_id() -> None:
+    """Let a second change set of type CREATE join the stack in REVIEW_IN_PROGRESS.
+
+    Upstream puts another stack, with another ID, in its place, so that executing one of them
+    leaves the other behind. AWS: API_CreateChangeSet, ChangeSetType.
+    Canary: test_canary_shells_keep_their_id.
+    """
+    requests.keep_shells()
+
+
 def nested_change_sets_exist() -> None:
     """Answer CreateChangeSet with IncludeNestedStacks and DescribeChangeSet with values.
 
@@ -482,6 +492,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     failed_outputs_are_told_by_the_rollback,
     exports_are_honoured,
     output_changes_have_no_rows,
+    shells_keep_their_id,
     nested_change_sets_exist,
     skipping_wants_stack_names,
     deployment_configs_are_heeded,

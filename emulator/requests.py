@@ -244,6 +244,31 @@ def mangle_templates() -> None:
     wire.around("GetTemplate", _rewritten(lambda _params, text: mangle(text)))
 
 
+def keep_shells() -> None:
+    """Let a second change set of a creation join the stack that the first one made."""
+
+    def wrap(upstream: wire.Handler) -> wire.Handler:
+        def create(params: Json) -> Response:
+            before = wire.stack_of(params)
+            status, headers, body = upstream(params)
+            after = wire.stack_of(params)
+            if status != wire.OK or not before or not after or after is before:
+                return status, headers, body
+            if before["StackStatus"] != UNDER_REVIEW:
+                return status, headers, body
+            old, new = before["StackId"], after["StackId"]
+            cf._stacks[after["StackName"]] = before
+            cf._stack_events.pop(new, None)
+            for change_set in cf._change_sets.values():
+                if change_set["StackId"] == new:
+                    change_set["StackId"] = old
+            return status, headers, body.replace(new.encode(), old.encode())
+
+        return create
+
+    wire.around("CreateChangeSet", wrap)
+
+
 def hide_templates_under_review() -> None:
     """Leave TemplateBody out for a stack that only has a change set so far."""
 

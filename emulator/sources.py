@@ -170,6 +170,14 @@ SOURCES: tuple[Source, ...] = (
         RECORDED + "api/test_stacks.snapshot.json (AlreadyExistsException)",
     ),
     Source(
+        "shells_keep_their_id",
+        "A stack that awaits review keeps its ID until a change set of it is executed",
+        Witness.DOCUMENT,
+        "CloudFormation creates a stack with a unique stack ID, but no template or resources. The "
+        "stack will be in the REVIEW_IN_PROGRESS state until you execute the change set.",
+        API + "API_CreateChangeSet.html",
+    ),
+    Source(
         "states_are_guarded",
         "So is a change set of type CREATE",
         Witness.RECORDED,

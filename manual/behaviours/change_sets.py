@@ -156,6 +156,25 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         either_way=True,
     ),
     Behaviour(
+        "Only a change set is validated for quotas and the like, so a first creation makes one",
+        ("deploy/change.carry_out",),
+        Witness.DOCUMENT,
+        "Four additional validations run during change set creation only: S3 bucket emptiness "
+        "validation, service quota checks, Recorder conflict detection, and ECR repository delete "
+        "readiness.",
+        GUIDE + "validate-stack-deployments.html",
+        never_seen="a warning of a validation inside a nested stack of a creation",
+        either_way=True,
+    ),
+    Behaviour(
+        "A creation that somebody overtook is refused with a ValidationError, known by its text",
+        ("stacks/changesets.create",),
+        Witness.RECORDED,
+        "Stack [<stack-name:1>] already exists and cannot be created again with the changeSet "
+        "[<change-set-name:1>].",
+        RECORDED + "api/test_changesets.snapshot.json::test_name_conflicts (ValidationError)",
+    ),
+    Behaviour(
         "Early validation tells what it found only by DescribeEvents; where that cannot be "
         "called, the reason of the change set is all there is",
         ("stacks/early_validation.read",),

@@ -29,6 +29,16 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         PLACEBO + "test_dynamodb_delete_backup, test_dynamodb_create_backup",
     ),
     Behaviour(
+        "A backup may lack what was written in the minute before it was asked for, so a change "
+        "that costs data waits that minute out first",
+        ("data/consent.back_up",),
+        Witness.MODEL,
+        "If you submit a backup request on 2018-12-14 at 14:25:00, the backup is guaranteed to "
+        "contain all data committed to the table up to 14:24:00, and data committed after "
+        "14:26:00 will not be.",
+        DYNAMODB + "API_CreateBackup.html",
+    ),
+    Behaviour(
         "CreateBackup takes no token, so that a request whose answer was lost is looked up by "
         "the backup's name, and a second backup is reported",
         ("data/proving.take_backups",),

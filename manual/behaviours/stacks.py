@@ -82,6 +82,38 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "operators' published logs",
     ),
     Behaviour(
+        "A stack can fail with no *_FAILED event; why stands on its own event before the rollback",
+        ("stacks/events.find_cause",),
+        Witness.RECORDED,
+        "Transform 111111111111::Unsuccessful failed with: failed because it is a test. Rollback "
+        "requested by user.",
+        RECORDED + "test_template_engine.snapshot.json::TestMacros::test_failed_state",
+        never_seen="a nested stack that fails so, and what its parent then says",
+        either_way=True,
+    ),
+    Behaviour(
+        "What a hook says stands on an event in progress; only in FAIL mode does it stop anything",
+        ("stacks/stacks.Event", "stacks/events.find_cause"),
+        Witness.RECORDED,
+        "Hook failed with message: Intentional fail. Failure was ignored under WARN mode.",
+        RECORDED + "api/test_extensions_hooks.snapshot.json::test_hook_deployment[WARN]",
+    ),
+    Behaviour(
+        "A stack that only has a change set has no template to give",
+        ("stacks/stacks.read_template", "stacks/stacks.require_created"),
+        Witness.QUOTED,
+        "KeyError: 'TemplateBody'",
+        GITHUB + "cdklabs/awscdk-v1-stack-finder/issues/273",
+    ),
+    Behaviour(
+        "A release whose master came back with question marks is known by what was published",
+        ("releases/releases.identify", "stacks/stacks.mangle"),
+        Witness.QUOTED,
+        "the non-ASCII characters in the template are converted to question marks.",
+        GITHUB + "aws-cloudformation/cloudformation-coverage-roadmap/issues/1220",
+        never_seen="whether DescribeStackSet does the same to a stack set's template",
+    ),
+    Behaviour(
         "When the root rolls back, nested stacks that had ended begin again; their events are "
         "read until they rest, in whatever order they come",
         ("stacks/events.follow",),

@@ -272,6 +272,24 @@ def test_canary_templates_under_review_are_absent(upstream: Cloud) -> None:
     still_defective("TemplateBody" in answer, "templates_under_review_are_absent")
 
 
+def test_a_second_change_set_of_a_creation_joins_the_stack_of_the_first(cloud: Cloud) -> None:
+    first = cloud.change_set("app", NOTES, ChangeSetType="CREATE", ChangeSetName="first")
+    second = cloud.change_set("app", NOTES, ChangeSetType="CREATE", ChangeSetName="second")
+    assert first["StackId"] == second["StackId"]
+    cloud.cfn.execute_change_set(ChangeSetName="second", StackName="app")
+    assert cloud.wait("app") == "CREATE_COMPLETE"
+    listed = cloud.cfn.list_change_sets(StackName="app")["Summaries"]
+    assert [one["ChangeSetName"] for one in listed] == ["second"]
+
+
+def test_canary_shells_keep_their_id(upstream: Cloud) -> None:
+    first, second = (
+        upstream.change_set("app", NOTES, ChangeSetType="CREATE", ChangeSetName=name)
+        for name in ("first", "second")
+    )
+    still_defective(first["StackId"] != second["StackId"], "shells_keep_their_id")
+
+
 # Conditions and outputs
 
 

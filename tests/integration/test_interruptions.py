@@ -99,7 +99,9 @@ def test_of_two_operators_who_start_in_the_same_moment_one_creates_the_stack(
 ) -> None:
     operator.clone.set_parameters(Way="shut")
     started = [
-        operator.start("deploy", *UNVERIFIED, "--stack-name", "photo-finish", "--json", "--local")
+        operator.start(
+            "deploy", "--yes", *UNVERIFIED, "--stack-name", "photo-finish", "--json", "--local"
+        )
         for _ in range(2)
     ]
     # Whoever ends first has lost, for the other one stands at the gate.
