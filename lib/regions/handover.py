@@ -156,7 +156,7 @@ class Handover:
             return ()
         before = deployed.read(cfn, stack)
         job = replace(self.sites[region].job, stack_name=stack.name)
-        old = deployed.resolve_for(job, access, before.folder, before.parameters)
+        old = deployed.resolve_for(job, access, before.folder, before.parameters, live=True)
         new = deployed.resolve_for(job, access, job.templates, self.values[region])
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
         judged = loss.judge(changes, old, new)
