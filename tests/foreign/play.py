@@ -257,11 +257,25 @@ def play_failure(play: Play) -> None:
     ran = play.inv(broken, "deploy", "--delete", "--yes", stack=DOOMED)
     wrong = "" if kept == set(play.tables(DOOMED)) else "tables are gone"
     play.hold("delete what failed", ran, DOOMED, [0], "DELETE_COMPLETE", wrong)
-    play.inv(play.clone("before", ROLES), *deploy, stack=RISKY)
+    fail_half_way(play, broken)
+
+
+def fail_half_way(play: Play, broken: Path) -> None:
+    """Fail to update, which the emulator does not tell, and take out again what failed."""
+    before = play.clone("before", ROLES)
+    deploy = ("deploy", "--yes", "--no-verify")
+    play.inv(before, *deploy, stack=RISKY)
     play.inv(broken, *deploy, stack=RISKY)
     parent, inside = play.status(RISKY), play.nested(RISKY, "IAMStack")
     told = f"the nested stack is {inside}, the parent is {parent}"
     note_lack(play, left_out.NO_FAILED_UPDATE, told)
+    ran = play.inv(broken, "verify", stack=RISKY)
+    failed = {check["name"] for check in ran.document.get("checks", []) if not check["passed"]}
+    wrong = "" if "IAMStack" in failed else f"only {sorted(failed)} have failed"
+    play.hold("verify what failed half way", ran, RISKY, [1], parent, wrong)
+    ran = play.inv(before, *deploy, stack=RISKY)
+    wrong = "calls it destroyed" if "no DeletionPolicy is known" in ran.said else ""
+    play.hold("take out what failed", ran, RISKY, [0], "UPDATE_COMPLETE", wrong)
 
 
 def try_rollback(play: Play) -> str:
