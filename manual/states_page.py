@@ -61,10 +61,10 @@ def draw_states() -> str:
 
 
 _MOVES: Mapping[Move, str] = {
-    Move.CREATE: "`CreateStack`",
+    Move.CREATE: "`CreateChangeSet` of type CREATE, then `ExecuteChangeSet`",
     Move.CREATE_BY_CHANGE_SET: "`CreateChangeSet` of type CREATE, then `ExecuteChangeSet`",
     Move.UPDATE: "`CreateChangeSet`, the preview, your consent, then `ExecuteChangeSet`",
-    Move.REPLACE: "after asking: `DeleteStack`, then `CreateStack`",
+    Move.REPLACE: "after asking: `DeleteStack`, then as above",
     Move.DELETE: "after asking: `DeleteStack`",
     Move.ROLL_BACK: "after asking: `RollbackStack`",
     Move.CONTINUE_ROLLBACK: "after asking: `ContinueUpdateRollback`",

@@ -24,7 +24,7 @@ from lib.operators import Answer, Level
 from lib.parallel import side_by_side
 from lib.refusals import error_code, error_message, explain, is_unsupported
 from lib.releases import releases
-from lib.stacks import deployed, drift, stacks
+from lib.stacks import deployed, drift, stacks, statuses
 from lib.templates import resolution, templates
 from lib.templates.templates import STACK_TYPE
 
@@ -74,16 +74,25 @@ class Verification:
 
 
 def verify(
-    job: Job, access: Access, *, detect_drift: bool = False, fetch: health.Fetch | None = None
+    job: Job,
+    access: Access,
+    *,
+    detect_drift: bool = False,
+    fetch: health.Fetch | None = None,
+    as_asked: bool = False,
 ) -> Verification:
     """Make every check of a job's stack.
 
-    `fetch` asks the health endpoint, over HTTP unless given. Raises `StateForbids` where
-    there is no stack, and botocore's errors when it cannot even be described.
+    `as_asked` says that the stack was just found to be as asked: then one that an earlier
+    operation was taken back from is in order, too. `fetch` asks the health endpoint, over HTTP
+    unless given. Raises `StateForbids` where nothing is deployed, and botocore's errors when it
+    cannot even be described.
     """
     cfn = access.aws.client("cloudformation")
-    stack = stacks.require(cfn, job)
+    stack = stacks.require_created(cfn, job)
     asked = _list_checks(job, access, stack, _read_master(access, stack), fetch)
+    if as_asked and stack.status in statuses.ROLLED_BACK:
+        asked["stack"] = lambda: Check("stack", True, str(stack.status))
     if detect_drift:
         asked["drift"] = lambda: _check_drift(access, stack)
     made = side_by_side(lambda item: _make(*item), asked.items(), at_once=PARALLEL_CHECKS)
@@ -91,7 +100,7 @@ def verify(
 
 
 def follow_up(job: Job, access: Access, options: Options) -> Verification | None:
-    """Verify a stack that has just been deployed, None where it is too early to.
+    """Verify a stack that has just been deployed or found up to date, None where it is too early.
 
     The deployment's outcome stands whatever is found, so that an error on the way is a failed
     check too.
@@ -105,7 +114,7 @@ def follow_up(job: Job, access: Access, options: Options) -> Verification | None
         return None
     access.say("Verifying what was deployed.")
     try:
-        return verify(job, access)
+        return verify(job, access, as_asked=True)
     except DeploymentError as error:
         problem = error.message
     except (BotoCoreError, ClientError) as error:

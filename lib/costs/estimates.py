@@ -168,7 +168,7 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     if reference == DEPLOYED:
         cfn = access.aws.client("cloudformation")
         known = releases.texts_by_key(job.templates)
-        live = deployed.read(cfn, stacks.require(cfn, job), known=known)
+        live = deployed.read(cfn, stacks.require_created(cfn, job), known=known)
         job = replace(job, templates=live.folder, values=live.parameters)
     else:
         job = replace(job, templates=_read_release(job, reference, access))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from lib.access import Access
 from lib.data import loss, proving, tables
@@ -10,8 +11,12 @@ from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job
 from lib.operators import Level
+from lib.polling import until
 from lib.stacks.deployed import Deployed
 from lib.templates.changes import Change
+
+#: Seconds before a request, of which a backup may or may not hold what was written.
+UNCERTAIN = 60.0
 
 
 def prefix_of(region: str) -> str:
@@ -73,17 +78,39 @@ def require_consent(
 def back_up(job: Job, access: Access, names: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
     """Back up tables, wait until every backup is AVAILABLE, and return the ARNs.
 
-    Without `wanted` only says that nothing is backed up. Raises `BackupFailed` when a single
-    table has no proven backup: what was going to happen to it must not happen then.
+    Without `wanted` only says that nothing is backed up. First waits out the minute before a
+    request of which AWS promises nothing. Raises `BackupFailed` when a single table has no
+    proven backup: what was going to happen to it must not happen then.
     """
     if not names:
         return ()
     if not wanted:
         access.say("No backup is taken, as --no-backup says.", Level.WARNING)
         return ()
+    _let_writers_stop(access, names)
     run = proving.take_backups(job, access, names)
     proving.require_complete(run)
     return tuple(backup.arn for backup in run.backups)
+
+
+def _let_writers_stop(access: Access, names: Sequence[str]) -> None:
+    """Say what a backup will not hold, and wait so that it holds all there is until now.
+
+    "If you submit a backup request on 2018-12-14 at 14:25:00, the backup is guaranteed to contain
+    all data committed to the table up to 14:24:00, and data committed after 14:26:00 will not be."
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html
+    """
+    host = urlsplit(access.aws.client("dynamodb").meta.endpoint_url).hostname or ""
+    if host == "localhost" or host.startswith("127."):
+        # An emulator on this machine copies the table as it is.
+        return
+    access.say(
+        f"Stop what writes to {', '.join(names)} now. A backup holds for certain only what was "
+        f"written until a minute before it is asked for, so it is asked for in {UNCERTAIN:.0f} "
+        "seconds; what is written from now on may be lost.",
+        Level.WARNING,
+    )
+    until(lambda waited: True if waited >= UNCERTAIN else None, access.clock)
 
 
 def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None:

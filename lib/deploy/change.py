@@ -39,9 +39,10 @@ _VERBS = {"created": "create", "updated": "update", "rolled-back": "rollback"}
 def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
     """Do what was decided for the stack's state."""
     if decision.move is Move.REPLACE and stack is not None:
-        return creation.replace_failed(run, stack, decision)
-    if decision.move is Move.CREATE and not run.options.preview:
-        return creation.create(run)
+        creation.clear_failed(run, stack, decision)
+    if decision.move in (Move.REPLACE, Move.CREATE) and not run.options.preview:
+        run.access.say(f"Creating stack {run.job.stack_name} in {run.job.region}.")
+        return _change(replace(run, asks=False), "CREATE", None)
     if decision.move in (Move.CREATE, Move.CREATE_BY_CHANGE_SET):
         return _change(run, "CREATE", None)
     if stack is not None and stack.status.is_paused:
@@ -72,7 +73,10 @@ def _look_again(run: Run, kind: str) -> Stack | None:
     status = stack.status if stack else Status.ABSENT
     decision = statuses.decide(Operation.DEPLOY, status)
     creates = decision.move in (Move.CREATE, Move.CREATE_BY_CHANGE_SET)
-    if decision.move is Move.UPDATE or (kind == "CREATE" and creates):
+    if kind == "CREATE" and creates:
+        # What there may be of it is a shell without a template.
+        return None
+    if kind == "UPDATE" and decision.move is Move.UPDATE:
         return stack
     raise StateForbids(
         f"Somebody else has changed stack {run.job.stack_name} in {run.job.region} "
@@ -140,7 +144,7 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
         f"{kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
         f"({found.count()}, release {run.release.name})?"
     )
-    if not run.access.operator.confirm(question, "y"):
+    if run.asks and not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")
     publishing.require_intact(run)
     tables = loss.tables_at_risk(found.changes)

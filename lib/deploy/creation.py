@@ -1,17 +1,19 @@
-"""Create a stack that does not exist yet, or of which only a failed creation is left."""
+"""Begin and end a creation: make room where only a failed one is left, protect what was made.
+
+A stack is created through a change set, as it is changed: "Four additional validations run during
+change set creation only: S3 bucket emptiness validation, service quota checks, Recorder conflict
+detection, and ECR repository delete readiness."
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from lib.deploy import deletions, protection, publishing, records
+from lib.deploy import deletions, protection, records
 from lib.errors import Declined, StateForbids
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
-from lib.refusals import error_code
-from lib.stacks import stacks, watching
 
 if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
@@ -22,20 +24,6 @@ if TYPE_CHECKING:
     from lib.stacks.statuses import Decision
 
 
-def create(run: Run) -> Outcome:
-    """Create the stack and follow it to its end."""
-    publishing.require_intact(run)
-    run.access.say(f"Creating stack {run.job.stack_name} in {run.job.region}.")
-    record = records.begin(run, "create", "")
-    with (
-        watching.leaving_running(run.job, run.access, stop=watching.STOP_CREATION),
-        records.refusals(run, record, ""),
-    ):
-        stack_id = _start(run)
-    ending = watching.wait(run.job, run.access, stack_id, None, stop=watching.STOP_CREATION)
-    return conclude(run, record, stack_id, ending)
-
-
 def conclude(run: Run, record: Record, stack_id: str, ending: Ending) -> Outcome:
     """Complete a creation's record; a stack of production is then protected from deletion."""
     outcome = records.close(run, record, "created", stack_id, ending)
@@ -44,26 +32,8 @@ def conclude(run: Run, record: Record, stack_id: str, ending: Ending) -> Outcome
     return outcome
 
 
-def _start(run: Run) -> str:
-    """Ask for the stack's creation and return its ID."""
-    request = run.request(watching.new_token(), disable_rollback=run.options.disable_rollback)
-    try:
-        return stacks.create(run.cfn, request)
-    except ClientError as exc:
-        if error_code(exc) not in ("AlreadyExistsException", stacks.REPEATED_CODE):
-            raise
-    # A retry after a connection that broke meets the stack that the first try made.
-    ours = stacks.find_started(run.cfn, run.job.stack_name, request.token)
-    if ours:
-        return ours
-    raise StateForbids(
-        f"Somebody else has just created stack {run.job.stack_name} in {run.job.region}.",
-        next_step=f"inv events --follow {run.job.flags}",
-    )
-
-
-def replace_failed(run: Run, stack: Stack, decision: Decision) -> Outcome:
-    """Delete what a failed creation left, after asking, and create the stack again."""
+def clear_failed(run: Run, stack: Stack, decision: Decision) -> None:
+    """Delete what a failed creation left, after asking, so that the stack can be created again."""
     if run.options.preview:
         raise StateForbids(
             f"Stack {stack.name} in {run.job.region} is {stack.status}: {decision.why}. "
@@ -77,4 +47,3 @@ def replace_failed(run: Run, stack: Stack, decision: Decision) -> Outcome:
     if not run.access.operator.confirm("Delete what is left and create it again?", "y"):
         raise Declined(f"Stack {stack.name} was left as it is ({stack.status}).")
     deletions.clear(run.job, run.access, run.options, stack)
-    return create(run)

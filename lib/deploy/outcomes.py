@@ -56,8 +56,13 @@ class Outcome:
 
     @property
     def is_deployed(self) -> bool:
-        """Tell whether the stack was changed and stands, so that it can be verified."""
-        return not self.preview and self.action in ("created", "updated", "rolled-back")
+        """Tell whether the stack stands as asked, so that it can be verified.
+
+        Also when nothing had to be changed: a second run must not turn a failed verification
+        green.
+        """
+        stands = self.action == "unchanged" and self.status not in _GONE
+        return not self.preview and (stands or self.action in ("created", "updated", "rolled-back"))
 
 
 _GONE = frozenset({Status.ABSENT, Status.DELETE_COMPLETE})

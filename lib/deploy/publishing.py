@@ -28,7 +28,8 @@ class Run:
     """One deployment under way: the job and everything published for it.
 
     `action` is what a successful change of an existing stack is called. `replays` is true when
-    it brings a paused stack back to what was last stable.
+    it brings a paused stack back to what was last stable. With `asks` a change is shown and asked
+    about; a first creation is not, since there is nothing that it could cost.
     """
 
     job: Job
@@ -38,6 +39,7 @@ class Run:
     published: Published
     values: Mapping[str, str]
     action: str = "updated"
+    asks: bool = True
     replays: bool = False
 
     @property

@@ -101,10 +101,12 @@ def _complete(
     """Return the changes of a proposal, with what a creation brings that AWS did not list."""
     if proposed.complete or stack is not None:
         return proposed.changes
-    run.access.say(
-        "What is inside nested stacks could not be read; it is listed from the templates instead.",
-        Level.WARNING,
-    )
+    if run.asks:
+        run.access.say(
+            "What is inside nested stacks could not be read; it is listed from the templates "
+            "instead.",
+            Level.WARNING,
+        )
     new = comparison.compare(Tree((), {}, {}), after, region=run.job.region)
     return loss.merge(proposed.changes, new)
 
@@ -171,9 +173,9 @@ def _list(names: Sequence[str]) -> str:
 
 
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
-    """Show every change with its causes and what it does to data."""
+    """Show every change with its causes and what it does to data, and what AWS warns of."""
     where = f"stack {run.job.stack_name} in {run.job.region}"
-    if found.changes:
+    if found.changes and run.asks:
         run.access.operator.report(list_changes(f"Changes to {where}:", found.changes))
     if found.besides:
         real = any(not change.is_phantom for change in found.changes)

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lib.deploy import outcomes, report
 from lib.drawing import clean, draw_table
-from lib.releases import releases
+from lib.errors import NotOurs
+from lib.operators import Level
+from lib.refusals import error_message
+from lib.releases import releases, store
 from lib.stacks import events, obstacles, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
@@ -83,7 +88,7 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         environment=job.environment,
         status=stack.status,
         reason=stack.reason,
-        release=releases.name_of(stacks.read_template(cfn, stack.id)),
+        release=_find_release(job, access, stacks.read_template(cfn, stack.id)),
         drift=found,
         changed=changed,
         age=(access.clock.now() - changed).total_seconds(),
@@ -91,6 +96,16 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         obstacles=stuck,
         next_step=outcomes.next_step(job, stack.status, stuck) if stuck else "",
     )
+
+
+def _find_release(job: Job, access: Access, master: str) -> str:
+    """Return the name of the release that runs, "" for none, or when it cannot be told."""
+    try:
+        found = releases.identify(store.bucket_of(job, access), master)
+    except (BotoCoreError, ClientError, NotOurs) as exc:
+        access.say(f"Which release runs cannot be told: {error_message(exc)}", Level.WARNING)
+        return ""
+    return found[0] if found else ""
 
 
 def draw(view: View) -> str:
@@ -102,7 +117,7 @@ def draw(view: View) -> str:
     ]
     if view.changed:
         rows += [
-            ("Release", view.release),
+            *([("Release", view.release)] if view.release else []),
             ("Drift", view.drift or "NOT_CHECKED"),
             ("Changed", f"{view.changed:%Y-%m-%d %H:%M:%S} UTC, {draw_age(view.age)} ago"),
         ]

@@ -152,7 +152,8 @@ class Handover:
         access = self._access(region)
         cfn = access.aws.client("cloudformation")
         stack = stacks.describe(cfn, instance.stack_id)
-        if stack is None or stack.status is Status.DELETE_COMPLETE:
+        nothing = (Status.DELETE_COMPLETE, Status.REVIEW_IN_PROGRESS)
+        if stack is None or stack.status in nothing:
             return ()
         before = deployed.read(cfn, stack)
         job = replace(self.sites[region].job, stack_name=stack.name)

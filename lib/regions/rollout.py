@@ -162,6 +162,8 @@ def _agreed(desk: Desk, looks: Mapping[str, Look], ready: Sequence[str]) -> bool
 
 def _describe_move(desk: Desk, look: Look) -> str:
     end = desk.crew.ended.get(look.region)
+    if end is not None and went_wrong(end) and end.error is None:
+        return "nothing: up to date, but its verification failed"
     if end is not None:
         return "nothing: up to date" if end.error is None else f"nothing: {end.error}"
     return _MOVES.get(look.decision.move, "update")

@@ -71,6 +71,7 @@ class Work:
         if found is None or found.passed:
             return outcome
         reasons = "; ".join(f"{c.name}: {c.detail}" for c in found.checks if not c.passed)
-        failure = Failure("", "", STACK_TYPE, outcome.status, f"deployed, but {reasons}")
+        stands = "up to date" if outcome.action == "unchanged" else "deployed"
+        failure = Failure("", "", STACK_TYPE, outcome.status, f"{stands}, but {reasons}")
         next_step = f"inv verify {job.flags}"
         return replace(outcome, action="failed", failure=failure, next_step=next_step)

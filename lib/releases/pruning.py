@@ -117,10 +117,15 @@ def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
     for stack in roots:
         if stack.tags.get("ManagedBy") != MANAGED_BY and stack.name != job.stack_name:
             continue
-        deployed = releases.name_of(stacks.read_template(cfn, stack.id))
-        needed[deployed] = f"deployed as {stack.name}"
-        for record in history.read(bucket, stack.name)[:RECORDS_KEPT]:
+        text = stacks.read_template(cfn, stack.id)
+        for name in releases.identify(bucket, text):
+            needed[name] = f"deployed as {stack.name}"
+        records = history.read(bucket, stack.name)
+        for record in records[:RECORDS_KEPT]:
             needed.setdefault(record.release, f"used lately by {stack.name}")
+        # Whatever the template's text is taken for, this is what the history says is deployed.
+        if last := next((one for one in records if one.succeeded), None):
+            needed.setdefault(last.release, f"deployed last to {stack.name}")
     return needed
 
 

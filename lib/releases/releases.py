@@ -29,6 +29,7 @@ from lib.parallel import side_by_side
 from lib.refusals import error_code
 from lib.releases import store
 from lib.releases.store import Bucket
+from lib.stacks.stacks import mangle
 from lib.templates import templates
 from lib.templates.templates import STACK_TYPE, Template
 
@@ -147,6 +148,32 @@ def texts_by_key(folder: Mapping[str, Template]) -> dict[str, str]:
 def name_of(master: str) -> str:
     """Return the name of the release that a published master's text is."""
     return _digest(master.encode())[:NAME_LENGTH]
+
+
+def identify(bucket: Bucket, master: str) -> tuple[str, ...]:
+    """Return the names of the releases that a deployed master's text may be, best first.
+
+    Mostly the one that its digest names. Where characters beyond ASCII may have come back as
+    `?`, each published master that would come back as this very text; none without a text.
+    """
+    if not master:
+        return ()
+    name = name_of(master)
+    if "?" not in master:
+        return (name,)
+    listed = bucket.list_objects("releases/")
+    keys = [key for key, _ in listed if key.endswith(f"/{templates.MASTER}")]
+    if f"releases/{name}/{templates.MASTER}" in keys:
+        return (name,)
+
+    def reads_so(key: str) -> bool:
+        content = bucket.read_object(key)
+        return content is not None and mangle(content.decode(errors="replace")) == master
+
+    same = side_by_side(reads_so, keys, at_once=store.AT_ONCE)
+    return tuple(key.split("/")[1] for key, is_same in zip(keys, same, strict=True) if is_same) or (
+        name,
+    )
 
 
 def _digest(content: bytes) -> str:

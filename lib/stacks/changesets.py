@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from lib import polling
-from lib.errors import Refused
+from lib.errors import Refused, StateForbids
 from lib.refusals import error_code, error_message
 from lib.stacks import stacks
 from lib.stacks.previews import GONE_CODES, stale
@@ -74,8 +74,8 @@ def create(
 
     `kind` is CREATE or UPDATE. Without `nested` only the outer stack is looked into. The
     request's token stands in the description, by which `find_own` knows the change set.
-    `revert_drift` asks for a drift-aware change set.
-    Raises `Refused` when somebody else's has the name.
+    `revert_drift` asks for a drift-aware change set. Raises `Refused` when somebody else's has
+    the name, and `StateForbids` when somebody has created the stack meanwhile.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
     extra: dict[str, Any] = {
@@ -90,6 +90,11 @@ def create(
             ClientToken=request.token, Description=_describe_request(request.token), **extra
         )
     except ClientError as exc:
+        if _is_created_already(exc):
+            raise StateForbids(
+                f"Somebody else has just created stack {request.stack} in {cfn.meta.region_name}.",
+                next_step="run the same command again, to change it as it is now.",
+            ) from None
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
@@ -109,6 +114,16 @@ def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str)
         f"Somebody else has just made the change set {name} of stack {request.stack}.",
         next_step="run the same command again in a moment.",
     )
+
+
+def _is_created_already(exc: ClientError) -> bool:
+    """Recognise that a stack to be created is one already; the code is only ValidationError.
+
+    "Stack [arn:…] already exists and cannot be created again with the changeSet [name]."
+    (recorded). A shell in REVIEW_IN_PROGRESS takes any number of such change sets.
+    https://github.com/compose-x/ecs_composex/issues/785
+    """
+    return "already exists and cannot be created again" in error_message(exc)
 
 
 def find_own(

@@ -136,11 +136,14 @@ def read(
 
     `known` are texts by the key of the object that a nested stack is loaded from. A key names its
     content, so a nested stack that its parent loads from a known one is not asked for. Raises
-    `TemplateError` for a deployed template that cannot be read, and botocore's errors as they come.
+    `TemplateError` for a deployed template that cannot be read, or for none at all, and
+    botocore's errors as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
     listing = Inventory(cfn, stack.id)
     texts = {"": _read_text(cfn, stack.id)}
+    if not texts[""]:
+        raise TemplateError(f"Stack {stack.name} is {stack.status} and has no template yet.")
     level = [""]
     while level:
         loaded = {

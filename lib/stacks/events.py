@@ -137,7 +137,7 @@ def draw(found: Sequence[Event]) -> str:
             event.status,
             event.path or "(stack)",
             event.type.removeprefix("AWS::"),
-            event.reason,
+            event.told,
         )
         for event in found
     ]
@@ -281,21 +281,36 @@ def _names_child(event: Event) -> bool:
 def find_cause(events: Iterable[Event]) -> Failure | None:
     """Return the first failure in time that is not only the echo of another.
 
-    Resources that were cancelled because a sibling failed, and nested stacks that failed
-    because of something inside them, are echoes. Where nothing but echoes is known, the
-    first of them is better than nothing.
+    Resources that were cancelled because a sibling failed, nested stacks that failed because
+    of something inside them, and rollbacks that followed either, are echoes. Where nothing
+    but echoes is known, the first of them is better than nothing.
     """
-    failed = sorted(
-        (event for event in events if event.status.endswith("_FAILED")),
-        key=lambda event: event.time,
-    )
+    failed = sorted(filter(_tells_failure, events), key=lambda event: event.time)
     causes = [
         event for event in failed if not is_cancelled(event.reason) and not _is_echo(event, failed)
     ]
     chosen = next(iter(causes or failed), None)
     if chosen is None:
         return None
-    return Failure(chosen.path, chosen.logical_id, chosen.type, chosen.status, chosen.reason)
+    status = chosen.hook_status if chosen.hook_stops else chosen.status
+    return Failure(chosen.path, chosen.logical_id, chosen.type, status, chosen.told)
+
+
+def _tells_failure(event: Event) -> bool:
+    """Tell whether an event says that something failed, and not only by its status.
+
+    A hook that stops the operation says so on an event in progress. And a stack can fail with
+    no `*_FAILED` event at all: CREATE_IN_PROGRESS is followed by ROLLBACK_IN_PROGRESS, and what
+    was wrong with a macro or an output stands there alone: "Transform 111111111111::Unsuccessful
+    failed with: failed because it is a test. Rollback requested by user." (recorded).
+    """
+    return event.status.endswith("_FAILED") or event.hook_stops or _tells_rollback(event)
+
+
+def _tells_rollback(event: Event) -> bool:
+    """Tell whether a stack says of itself why it is rolled back; that it was asked to is no why."""
+    began = event.status in ("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS")
+    return began and event.is_own and event.reason not in ("", "User Initiated")
 
 
 def is_cancelled(reason: str) -> bool:
@@ -343,11 +358,21 @@ def _explain(
 
 
 def _is_echo(event: Event, failed: Iterable[Event]) -> bool:
-    """Tell whether a stack's failure only repeats one inside it."""
+    """Tell whether a stack's failure or rollback only repeats one inside it, or its own."""
     if event.type != STACK_TYPE:
         return False
     inside = f"{event.path}/" if event.path else ""
+    others = [other for other in failed if other is not event]
+    if _tells_rollback(event):
+        # What fails later, fails at the rollback and did not bring it about.
+        return any(
+            other.path.startswith(inside) or (other.path == event.path and other.is_own)
+            for other in others
+            if other.time <= event.time
+        )
     return any(
-        other is not event and other.path.startswith(inside) and other.path != event.path
-        for other in failed
+        (other.path != event.path and other.path.startswith(inside))
+        # The parent's word on a nested stack that says itself why it was rolled back.
+        or (other.path == event.path and not event.is_own and _tells_rollback(other))
+        for other in others
     )

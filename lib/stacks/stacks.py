@@ -72,10 +72,19 @@ class StackResource:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of one stack in a tree; `path` is "" for the root stack itself."""
+    """One event of one stack in a tree; `path` is "" for the root stack itself.
+
+    What a hook says stands apart from `reason`, on an event whose status is still in progress:
+    `HookStatus: HOOK_COMPLETE_FAILED` beside `ResourceStatus: CREATE_IN_PROGRESS` (recorded).
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html
+    """
 
     KEYS: ClassVar = {
-        name: name for name in ("time", "path", "type", "status", "reason", "physical_id")
+        name: name
+        for name in (
+            *("time", "path", "type", "status", "reason", "physical_id"),
+            *("hook_type", "hook_status", "hook_mode", "hook_reason"),
+        )
     }
 
     id: str
@@ -88,11 +97,38 @@ class Event:
     status: str
     reason: str
     token: str
+    hook_type: str = ""
+    hook_status: str = ""
+    hook_mode: str = ""
+    hook_reason: str = ""
 
     @property
     def is_own(self) -> bool:
         """Tell whether the event is about the stack that lists it, not one of its resources."""
         return self.type == STACK_TYPE and self.physical_id == self.stack_id
+
+    @property
+    def hook_stops(self) -> bool:
+        """Tell whether a hook failed whose mode, FAIL, stops the operation."""
+        return self._hook_failed and self.hook_mode == "FAIL"
+
+    @property
+    def hook_warns(self) -> bool:
+        """Tell whether a hook failed whose mode, WARN, lets the operation go on."""
+        return self._hook_failed and self.hook_mode == "WARN"
+
+    @property
+    def _hook_failed(self) -> bool:
+        # HOOK_COMPLETE_FAILED: it said no. HOOK_FAILED: it could not be run.
+        return self.hook_status in ("HOOK_COMPLETE_FAILED", "HOOK_FAILED")
+
+    @property
+    def told(self) -> str:
+        """Return what the event says: its reason, and of a hook which one and what it says."""
+        if not self.hook_type:
+            return self.reason
+        hook = f"{self.hook_type}: {self.hook_reason or self.hook_status}"
+        return f"{self.reason} {hook}".lstrip()
 
 
 def is_missing(exc: BaseException) -> bool:
@@ -127,6 +163,23 @@ def require(cfn: CloudFormationClient, job: Job) -> Stack:
     if stack is None:
         raise StateForbids(
             f"There is no stack {job.stack_name} in {job.region}.",
+            next_step=f"inv deploy {job.flags}",
+        )
+    return stack
+
+
+def require_created(cfn: CloudFormationClient, job: Job) -> Stack:
+    """Return a job's stack, or raise `StateForbids` when there is none, or only its name yet.
+
+    A stack in REVIEW_IN_PROGRESS has a change set that nobody executed, and "no template or
+    resources".
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+    """
+    stack = require(cfn, job)
+    if stack.status is Status.REVIEW_IN_PROGRESS:
+        raise StateForbids(
+            f"Stack {stack.name} in {job.region} is {stack.status}: its change set was never "
+            "executed, so nothing is deployed.",
             next_step=f"inv deploy {job.flags}",
         )
     return stack
@@ -170,7 +223,7 @@ def name_of(stack_id: str) -> str:
 
 @dataclass(frozen=True)
 class Request:
-    """What a stack is to become, for CreateStack and CreateChangeSet alike.
+    """What a stack is to become, as CreateChangeSet takes it.
 
     `token` makes a repeated request harmless, and every event of the operation carries it.
     `previous` names the parameters that keep their deployed value. `express` asks for
@@ -192,7 +245,7 @@ class Request:
     role_arn: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
-        """Return what both calls take under the same names; the token's name differs.
+        """Return the arguments that say what the stack is to become.
 
         In express mode rollback is off unless the configuration says otherwise: "rollback is
         disabled by default" (the guide), against the API reference's "Default: false". Said
@@ -213,18 +266,6 @@ class Request:
         }
 
 
-def create(cfn: CloudFormationClient, request: Request) -> str:
-    """Start to create a stack and return its ID.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
-    """
-    # Express mode has its own place for the same word.
-    plain: dict[str, Any] = {} if request.express else {"DisableRollback": request.disable_rollback}
-    return cfn.create_stack(**request.as_arguments(), **plain, ClientRequestToken=request.token)[
-        "StackId"
-    ]
-
-
 def update(cfn: CloudFormationClient, stack_id: str, request: Request) -> None:
     """Start to update a stack without a change set, which shows nothing beforehand.
 
@@ -234,12 +275,6 @@ def update(cfn: CloudFormationClient, stack_id: str, request: Request) -> None:
     arguments = request.as_arguments() | plain
     del arguments["StackName"]
     _start_once(cfn, cfn.update_stack, stack_id, request.token, **arguments)
-
-
-def find_started(cfn: CloudFormationClient, name: str, token: str) -> str:
-    """Return the ID of a live stack whose creation carried a token, or ""."""
-    answer = describe(cfn, name)
-    return answer.id if answer and has_begun(cfn, answer.id, token) else ""
 
 
 def has_begun(cfn: CloudFormationClient, stack_id: str, token: str) -> bool:
@@ -469,14 +504,34 @@ def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
         status=str(entry.get("ResourceStatus", "")),
         reason=entry.get("ResourceStatusReason", ""),
         token=entry.get("ClientRequestToken", ""),
+        hook_type=entry.get("HookType", ""),
+        hook_status=str(entry.get("HookStatus", "")),
+        hook_mode=str(entry.get("HookFailureMode", "")),
+        hook_reason=entry.get("HookStatusReason", ""),
     )
 
 
 def read_template(cfn: CloudFormationClient, stack_id: str) -> str:
-    """Return the template text that a stack was deployed with.
+    """Return the template text that a stack was deployed with, "" where there is none yet.
 
+    For a stack in REVIEW_IN_PROGRESS the answer has no TemplateBody, which the API reference
+    does not say: `KeyError: 'TemplateBody'` of a tool that expected one.
+    https://github.com/cdklabs/awscdk-v1-stack-finder/issues/273
+
+    Every character beyond ASCII comes back as `?`; see `mangle`.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    body: object = cfn.get_template(StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    answer = cfn.get_template(StackName=stack_id, TemplateStage="Original")
+    body: object = answer.get("TemplateBody", "")
     # botocore decodes a JSON template; a YAML one comes as the text it was.
     return body if isinstance(body, str) else json.dumps(body, indent=2)
+
+
+def mangle(text: str) -> str:
+    """Return a template as GetTemplate gives it back, to compare with what it gave.
+
+    "The non-ASCII characters in the template are converted to question marks", one for each
+    character; what was deployed is whole all the same.
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1220
+    """
+    return "".join(char if char.isascii() else "?" for char in text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import Interrupted
-from lib.operators import OnInterrupt, ResourceProgress
+from lib.operators import Level, OnInterrupt, ResourceProgress
 from lib.refusals import explain, is_passing
 from lib.stacks import events, stacks
 
@@ -52,11 +52,12 @@ def wait(
         if event.id in shown or (event.is_own and event.path):
             return
         shown.add(event.id)
+        if event.hook_warns:
+            access.say(f"{event.path or job.stack_name}: {event.told}", Level.WARNING)
+            return
         elapsed = access.clock.monotonic() - started
         access.operator.report(
-            ResourceProgress(
-                event.time, event.path, event.type, event.status, event.reason, elapsed
-            )
+            ResourceProgress(event.time, event.path, event.type, event.status, event.told, elapsed)
         )
 
     while True:

@@ -43,7 +43,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
         "All events of an operation carry the token of its request, by which a request whose "
         "answer was lost is recognised",
-        ("stacks/stacks.has_begun", "stacks/stacks.find_started"),
+        ("stacks/stacks.has_begun", "stacks/changesets.create"),
         Witness.MODEL,
         "All events initiated by a given stack operation are assigned the same client request "
         "token, which you can use to track operations.",
@@ -151,7 +151,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
         "A ROLLBACK_COMPLETE stack can only be deleted, so that a creation deletes it first, after "
         "asking",
-        ("stacks/statuses.decide", "deploy/creation.replace_failed"),
+        ("stacks/statuses.decide", "deploy/creation.clear_failed"),
         Witness.RECORDED,
         "Stack [<stack-name:1>] already exists",
         RECORDED + "api/test_stacks.snapshot.json (AlreadyExistsException)",

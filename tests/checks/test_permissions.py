@@ -96,23 +96,23 @@ def test_what_no_policy_allows_and_what_one_forbids_are_told_apart(job: Job) -> 
     account = Account(
         "us-west-2",
         SimulatePrincipalPolicy=deciding(
-            CreateStack={"decision": "implicitDeny"}, CreateBackup={"decision": "explicitDeny"}
+            ExecuteChangeSet={"decision": "implicitDeny"}, CreateBackup={"decision": "explicitDeny"}
         ),
     )
     forbidden, denied = look(job, account, role_arn=SERVICE_ROLE)
     assert {forbidden.state, denied.state} == {Readiness.MISSING}
     assert forbidden.message == "a policy forbids alice dynamodb:CreateBackup"
-    assert denied.message == "alice may not call cloudformation:CreateStack"
+    assert denied.message == "alice may not call cloudformation:ExecuteChangeSet"
     assert "deploy-role.yaml" in denied.next_step
 
 
 @pytest.mark.parametrize("decision", ["implicitDeny", "explicitDeny"])
 def test_a_decision_for_want_of_context_is_not_called_a_denial(job: Job, decision: str) -> None:
     lacking = {"decision": decision, "MissingContextValues": ["aws:MultiFactorAuthPresent"]}
-    account = Account("us-west-2", SimulatePrincipalPolicy=deciding(CreateStack=lacking))
+    account = Account("us-west-2", SimulatePrincipalPolicy=deciding(ExecuteChangeSet=lacking))
     (found,) = look(job, account, role_arn=SERVICE_ROLE)
     assert found.state is Readiness.UNKNOWN
-    assert "cloudformation:CreateStack" in found.message
+    assert "cloudformation:ExecuteChangeSet" in found.message
 
 
 def test_an_action_is_allowed_when_it_is_on_the_resource_that_it_is_for() -> None:

@@ -452,6 +452,22 @@ def test_the_task_answers_with_every_check(world: World) -> None:
     assert "✗   health" in bad.text
 
 
+def test_a_stack_that_is_up_to_date_after_a_rollback_is_in_order_only_as_a_follow_up(
+    world: World,
+) -> None:
+    world.status = "UPDATE_ROLLBACK_COMPLETE"
+    assert world.flaws("stack") == "UPDATE_ROLLBACK_COMPLETE"
+    found = verification.follow_up(job(), world.access, Options())
+    assert found is not None
+    assert "stack" not in found.failed
+
+
+def test_a_stack_that_was_never_created_is_refused(world: World) -> None:
+    world.status = "REVIEW_IN_PROGRESS"
+    with pytest.raises(StateForbids, match="nothing is deployed"):
+        world.verify()
+
+
 # What it costs
 
 

@@ -19,7 +19,7 @@ from lib.costs import estimates, report
 from lib.costs.book import Book, Standing
 from lib.costs.estimates import Estimated, Terms
 from lib.errors import InputError
-from lib.inputs import documents, jobs
+from lib.inputs import jobs
 from lib.inputs.jobs import Job
 from lib.operators import Answer, Level, Note, Progress
 from lib.polling import Clock
@@ -225,7 +225,7 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
     live = SimpleNamespace(
         folder=made.job.templates, parameters={**made.job.values, "LogRetentionDays": "7"}
     )
-    monkeypatch.setattr(stacks, "require", lambda *_args: None)
+    monkeypatch.setattr(stacks, "require_created", lambda *_args: None)
     monkeypatch.setattr(deployed, "read", lambda *_args, **_given: live)
     before = estimates.compare(made, TERMS, "deployed", access_to(cloudformation=None))
     given, _ = answer([made], before=before)
@@ -267,11 +267,6 @@ def test_live_prices_replace_the_books_row_by_row_and_gaps_are_reported(
 def _link(folder: Path) -> Path:
     (folder / "infrastructure").symlink_to(ROOT / "infrastructure")
     return folder
-
-
-def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written"):
-        documents.write_text(tmp_path / "gone" / "chart.svg", "<svg/>")
 
 
 def test_the_run_shown_in_the_documentation_is_what_the_command_says() -> None:

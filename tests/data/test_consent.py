@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from moto import mock_aws
 
 from lib import session
 from lib.access import Access
-from lib.data import consent
+from lib.data import consent, proving
+from lib.data.proving import BackupRun
 from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks.deployed import Deployed
@@ -48,9 +50,9 @@ class Person:
         assert isinstance(progress, Note)
         self.told.append(progress.text)
 
-    def access(self) -> Access:
+    def access(self, aws: session.Aws | None = None) -> Access:
         operator = Operator(self.report, self.confirm, lambda _: OnInterrupt.DETACH)
-        aws = session.connect("eu-west-1")
+        aws = aws or session.connect("eu-west-1")
         return Access(aws, operator, FakeTime().clock)
 
 
@@ -109,6 +111,49 @@ def test_no_backup_has_to_be_said_and_is_repeated() -> None:
     person = Person("y")
     assert consent.back_up(job(), person.access(), ["jobs"], wanted=False) == ()
     assert person.told == ["No backup is taken, as --no-backup says."]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "waited"),
+    [(None, 60), ("https://dynamodb.eu-west-1.api.aws", 60), ("http://127.0.0.1:4566", 0)],
+    ids=["AWS", "AWS by its dual-stack name", "an emulator on this machine"],
+)
+def test_a_backup_before_a_loss_is_asked_for_when_it_holds_all_that_was_written(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, waited: float
+) -> None:
+    person, time = Person("y"), FakeTime()
+    access = replace(
+        person.access(session.connect("eu-west-1", endpoint_url=endpoint)), clock=time.clock
+    )
+    asked: list[float] = []
+
+    def take(*_: object) -> BackupRun:
+        asked.append(time.seconds)
+        return BackupRun(())
+
+    monkeypatch.setattr(proving, "take_backups", take)
+    consent.back_up(job(), access, ["jobs", "users"], wanted=True)
+    [at] = asked
+    assert waited <= at <= waited + 5
+    assert [text.startswith("Stop what writes to jobs, users now.") for text in person.told] == (
+        [True] if waited else []
+    )
+
+
+def test_ctrl_c_in_the_minute_before_a_backup_asks_for_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def press(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    asked: list[object] = []
+    monkeypatch.setattr(proving, "take_backups", lambda *given: asked.append(given))
+    access = Person("y").access()
+    with pytest.raises(KeyboardInterrupt):
+        consent.back_up(
+            job(), replace(access, clock=replace(access.clock, sleep=press)), ["jobs"], wanted=True
+        )
+    assert asked == []
 
 
 def test_nothing_at_risk_needs_no_backup() -> None:

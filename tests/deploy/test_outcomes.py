@@ -120,9 +120,11 @@ def test_paths_in_a_job_do_not_reach_the_outcome() -> None:
     assert "/somewhere" not in json.dumps(as_document(outcome))
 
 
-def test_only_a_stack_that_was_changed_and_stands_is_deployed() -> None:
-    previewed = factories.outcome("created", preview=True)
-    for nothing in (factories.outcome("unchanged"), previewed, factories.outcome("failed")):
+def test_only_a_stack_that_stands_is_verified_and_also_when_nothing_had_to_be_changed() -> None:
+    previewed = [factories.outcome(action, preview=True) for action in ("created", "unchanged")]
+    gone = outcomes.unchanged(factories.job(), None)
+    for nothing in (*previewed, gone, factories.outcome("failed"), factories.outcome("deleted")):
         assert not nothing.is_deployed
+    assert factories.outcome("unchanged").is_deployed
     assert factories.outcome("created").is_deployed
     assert factories.outcome("rolled-back").is_deployed

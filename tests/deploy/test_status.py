@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from moto import mock_aws
 
 from lib.deploy import status
 from lib.deploy.status import View
 from lib.document import as_document
+from lib.inputs import jobs
+from lib.releases import releases
+from lib.session import Aws, connect
+from lib.stacks import stacks
 from lib.stacks.drift import Drift
 from lib.stacks.statuses import Status
 from tests.deploy.world import World
 from tests.support import factories
-from tests.support.aws_fakes import START
+from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
+from tests.support.people import Person
+
+BUCKET = jobs.bucket_name(ACCOUNT, factories.REGION)
 
 DRIFT = Drift("Data/Jobs", "AWS::DynamoDB::Table", "MODIFIED", "Tags", "[]", "[1]")
 
@@ -62,6 +73,55 @@ def test_a_stack_that_is_not_there_has_no_time_of_change() -> None:
 )
 def test_an_age_is_told_in_the_largest_two_units_that_it_fills(seconds: float, told: str) -> None:
     assert status.draw_age(seconds) == told
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with mock_aws():
+        aws = connect(factories.REGION)
+        where: Any = {"LocationConstraint": factories.REGION}
+        aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+        yield aws
+
+
+def look(aws: Aws, state: str, template: str | None) -> tuple[View, Person]:
+    """Look at a stack of which CloudFormation gives this template."""
+    person = Person()
+    answers = {
+        "DescribeStacks": {"Stacks": [stack_entry(factories.STACK, state)]},
+        "GetTemplate": {} if template is None else {"TemplateBody": template},
+    }
+    intercept(aws.client("cloudformation"), lambda operation, _arguments: answers[operation])
+    return status.look(factories.job(), person.access(aws)), person
+
+
+def test_a_stack_that_only_has_a_change_set_runs_no_release(aws: Aws) -> None:
+    view, _ = look(aws, "REVIEW_IN_PROGRESS", None)
+    assert (view.status, view.release) == ("REVIEW_IN_PROGRESS", "")
+    assert "Release" not in status.draw(view)
+
+
+def test_a_release_whose_master_came_back_with_question_marks_is_named_by_what_was_published(
+    aws: Aws,
+) -> None:
+    text = "Description: a \u2013 b\nResources: {}\n"
+    name = releases.name_of(text)
+    for key in (f"releases/{name}/master-stack.yaml", "releases/0123456789ab/master-stack.yaml"):
+        body = text if name in key else "Resources: {}"
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body.encode())
+    view, _ = look(aws, "CREATE_COMPLETE", stacks.mangle(text))
+    assert view.release == name
+
+
+def test_a_bucket_that_cannot_be_read_leaves_the_release_open_and_the_rest_told(aws: Aws) -> None:
+    intercept(aws.client("s3"), deny)
+    view, person = look(aws, "CREATE_COMPLETE", "# what?\nResources: {}")
+    assert (view.status, view.release) == ("CREATE_COMPLETE", "")
+    assert person.notes[0].startswith(f"Which release runs cannot be told: The bucket {BUCKET}")
+
+
+def deny(operation: str, _arguments: object) -> dict[str, Any]:
+    raise refusal("AccessDenied", "no", operation, 403)
 
 
 def test_a_stuck_stack_says_what_it_is_stuck_at_and_how_it_is_freed() -> None:

@@ -73,8 +73,11 @@ def test_the_whole_application_is_created_through_any_fault(stage: Stage, fault:
 ONCE_BROKEN = [
     ("upload", "PUT Object", "KILL after"),
     ("upload", "PUT Object", "cut once, answer lost"),
-    ("create", "CreateStack", "cut once, answer lost"),
-    ("create", "CreateStack", "KILL after"),
+    ("create", "CreateChangeSet", "cut once, answer lost"),
+    ("create", "CreateChangeSet", "INT after"),
+    ("create", "CreateChangeSet", "KILL after"),
+    ("create", "ExecuteChangeSet", "cut once, answer lost"),
+    ("create", "ExecuteChangeSet", "KILL after"),
     ("create-preview", "CreateChangeSet", "INT after"),
     ("update", "CreateChangeSet", "cut once, answer lost"),
     ("update", "CreateChangeSet", "cut until botocore gives up, answers lost"),

@@ -129,3 +129,8 @@ def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
     for parse in (usage.parse, book.parse):
         with contextlib.suppress(InputError):
             parse(text, "any.json")
+
+
+def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        documents.write_text(tmp_path / "gone" / "chart.svg", "<svg/>")

@@ -44,10 +44,12 @@ def test_an_update_beside_a_table_that_lost_its_recovery_is_updated_and_exits_1(
     assert updated.document["failure"] is None
     assert updated.document["verification"]["passed"] is False
     assert "DatabaseStack/JobsTable" in updated.err
-    # Nothing changed, so nothing is verified; and nobody has to have it verified.
-    again = operator.inv("deploy", "--json")
+    # A second run has nothing to change, and what was wrong still is.
+    again = operator.inv("deploy", "--json", code=1)
     assert again.document["action"] == "unchanged"
-    assert "verification" not in again.document
+    assert again.document["verification"] == updated.document["verification"]
+    unverified = operator.inv("deploy", "--no-verify", "--json").document
+    assert "verification" not in unverified
 
 
 def test_a_preview_and_a_deployment_without_verification_look_at_nothing(
@@ -64,13 +66,13 @@ def test_nothing_to_do_costs_six_calls_and_its_log_has_each(
     operator: Operator, tmp_path: Path
 ) -> None:
     folder = tmp_path / "logs"
-    operator.inv("deploy", PLOT_PALETTE_LOG_FOLDER=str(folder))
+    operator.inv("deploy", "--no-verify", PLOT_PALETTE_LOG_FOLDER=str(folder))
     [log] = logs(folder)
     assert log.name.endswith(f"-deploy-{STACK}.log")
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     lines = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
     assert len([line for line in lines if line.startswith("aws ")]) == 6
-    assert lines[0] == "inv deploy --local"
+    assert lines[0] == "inv deploy --no-verify --local"
     assert any("is up to date" in line for line in lines)
     assert lines[-1] == "exit code 0"
 

@@ -98,7 +98,7 @@ def _reason_of_failure(entry: Json) -> str:
     """Return what an event says of a failure: of a hook's, which stands apart, or of its own."""
     hook = entry.get("HookStatus", "").endswith("FAILED") and entry.get("HookFailureMode") == "FAIL"
     if hook:
-        return str(entry["HookStatusReason"])
+        return f"{entry['HookType']}: {entry['HookStatusReason']}"
     return str(entry.get("ResourceStatusReason", "")) if _has_failed(entry) else ""
 
 
@@ -125,7 +125,8 @@ def judge_error(case: str, answer: Json) -> Row:
     error = answer["Error"]
     code, message = str(error["Code"]), str(error.get("Message", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
-    exc = refusal(code, message, status=status)
+    # Only an answer without a body, a HEAD's, has a number for its code.
+    exc = refusal(code, message, "HeadBucket" if code.isdecimal() else "Op", status)
     meant = next((m for pattern, m in _MEANINGS if re.search(pattern, message)), "")
     if status >= 500:
         # 501 is no fault that passes: the endpoint has no such thing.

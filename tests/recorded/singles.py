@@ -18,6 +18,7 @@ from lib.stacks.stacks import StackResource
 from tests.recorded.recordings import Json, Single, find, fit
 from tests.recorded.verdicts import Row
 from tests.support.aws_fakes import ACCOUNT, client, intercept, refusal
+from tests.support.factories import bucket
 
 #: S3's answers to a conditional write, and what a release makes of each: the object is there,
 #: or another upload is under way, after which it is asked again and then given up.
@@ -178,7 +179,7 @@ def _write(code: str, message: str) -> str:
 
     intercept(aws, answer)
     try:
-        wrote = releases._put_once(aws, "bucket", file, owner=ACCOUNT)
+        wrote = releases._put_once(bucket(aws), file)
     except (ClientError, DeploymentError):
         tries = asked.count("PutObject")
         return "asked again, then given up" if tries > 1 else "given up"

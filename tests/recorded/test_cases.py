@@ -10,26 +10,13 @@ from tests.recorded.verdicts import Row
 
 ROWS = list(replay.judge(replay.CASES))
 
-#: Cases that the code does not read right yet.
-PENDING = ("R3", "R5")
-
 
 def name_case(row: Row) -> str:
     """Return the name of a row's case, without the file and the change set it is from."""
     return row.case.rpartition(":")[2].removesuffix(" 2")
 
 
-def cases() -> list[object]:
-    names = sorted({name_case(row) for row in ROWS})
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=name[:2])])
-        if name.startswith(PENDING)
-        else name
-        for name in names
-    ]
-
-
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", sorted({name_case(row) for row in ROWS}))
 def test_we_read_it_as_aws_means_it(case: str) -> None:
     rows = [row for row in ROWS if name_case(row) == case]
     assert verdicts.is_acceptable(rows, EXPLANATIONS), verdicts.draw(rows, EXPLANATIONS)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
+from lib.checks import verification
+from lib.checks.verification import Check, Verification
 from lib.deploy.outcomes import Outcome
 from lib.errors import Interrupted
+from lib.inputs.jobs import Options
 from lib.regions.plan import OnFailure
 from tests.support import factories
 from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, fail, plan_of, stay
@@ -53,6 +58,25 @@ def test_a_canary_that_is_up_to_date_hands_its_part_to_the_next() -> None:
     assert desk.order[0] == "us-west-2"
     assert desk.most == 2
     assert actions(rollout) == ["unchanged", "created", "created", "created"]
+
+
+def test_a_canary_that_is_up_to_date_but_does_not_answer_leaves_the_others_untouched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silent = Verification("app", "us-east-1", (Check("health", False, "answers 503"),))
+    monkeypatch.setattr(verification, "follow_up", lambda *_: silent)
+
+    def stay_and_verify(desk: Rehearsal, region: str) -> Outcome:
+        return desk._verify(region, stay(desk, region), Options())
+
+    person = Person()
+    desk = Rehearsal(person, {"us-east-1": stay_and_verify, "us-west-2": work})
+    rollout = desk.run()
+    assert actions(rollout) == ["failed", "declined"]
+    assert desk.order == []
+    failure = rollout.outcomes[0].failure
+    assert failure is not None
+    assert failure.reason == "up to date, but health: answers 503"
 
 
 def test_a_failed_canary_leaves_the_others_untouched() -> None:

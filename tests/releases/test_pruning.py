@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +16,11 @@ from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
 from lib.operators import Listing
 from lib.polling import Clock
-from lib.releases import pruning, releases
+from lib.releases import history, pruning, releases
+from lib.releases.history import Record
 from lib.releases.releases import Release
+from lib.stacks import stacks
+from lib.templates import templates
 from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
 from tests.support.factories import bucket, job, template
 from tests.support.people import Person
@@ -65,7 +69,8 @@ class World:
             entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
             return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
         name = arguments["StackName"].split("/")[1]
-        return {"TemplateBody": self.running[name].files[-1].content.decode()}
+        files = self.running[name].files
+        return {"TemplateBody": files[-1].content.decode()} if files else {}
 
     def prune(self, keep: int = 1) -> pruning.Removal:
         late = Clock(now=lambda: START + timedelta(days=40_000))
@@ -142,3 +147,68 @@ def test_a_bucket_that_has_gone_meanwhile_needs_no_pruning(world: World) -> None
 
     intercept(world.s3, gone)
     assert world.prune(keep=3).removed
+
+
+# What GetTemplate does to characters beyond ASCII
+
+
+def mangled(one: Release) -> Release:
+    """Return a release whose master comes back from CloudFormation as other bytes."""
+    *children, master = one.files
+    text = stacks.mangle(master.content.decode())
+    return replace(one, files=(*children, replace(master, content=text.encode())))
+
+
+def publish(world: World, comment: str) -> Release:
+    """Publish a release with a comment in its master, older than all others."""
+    text = f"# {comment}\nResources: {{Topic: {{Type: 'AWS::SNS::Topic'}}}}"
+    made = releases.build({"master-stack.yaml": templates.parse("master-stack.yaml", text)})
+    nothing: frozenset[str] = frozenset()
+    old = START - timedelta(days=9)
+    releases.publish(bucket(world.s3), made, published=nothing, commit="", now=old, by="me")
+    return made
+
+
+def test_a_live_release_with_a_dash_in_its_master_is_not_removed(world: World) -> None:
+    dashed, curly = publish(world, "one \u2013 two"), publish(world, "one \u201c two")
+    plain = publish(world, "one two")
+    world.running = {"plot-palette-staging": mangled(dashed)}
+    plan = world.prune(keep=1)
+    # Both would come back as this text; which of them runs nobody can tell.
+    assert {dashed.name, curly.name}.isdisjoint(plan.removed)
+    assert plain.name in plan.removed
+    assert keys_of(dashed) <= world.left()
+
+
+def test_a_question_mark_that_the_author_wrote_is_no_riddle(world: World) -> None:
+    asking, dashed = publish(world, "one ? two"), publish(world, "one \u2013 two")
+    world.running = {"plot-palette-staging": asking}
+    plan = world.prune(keep=1)
+    assert asking.name not in plan.removed
+    assert dashed.name in plan.removed
+
+
+def test_what_the_history_says_was_deployed_last_stays_whatever_the_template_is_taken_for(
+    world: World,
+) -> None:
+    first, second, third, _fourth = world.published
+    by_hand = replace(first.files[-1], content=b"Resources: {}  # by hand")
+    world.running = {"plot-palette-staging": replace(first, files=(by_hand,))}
+    record(world, "2026-01-01T00:00:00.000Z", first, "UPDATE_COMPLETE")
+    for minute in (1, 2):
+        stamp = f"2026-01-02T00:0{minute}:00.000Z"
+        record(world, stamp, second, "UPDATE_ROLLBACK_COMPLETE")
+    plan = world.prune(keep=1)
+    assert first.name not in plan.removed
+    assert third.name in plan.removed
+
+
+def record(world: World, time: str, one: Release, status: str) -> None:
+    name = "plot-palette-staging"
+    made = Record(one.name, time, "update", status, "me", name, "id", {})
+    history.write(bucket(world.s3), made)
+
+
+def test_a_stack_without_a_template_needs_no_release_by_it(world: World) -> None:
+    world.running = {"plot-palette-staging": replace(world.published[0], files=())}
+    assert world.published[0].name in world.prune(keep=1).removed

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from lib import session, values
 from lib.access import Access
+from lib.errors import TemplateError
 from lib.operators import OnInterrupt, Operator
 from lib.stacks import deployed
 from lib.stacks.deployed import Deployed
@@ -166,6 +167,14 @@ def test_other_errors_pass_as_they_are(aws: Aws) -> None:
     aws.reply("GetTemplate", "two-id", error("AccessDenied"))
     with pytest.raises(ClientError):
         read(aws)
+
+
+def test_a_stack_without_a_template_is_told_as_such_and_not_as_an_empty_one() -> None:
+    aws = Aws()
+    aws.reply("ListStackResources", "root-id", {"StackResourceSummaries": []})
+    aws.reply("GetTemplate", "root-id", {})
+    with pytest.raises(TemplateError, match="has no template yet"):
+        deployed.read(aws.client, stack())
 
 
 def resolve_live(found: Deployed) -> resolution.Tree:

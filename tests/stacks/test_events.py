@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -275,6 +276,10 @@ def test_an_event_is_told_by_path_and_without_what_only_reading_needs() -> None:
         ("status", "X_FAILED"),
         ("reason", "no room"),
         ("physical_id", ""),
+        ("hook_type", ""),
+        ("hook_status", ""),
+        ("hook_mode", ""),
+        ("hook_reason", ""),
     ]
 
 
@@ -489,6 +494,126 @@ def test_where_nothing_deeper_is_known_the_best_known_failure_is_told(
 ) -> None:
     cause = events.find_cause(found)
     assert (cause.reason if cause else None) == reason
+
+
+# What AWS says elsewhere than in a failed status
+
+
+ROLLED_BACK = "Transform 111111111111::Audit failed with: no. Rollback requested by user."
+
+
+def rolled_back_for_no_resource() -> dict[str, list[Happening]]:
+    """A stack that fails by itself: its outputs or a macro; no event of it is `*_FAILED`."""
+    return {
+        "app": [
+            own("a0", 0, "app", "CREATE_IN_PROGRESS", "User Initiated"),
+            own("a1", 2, "app", "ROLLBACK_IN_PROGRESS", ROLLED_BACK),
+            own("a2", 4, "app", "ROLLBACK_COMPLETE"),
+        ]
+    }
+
+
+def test_a_stack_that_fails_without_a_failed_event_says_itself_why() -> None:
+    states = [(0.0, "CREATE_IN_PROGRESS"), (4.0, "ROLLBACK_COMPLETE")]
+    ending, _ = follow(FakeTree(FakeTime(), rolled_back_for_no_resource(), states))
+    assert ending.failure is not None
+    assert (ending.failure.path, ending.failure.reason) == ("", ROLLED_BACK)
+
+
+def test_a_nested_stack_that_fails_by_itself_is_the_cause_not_its_parents_word() -> None:
+    happened = {
+        "app": [
+            own("a0", 0, "app", "CREATE_IN_PROGRESS", "User Initiated"),
+            nested("a1", 1, "Data", "CREATE_IN_PROGRESS"),
+            nested("a2", 3, "Data", "CREATE_FAILED", "Embedded stack was not created"),
+            own("a3", 4, "app", "ROLLBACK_IN_PROGRESS", "failed to create: [Data]. Rollback"),
+            own("a4", 6, "app", "ROLLBACK_COMPLETE"),
+        ],
+        "Data": [
+            own("d0", 1, "Data", "CREATE_IN_PROGRESS"),
+            # In the very instant of the parent's word.
+            own("d1", 3, "Data", "ROLLBACK_IN_PROGRESS", ROLLED_BACK),
+        ],
+    }
+    states = [(0.0, "CREATE_IN_PROGRESS"), (6.0, "ROLLBACK_COMPLETE")]
+    ending, _ = follow(FakeTree(FakeTime(), happened, states))
+    assert ending.failure is not None
+    assert (ending.failure.path, ending.failure.reason) == ("Data", ROLLED_BACK)
+
+
+def test_what_cannot_be_removed_in_a_rollback_did_not_bring_it_about() -> None:
+    happened = rolled_back_for_no_resource()
+    happened["app"].insert(2, Happening("b", 3, "Bucket", "DELETE_FAILED", reason="not empty"))
+    states = [(0.0, "CREATE_IN_PROGRESS"), (4.0, "ROLLBACK_FAILED")]
+    ending, _ = follow(FakeTree(FakeTime(), happened, states))
+    assert ending.failure is not None
+    assert ending.failure.reason == ROLLED_BACK
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"])
+def test_a_resource_that_failed_is_the_cause_of_the_rollback_that_follows(status: str) -> None:
+    rollback = event("", 2, reason="failed: [R]. Rollback requested", kind=NESTED, status=status)
+    failed = event("R", 2, reason="no room")
+    cause = events.find_cause([replace(rollback, physical_id=rollback.stack_id), failed])
+    assert cause is not None
+    assert cause.reason == "no room"
+
+
+def test_a_rollback_that_somebody_asked_for_is_no_failure() -> None:
+    asked = event("", 1, reason="User Initiated", kind=NESTED, status="ROLLBACK_IN_PROGRESS")
+    assert events.find_cause([replace(asked, physical_id=asked.stack_id)]) is None
+
+
+def hook(mode: str, said: str = "no public buckets") -> Mapping[str, str]:
+    """What an event says of a hook that failed, as recorded on AWS."""
+    return {
+        "HookType": "Acme::Audit::Hook",
+        "HookStatus": "HOOK_COMPLETE_FAILED",
+        "HookStatusReason": said,
+        "HookFailureMode": mode,
+        "HookInvocationPoint": "PRE_PROVISION",
+    }
+
+
+def hooked(mode: str, status: str) -> FakeTree:
+    """A creation that a hook judges; in FAIL mode AWS then names the hook, not its reason."""
+    happened = [
+        own("a0", 0, "app", "CREATE_IN_PROGRESS"),
+        Happening("h1", 1, "Bucket", "CREATE_IN_PROGRESS", hook=hook(mode)),
+    ]
+    if mode == "FAIL":
+        said = "The following hook(s) failed: [Acme::Audit::Hook]"
+        happened.append(Happening("h2", 2, "Bucket", "CREATE_FAILED", reason=said))
+    happened.append(own("a9", 4, "app", status))
+    return FakeTree(FakeTime(), {"app": happened}, [(0, "CREATE_IN_PROGRESS"), (4, status)])
+
+
+def test_a_hook_that_stops_a_resource_is_the_cause_in_its_own_words() -> None:
+    ending, shown = follow(hooked("FAIL", "ROLLBACK_COMPLETE"))
+    assert ending.failure == Failure(
+        "Bucket",
+        "Bucket",
+        "AWS::S3::Bucket",
+        "HOOK_COMPLETE_FAILED",
+        "Acme::Audit::Hook: no public buckets",
+    )
+    assert "Acme::Audit::Hook: no public buckets" in events.draw(shown)
+    assert as_document(shown[1])["hook_reason"] == "no public buckets"
+
+
+def test_a_hook_that_only_warns_is_no_cause() -> None:
+    ending, _ = follow(hooked("WARN", "ROLLBACK_COMPLETE"))
+    assert ending.failure is None
+
+
+def test_a_hook_that_could_not_be_run_stops_the_resource_as_well() -> None:
+    crashed = event("Bucket", 1, reason="", status="CREATE_IN_PROGRESS")
+    said = replace(
+        crashed, hook_type="Acme::Audit::Hook", hook_status="HOOK_FAILED", hook_mode="FAIL"
+    )
+    cause = events.find_cause([said])
+    assert cause is not None
+    assert cause.reason == "Acme::Audit::Hook: HOOK_FAILED"
 
 
 # Afterwards

@@ -16,6 +16,7 @@ from lib.inputs.jobs import Job
 from lib.stacks import stacks
 from lib.stacks.stacks import Request
 from lib.stacks.statuses import Status
+from tests.support import factories
 from tests.support.aws_fakes import (
     STACK,
     START,
@@ -154,21 +155,16 @@ def test_every_page_of_the_regions_stacks_is_read() -> None:
 # Changing
 
 
-def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> None:
-    cfn, calls = answering({"StackId": stack_id("app")})
-    made = stacks.create(
-        cfn,
-        Request(
-            "app",
-            "https://s3/master.yaml",
-            parameters={"B": "2", "A": "1"},
-            capabilities=("CAPABILITY_NAMED_IAM",),
-            tags={"Project": "plot-palette"},
-            token="t-1",
-        ),
+def test_a_request_has_sorted_values_and_what_the_stack_may_do() -> None:
+    request = Request(
+        "app",
+        "https://s3/master.yaml",
+        parameters={"B": "2", "A": "1"},
+        capabilities=("CAPABILITY_NAMED_IAM",),
+        tags={"Project": "plot-palette"},
+        token="t-1",
     )
-    assert made == stack_id("app")
-    assert calls[0].arguments == {
+    assert request.as_arguments() == {
         "StackName": "app",
         "TemplateURL": "https://s3/master.yaml",
         "Parameters": [
@@ -177,28 +173,22 @@ def test_a_stack_is_created_from_its_url_with_a_token_and_sorted_values() -> Non
         ],
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
         "Tags": [{"Key": "Project", "Value": "plot-palette"}],
-        "DisableRollback": False,
-        "ClientRequestToken": "t-1",
     }
 
 
 @pytest.mark.parametrize("disabled", [False, True])
 def test_express_mode_says_whether_it_rolls_back_because_aws_would_not(disabled: bool) -> None:
-    cfn, calls = answering({"StackId": stack_id("app")})
     request = Request(
         "app", "https://s3/m.yaml", {}, (), {}, "t", express=True, disable_rollback=disabled
     )
-    stacks.create(cfn, request)
-    expected = {"Mode": "EXPRESS", "DisableRollback": disabled}
-    assert calls[0].arguments["DeploymentConfig"] == expected
-    assert "DisableRollback" not in calls[0].arguments
+    assert request.as_arguments()["DeploymentConfig"] == {
+        "Mode": "EXPRESS",
+        "DisableRollback": disabled,
+    }
 
 
-def test_without_express_mode_rollback_is_said_in_the_plain_place() -> None:
-    cfn, calls = answering({"StackId": stack_id("app")})
-    stacks.create(cfn, Request("app", "https://s3/m.yaml", {}, (), {}, "t", disable_rollback=True))
-    assert calls[0].arguments["DisableRollback"] is True
-    assert "DeploymentConfig" not in calls[0].arguments
+def test_express_mode_is_asked_for_only_on_demand() -> None:
+    assert "DeploymentConfig" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
 
 
 def test_what_a_deletion_lets_go_of_is_said_only_when_asked_for() -> None:
@@ -229,13 +219,13 @@ ROLE = "arn:aws:iam::123456789012:role/plot-palette-service-role"
 
 
 def test_a_service_role_goes_to_every_operation_that_takes_one_and_only_when_there_is_one() -> None:
-    cfn, calls = answering({"StackId": stack_id("app")}, {}, {}, {})
+    cfn, calls = answering({}, {}, {})
     request = Request("app", "https://s3/master.yaml", {}, (), {}, "t", role_arn=ROLE)
-    stacks.create(cfn, request)
+    assert request.as_arguments()["RoleARN"] == ROLE
     stacks.delete(cfn, stack_id("app"), token="t-1", role_arn=ROLE)
     stacks.roll_back(cfn, stack_id("app"), token="t-2", role_arn=ROLE)
     stacks.continue_rollback(cfn, stack_id("app"), skip=(), token="t-3", role_arn=ROLE)
-    assert [call.arguments["RoleARN"] for call in calls] == [ROLE] * 4
+    assert [call.arguments["RoleARN"] for call in calls] == [ROLE] * 3
     assert "RoleARN" not in Request("app", "https://s3/m", {}, (), {}, "t").as_arguments()
 
 
@@ -266,15 +256,12 @@ def test_rolling_back_and_going_on_with_a_rollback_carry_the_token_and_what_to_s
 @pytest.mark.parametrize(("token", "found"), [("t-1", True), ("t-2", False)])
 def test_a_stack_that_a_lost_answer_started_is_known_by_its_token(token: str, found: bool) -> None:
     event = event_entry("app", own("a", 0, "app", "CREATE_IN_PROGRESS"))
-    cfn, _ = answering(
-        {"Stacks": [stack_entry("app", "CREATE_IN_PROGRESS")]},
-        {"StackEvents": [{**event, "ClientRequestToken": "t-1"}]},
-    )
-    assert stacks.find_started(cfn, "app", token) == (stack_id("app") if found else "")
+    cfn, _ = answering({"StackEvents": [{**event, "ClientRequestToken": "t-1"}]})
+    assert stacks.has_begun(cfn, stack_id("app"), token) is found
 
 
 def test_a_stack_that_is_absent_was_not_started() -> None:
-    assert stacks.find_started(failing(no_such_stack("app")), "app", "t-1") == ""
+    assert not stacks.has_begun(failing(no_such_stack("app")), "app", "t-1")
 
 
 STARTS: dict[str, Callable[[Any], None]] = {
@@ -451,3 +438,22 @@ def test_a_json_template_that_botocore_has_decoded_comes_back_as_json() -> None:
     # botocore decodes the text after the call, as it does for an answer from the network.
     intercept(made, lambda _operation, _arguments: {"TemplateBody": json.dumps(body)})
     assert json.loads(stacks.read_template(made, "app")) == body
+
+
+def test_a_stack_that_only_has_a_change_set_has_no_template_yet() -> None:
+    cfn, _ = answering({"StagesAvailable": ["Original"]})
+    assert stacks.read_template(cfn, "app") == ""
+
+
+def test_a_stack_that_was_never_created_counts_as_not_deployed() -> None:
+    entry = stack_entry("app", "REVIEW_IN_PROGRESS")
+    cfn, _ = answering({"Stacks": [entry]})
+    with pytest.raises(StateForbids, match="was never executed") as caught:
+        stacks.require_created(cfn, factories.job())
+    assert caught.value.next_step.startswith("inv deploy")
+
+
+def test_each_character_beyond_ascii_comes_back_as_one_question_mark() -> None:
+    # As recorded: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1220
+    assert stacks.mangle("Hello\u3053\u3093\u306b\u3061\u306f\u263a\r\n") == "Hello??????\r\n"
+    assert stacks.mangle("plain: yes?") == "plain: yes?"

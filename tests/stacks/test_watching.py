@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
+from lib.operators import Level, Note, ResourceProgress
 from lib.session import Aws
 from lib.stacks import watching
 from tests.support import factories
-from tests.support.aws_fakes import refusal
+from tests.support.aws_fakes import FakeTime, FakeTree, Happening, own, refusal
 from tests.support.people import Person
 
 GOES_ON = f"CloudFormation goes on with stack {factories.STACK}"
@@ -69,3 +72,25 @@ def test_a_request_whose_answer_was_an_error_of_aws_s_own_may_go_on() -> None:
     found = leave(refusal("InternalFailure", "", "CreateStack", status=500))
     assert isinstance(found, OperationFailed)
     assert GOES_ON in found.message
+
+
+def test_a_hook_that_only_warns_is_told_as_a_warning_and_one_that_stops_as_an_event() -> None:
+    said = {"HookType": "Acme::Audit::Hook", "HookStatus": "HOOK_COMPLETE_FAILED"}
+    warned = {**said, "HookFailureMode": "WARN", "HookStatusReason": "hm"}
+    stopped = {**said, "HookFailureMode": "FAIL", "HookStatusReason": "no"}
+    happened = [
+        own("a0", 0, factories.STACK, "CREATE_IN_PROGRESS"),
+        Happening("h1", 1, "Bucket", "CREATE_IN_PROGRESS", hook=warned),
+        Happening("h2", 2, "Table", "CREATE_IN_PROGRESS", hook=stopped),
+        own("a1", 3, factories.STACK, "CREATE_FAILED"),
+    ]
+    tree = FakeTree(
+        FakeTime(9), {factories.STACK: happened}, [(0, "CREATE_IN_PROGRESS"), (3, "CREATE_FAILED")]
+    )
+    aws = Aws(Mock(client=lambda *_, **__: tree.client()), factories.REGION)
+    person = Person()
+    access = person.access(aws, tree.time.clock)
+    watching.wait(factories.job(), access, factories.STACK, None, stop=watching.UNSTOPPABLE)
+    assert Note("Bucket: Acme::Audit::Hook: hm", Level.WARNING) in person.told
+    events = [one for one in person.told if isinstance(one, ResourceProgress)]
+    assert [(e.path, e.reason) for e in events if e.path] == [("Table", "Acme::Audit::Hook: no")]

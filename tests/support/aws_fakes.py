@@ -130,6 +130,7 @@ class Happening:
     physical_id: str = ""
     reason: str = ""
     seen_at: float | None = None
+    hook: Mapping[str, str] = field(default_factory=dict)
 
 
 STACK = "AWS::CloudFormation::Stack"
@@ -229,6 +230,7 @@ def event_entry(name: str, event: Happening) -> dict[str, Any]:
         "ResourceType": event.type,
         "Timestamp": START + timedelta(seconds=event.at),
         "ResourceStatus": event.status,
+        **event.hook,
     }
     return {**entry, "ResourceStatusReason": event.reason} if event.reason else entry
 
