@@ -221,7 +221,7 @@ class Handover:
         cfn = site.aws.client("cloudformation")
         stack = stacks.describe(cfn, instance.stack_id) if instance and instance.stack_id else None
         if action == "failed" and stack:
-            failure = events.find_cause(events.read_operation(cfn, stack.id)) or failure
+            failure = events.tell_cause(cfn, events.read_operation(cfn, stack.id)) or failure
         return replace(
             unchanged(site.job, stack, release=self.desk.release.name),
             action=action,

@@ -414,4 +414,14 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         API + "API_ContinueUpdateRollback.html (RoleARN)",
         never_seen="RoleARN given to RollbackStack or ContinueUpdateRollback",
     ),
+    Behaviour(
+        "The parent's event about a nested stack that failed may not name it: then it is sought "
+        "among the resources, and by the beginning of its name",
+        ("stacks/events.tell_cause",),
+        Witness.EMULATOR,
+        where="localemu 1.3.2, whose events and listings leave PhysicalResourceId out",
+        never_seen="a nested stack that failed and has no PhysicalResourceId in its parent's "
+        "events",
+        either_way=True,
+    ),
 )

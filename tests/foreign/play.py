@@ -8,6 +8,7 @@ against it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 from tabulate import tabulate
 
 from tests.foreign import emulator, left_out
@@ -245,10 +246,17 @@ def play_failure(play: Play) -> None:
     broken = play.clone("broken")
     edit(broken, "iam-stack.yaml", "\nOutputs:\n", f"{BROKEN}\nOutputs:\n")
     deploy = ("deploy", "--yes", "--no-verify")
-    ran = play.inv(broken, *deploy, "--disable-rollback", stack=DOOMED)
-    play.hold("create what fails", ran, DOOMED, [1], "CREATE_FAILED", note_action(ran, "failed"))
+    play.inv(broken, *deploy, "--disable-rollback", stack=DOOMED)
+    parent, inside = play.status(DOOMED), play.nested(DOOMED, "IAMStack")
+    told = f"the nested stack is {inside}, the parent is {parent}"
+    note_lack(play, left_out.NO_FAILED_CREATION, told)
+    ran = play.inv(broken, "verify", stack=DOOMED)
+    play.hold("verify what failed", ran, DOOMED, [1], parent, lacks_failure(ran, "IAMStack"))
+    fail_by_itself(play)
     ran = play.inv(broken, *deploy, stack=DOOMED)
-    play.hold("deploy what failed again", ran, DOOMED, [1, 3], "CREATE_FAILED")
+    cause = ran.document.get("failure") or {}
+    wrong = "" if cause.get("path") == "IAMStack/Broken" else f"the cause is {cause}"
+    play.hold("deploy what failed again", ran, DOOMED, [1, 3], "CREATE_FAILED", wrong)
     ran = play.inv(broken, "rollback", "--yes", stack=DOOMED)
     wrong = "claims that CloudFormation goes on" if "goes on with" in ran.said else ""
     play.hold("roll back, which is refused", ran, DOOMED, [1, 4], "CREATE_FAILED", wrong)
@@ -258,6 +266,33 @@ def play_failure(play: Play) -> None:
     wrong = "" if kept == set(play.tables(DOOMED)) else "tables are gone"
     play.hold("delete what failed", ran, DOOMED, [0], "DELETE_COMPLETE", wrong)
     fail_half_way(play, broken)
+
+
+def lacks_failure(ran: Ran, name: str) -> str:
+    """Say when a verification does not tell that a resource failed."""
+    failed = {check["name"] for check in ran.document.get("checks", []) if not check["passed"]}
+    return "" if name in failed else f"only {sorted(failed)} have failed"
+
+
+def fail_by_itself(play: Play) -> None:
+    """Create what fails once more without our tasks, so that the emulator calls it failed."""
+    cfn = play.client("cloudformation")
+    text = cfn.get_template(StackName=DOOMED)["TemplateBody"]
+    (stack,) = cfn.describe_stacks(StackName=DOOMED)["Stacks"]
+    cfn.delete_stack(StackName=DOOMED)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=stack["StackId"])
+    cfn.create_stack(
+        StackName=DOOMED,
+        TemplateBody=text if isinstance(text, str) else json.dumps(text),
+        Parameters=stack["Parameters"],
+        Tags=stack.get("Tags", []),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        DisableRollback=True,
+    )
+    with contextlib.suppress(WaiterError):
+        cfn.get_waiter("stack_create_complete").wait(
+            StackName=DOOMED, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
 
 
 def fail_half_way(play: Play, broken: Path) -> None:
@@ -270,8 +305,7 @@ def fail_half_way(play: Play, broken: Path) -> None:
     told = f"the nested stack is {inside}, the parent is {parent}"
     note_lack(play, left_out.NO_FAILED_UPDATE, told)
     ran = play.inv(broken, "verify", stack=RISKY)
-    failed = {check["name"] for check in ran.document.get("checks", []) if not check["passed"]}
-    wrong = "" if "IAMStack" in failed else f"only {sorted(failed)} have failed"
+    wrong = lacks_failure(ran, "IAMStack")
     play.hold("verify what failed half way", ran, RISKY, [1], parent, wrong)
     ran = play.inv(before, *deploy, stack=RISKY)
     wrong = "calls it destroyed" if "no DeletionPolicy is known" in ran.said else ""
