@@ -692,7 +692,7 @@ def unnamed_child(listed: str = "", *, live: bool = True) -> Aws:
     aws.reply("ListStackResources", stack_id("app"), {"StackResourceSummaries": [row]})
     names = ["app", "app-Database-2B", *(["app-Data-1A"] if live else [])]
     # One that an earlier attempt has left, too.
-    left = stack_entry("app-Data-0Z", "CREATE_FAILED", CreationTime=START - timedelta(days=1))
+    left = stack_entry("app-Data-9Z", "CREATE_FAILED", CreationTime=START - timedelta(days=1))
     there = [*([left] if live else []), *(stack_entry(name, "CREATE_FAILED") for name in names)]
     aws.reply("DescribeStacks", "", {"Stacks": there})
     return aws
