@@ -181,9 +181,26 @@ def _list_checks(
         "outputs": lambda: _check_outputs(job, access, stack, master),
     }
     for resource in _find_checked(access, job, stack, master):
-        if find_flaws := _MAKERS.get(resource.type):
+        if _has_failed(resource):
+            checks[resource.path] = partial(_tell_failure, resource)
+        elif find_flaws := _MAKERS.get(resource.type):
             checks[resource.path] = partial(_judge, access, resource, is_production, find_flaws)
     return checks
+
+
+def _has_failed(resource: StackResource) -> bool:
+    """Tell whether the last thing that was done to a resource failed.
+
+    It may have, although its stack says `*_COMPLETE`: an emulator that others wrote ends an
+    update so in which a nested stack could not be created.
+    """
+    return resource.status.endswith("_FAILED")
+
+
+def _tell_failure(resource: StackResource) -> Check:
+    """Return the failed check of a resource that could not be made, changed or removed."""
+    reason = resource.reason or "AWS gives no reason"
+    return Check(resource.path, False, f"is {resource.status}: {reason}")
 
 
 #: What is wrong with a resource, by its type.
@@ -206,20 +223,22 @@ def _read_master(access: Access, stack: Stack) -> str:
 
 
 def _find_checked(access: Access, job: Job, stack: Stack, master: str) -> Iterator[StackResource]:
-    """Yield the deployed resources that there is a check for, listing no stack without need.
+    """Yield the deployed resources that there is a check for, or that failed.
 
-    A nested stack that was deployed from a template which lies here, and which has none of them,
-    is not listed. Where it was deployed from another one, only AWS knows.
+    No stack is listed without need: a nested stack that was deployed from a template which lies
+    here, and which has none of them, is not, unless it failed. Where it was deployed from another
+    one, only AWS knows.
     """
     listing = deployed.Inventory(access.aws.client("cloudformation"), stack.id)
     known = _known_texts(job, master)
     waiting = [""]
     while waiting:
         path = waiting.pop(0)
-        yield from (r for r in listing.of(path) if r.type in _MAKERS)
+        yield from (r for r in listing.of(path) if r.type in _MAKERS or _has_failed(r))
         for nested in listing.nested_in(path):
             text = deployed.find_known(master, nested.logical_id, known) if not path else None
-            if text is None or any(word in text for word in _TELLING):
+            tells = text is None or any(word in text for word in _TELLING)
+            if tells or _has_failed(nested):
                 waiting.append(nested.path)
 
 

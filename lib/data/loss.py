@@ -6,7 +6,7 @@ goes on with an empty one, or with none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lib.errors import DataLossRefused
@@ -173,11 +173,17 @@ def _combine_causes(first: tuple[Cause, ...], second: tuple[Cause, ...]) -> tupl
 
 
 def judge(
-    changes: tuple[Change, ...], before: Tree | None, after: Tree | None
+    changes: tuple[Change, ...],
+    before: Tree | None,
+    after: Tree | None,
+    *,
+    absent: Collection[str] = (),
 ) -> tuple[Change, ...]:
     """Say of each change what becomes of the resource, and whether data may go with it.
 
-    `before` is the deployed tree and `after` the new one, None where it could not be read.
+    `before` is the deployed tree and `after` the new one, None where it could not be read;
+    `absent` are the paths of nested stacks that were never created or are gone, so that nothing
+    goes with them.
     Returns the changes with `data_loss` and `verdict` filled in. CloudFormation removes a
     resource by the DeletionPolicy it was deployed with, and replaces one by the
     UpdateReplacePolicy of the new template; AWS's own PolicyAction goes before both.
@@ -186,7 +192,12 @@ def judge(
     deployed = {r.path: r for r in before.resources} if before else {}
     wanted = {r.path: r for r in after.resources} if after else {}
     rows = {change.path for change in changes if change.action not in _ARRIVALS}
-    return tuple(_judge_one(change, deployed, wanted, rows) for change in changes)
+    return tuple(
+        replace(change, data_loss="none", verdict="there is no such stack, and nothing in it")
+        if change.action == "Remove" and change.path in absent
+        else _judge_one(change, deployed, wanted, rows)
+        for change in changes
+    )
 
 
 def _judge_one(
@@ -210,7 +221,8 @@ def _judge_one(
     if change.type not in STATEFUL:
         return replace(change, data_loss="none", verdict=verdict)
     if loss != "none":
-        verdict = f"{verdict}; it holds {STATEFUL[change.type]}"
+        # Nobody has counted: a table may be empty.
+        verdict = f"{verdict}; it may hold {STATEFUL[change.type]}"
     return replace(change, data_loss=loss, verdict=verdict)
 
 

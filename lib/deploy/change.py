@@ -127,7 +127,7 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     left = unchanged(run.job, stack, release=run.release.name)
     if not found.changes_nothing or stack is None or not stack.status.is_paused:
         return replace(left, preview=run.options.preview)
-    cause = events.find_cause(events.read_operation(run.cfn, stack.id))
+    cause = events.tell_cause(run.cfn, events.read_operation(run.cfn, stack.id))
     ending = events.Ending(stack.status, stack, (), cause)
     failed = conclude(run.job, left.action, stack.id, ending)
     way_out = statuses.leave_paused(stack.status, run.job.flags)

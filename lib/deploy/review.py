@@ -79,7 +79,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     besides = remainder.list_differences(before.folder, run.job.templates, old, after)
     same = proposed.complete and not besides and all(change.is_phantom for change in merged)
     apart = _leave_out_resources(besides, merged)
-    return Review(loss.judge(merged, old, after), same, apart, before)
+    return Review(loss.judge(merged, old, after, absent=before.absent), same, apart, before)
 
 
 _UNREAD = (

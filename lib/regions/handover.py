@@ -157,7 +157,7 @@ class Handover:
             return ()
         before = deployed.read(cfn, stack)
         job = replace(self.sites[region].job, stack_name=stack.name)
-        old = deployed.resolve_for(job, access, before.folder, before.parameters)
+        old = deployed.resolve_for(job, access, before.folder, before.parameters, live=True)
         new = deployed.resolve_for(job, access, job.templates, self.values[region])
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
         judged = loss.judge(changes, old, new)
@@ -221,7 +221,7 @@ class Handover:
         cfn = site.aws.client("cloudformation")
         stack = stacks.describe(cfn, instance.stack_id) if instance and instance.stack_id else None
         if action == "failed" and stack:
-            failure = events.find_cause(events.read_operation(cfn, stack.id)) or failure
+            failure = events.tell_cause(cfn, events.read_operation(cfn, stack.id)) or failure
         return replace(
             unchanged(site.job, stack, release=self.desk.release.name),
             action=action,

@@ -43,7 +43,8 @@ class Deployed:
 
     `folder` holds the deployed templates by file name, the root's under the master's name.
     `parameters` are the root's; a NoEcho one has the value `****`, which comparison takes
-    for unknown and unchanged. `physical_ids` maps paths to physical IDs, `listing` has all live
+    for unknown and unchanged. `absent` are the paths of nested stacks that were never created or
+    are gone: nothing is in them. `physical_ids` maps paths to physical IDs, `listing` has all live
     resources; of stacks of which nobody asks, neither costs a call.
     """
 
@@ -51,6 +52,7 @@ class Deployed:
     parameters: Mapping[str, str]
     physical_ids: Mapping[str, str]
     listing: Iterable[StackResource]
+    absent: frozenset[str] = frozenset()
 
     @property
     def resources(self) -> tuple[StackResource, ...]:
@@ -157,11 +159,13 @@ def read(
         loaded |= dict(zip(asked, answers, strict=True))
         texts |= {path: text for path, text in loaded.items() if text}
         level = [path for path in loaded if path in texts]
+    absent: set[str] = set()
     return Deployed(
-        folder=_build_folder(texts),
+        folder=_build_folder(texts, absent),
         parameters=stack.parameters,
         physical_ids=_PhysicalIds(listing),
         listing=listing,
+        absent=frozenset(absent),
     )
 
 
@@ -190,27 +194,29 @@ def _read_text(cfn: CloudFormationClient, stack_id: str) -> str:
         raise
 
 
-def _build_folder(texts: Mapping[str, str]) -> dict[str, Template]:
+def _build_folder(texts: Mapping[str, str], absent: set[str]) -> dict[str, Template]:
     """Turn the texts of a tree, by path, into templates by file name.
 
     Two nested stacks may be deployed from different files of one name, since the name in a
     URL says nothing about the folder before it. Such a file gets a number, and the parent's
     TemplateURL in the result follows it. Nested stacks that were never created, or are gone,
-    become resources of no known type: what reads their outputs stays unknown.
+    become resources of no known type, their paths are added to `absent`: what reads their outputs
+    stays unknown.
     """
     folder: dict[str, Template] = {}
 
     def place(path: str, wanted: str) -> str:
         template = templates.parse(wanted, texts[path])
         renamed: dict[str, str] = {}
-        absent: set[str] = set()
+        missing: set[str] = set()
         for child in templates.children(template):
             below = f"{path}/{child.logical_id}" if path else child.logical_id
             if below in texts:
                 renamed[child.logical_id] = place(below, child.file or "nested-stack.yaml")
             else:
-                absent.add(child.logical_id)
-        body = _leave_out(_point_at(template, renamed), absent)
+                missing.add(child.logical_id)
+                absent.add(below)
+        body = _leave_out(_point_at(template, renamed), missing)
         placed = Template(wanted, template.text, body)
         name = _free_name(folder, placed) if path else templates.MASTER
         folder[name] = replace(placed, name=name)
@@ -267,10 +273,13 @@ def resolve_for(
     folder: Mapping[str, Template],
     values: Mapping[str, str],
     master: str = templates.MASTER,
+    *,
+    live: bool = False,
 ) -> Tree:
     """Evaluate templates for a job's stack, as `lib.templates.resolution.resolve` does.
 
-    Raises `TemplateError` for templates that do not fit together.
+    Raises `TemplateError` for templates that do not fit together, which those of a `live` stack
+    need not.
     """
     aws = access.aws
     tree = resolution.resolve(
@@ -282,6 +291,7 @@ def resolve_for(
         partition=aws.partition,
         url_suffix=aws.url_suffix,
         master=master,
+        deployed=live,
     )
     return replace(tree, resources=tuple(r for r in tree.resources if r.type != _ABSENT))
 
@@ -292,7 +302,7 @@ def resolve_deployed(job: Job, access: Access, before: Deployed) -> Tree | None:
     Who gets None knows no policy and has to treat all that holds data as at risk.
     """
     try:
-        return resolve_for(job, access, before.folder, before.parameters)
+        return resolve_for(job, access, before.folder, before.parameters, live=True)
     except TemplateError as exc:
         access.say(
             f"The deployed templates of {job.stack_name} cannot be read as a whole: {exc.message}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.drawing import draw_elapsed, draw_table
 from lib.parallel import side_by_side
@@ -176,7 +176,7 @@ def follow(
             last_news = clock.monotonic()
             return None
         found = watch.catch_up(root, status)
-        cause = None if status.is_healthy else _explain(cfn, find_cause(found), found)
+        cause = None if status.is_healthy else tell_cause(cfn, found)
         return Ending(status, stack, found, cause)
 
     return until(look, clock)
@@ -339,6 +339,47 @@ def list_settling(events: Iterable[Event]) -> tuple[str, ...]:
             and event.type != STACK_TYPE
         )
     )
+
+
+def tell_cause(cfn: CloudFormationClient, found: Sequence[Event]) -> Failure | None:
+    """Return the cause of a failure, asking AWS for what its events only point to."""
+    cause = find_cause(found)
+    if unread := _read_unnamed(cfn, cause, found):
+        found = (*found, *unread)
+        cause = find_cause(found)
+    return _explain(cfn, cause, found)
+
+
+def _read_unnamed(
+    cfn: CloudFormationClient, cause: Failure | None, found: Sequence[Event]
+) -> list[Event]:
+    """Return the events of a nested stack that is the cause, and whose ID no event told.
+
+    An emulator that others wrote leaves PhysicalResourceId out of the parent's events and of its
+    listing; of AWS nobody has seen it. So the stack is known by its parent and the beginning of
+    its name, and where it cannot be found there is nothing.
+    """
+    if cause is None or cause.type != STACK_TYPE or not cause.path:
+        return []
+    about = [event for event in found if event.path == cause.path]
+    if any(event.physical_id for event in about):
+        return []
+    parent = about[0].stack_id
+    try:
+        listed = (r for r in stacks.list_resources(cfn, parent) if r.path == cause.logical_id)
+        child = next((r.physical_id for r in listed if r.physical_id), "")
+        child = child or _find_child(cfn, parent, cause.logical_id)
+        return _read_child(cfn, child, f"{cause.path}/", (), found[0].time) if child else []
+    except (BotoCoreError, ClientError):
+        # What is known already must not be lost to a look for more.
+        return []
+
+
+def _find_child(cfn: CloudFormationClient, parent: str, logical_id: str) -> str:
+    """Return the ID of the newest stack with the name of a nested one, "" without any."""
+    begins = f"{stacks.name_of(parent)}-{logical_id}-"
+    named = [one for one in stacks.list_live(cfn) if one.name.startswith(begins)]
+    return max(named, key=lambda one: one.created).id if named else ""
 
 
 def _explain(

@@ -253,13 +253,14 @@ def decide(operation: Operation, status: Status) -> Decision:
 
 #: What CloudFormation did by itself, told after a failure.
 _ENDINGS: Mapping[Status, str] = {
-    # Not that rollback was disabled: a creation that ran out of time ends here, too.
+    # Not that rollback was disabled: a creation that ran out of time ends here, too, and in
+    # express mode it is AWS that disables it.
     Status.CREATE_FAILED: "What had been created is still there.",
     Status.ROLLBACK_COMPLETE: "CloudFormation removed what it had created.",
     Status.ROLLBACK_FAILED: "CloudFormation could not remove all that it had created.",
     Status.UPDATE_ROLLBACK_COMPLETE: "CloudFormation returned to the state before the update.",
     Status.UPDATE_ROLLBACK_FAILED: "CloudFormation could not return to the earlier state.",
-    Status.UPDATE_FAILED: "Rollback was disabled, so the stack stays half updated.",
+    Status.UPDATE_FAILED: "Nothing was rolled back: the stack stays half updated.",
     Status.DELETE_FAILED: "Some resources could not be deleted and are still there.",
 }
 

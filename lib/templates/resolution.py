@@ -72,13 +72,16 @@ def resolve(
     partition: str = "aws",
     url_suffix: str = "amazonaws.com",
     master: str = templates.MASTER,
+    deployed: bool = False,
 ) -> Tree:
     """Evaluate the master and everything nested in it.
 
     `folder` holds the templates by file name, `parameters` those of the root as text (a
     parameter without value and default becomes an `Unknown`). An empty `account` leaves
-    `AWS::AccountId` unknown. Returns the tree. Raises `TemplateError` for a template that
-    is missing, malformed or refers to itself.
+    `AWS::AccountId` unknown. Templates that are `deployed` need not fit together: after a failure
+    a parent has the new one already and its nested stack still the old one, so that a parameter
+    or an output that is missing there is an `Unknown`. Returns the tree. Raises `TemplateError`
+    for a template that is missing, malformed or refers to itself.
     """
     if master not in folder:
         raise TemplateError(f"There is no {master} among the templates.")
@@ -91,7 +94,8 @@ def resolve(
     }
     stacks: list[Scope] = []
     try:
-        root = Scope(_Shared(folder, stacks), folder[master], "", parameters, pseudo)
+        shared = _Shared(folder, stacks, deployed)
+        root = Scope(shared, folder[master], "", parameters, pseudo)
         resources = tuple(root.walk())
         outputs = root.outputs()
     except RecursionError:
@@ -104,10 +108,14 @@ _PENDING = object()
 
 @dataclass(frozen=True)
 class _Shared:
-    """Carry what all stacks of one tree share: the templates and the stacks opened so far."""
+    """Carry what all stacks of one tree share: the templates and the stacks opened so far.
+
+    `deployed` says that they need not fit together.
+    """
 
     folder: Mapping[str, Template]
     stacks: list[Scope]
+    deployed: bool
 
 
 class Scope:
@@ -167,7 +175,7 @@ class Scope:
             raise self.fail(f"the parameter {name} has no Type")
         value = given.get(name, declaration.get("Default"))
         if value is None:
-            if self.path:
+            if self.path and not self.shared.deployed:
                 raise self.fail(f"the parameter {name} is required and not passed")
             return Unknown(f"${{{name}}}", "no value was given for this parameter")
         if kind.startswith("AWS::SSM::Parameter::Value<"):
@@ -258,13 +266,21 @@ class Scope:
         """Return one output; raise `TemplateError` when it is not there."""
         body = self.template.outputs.get(name)
         if body is None or "Value" not in body:
+            if self.shared.deployed:
+                return self._lack_output(name)
             raise self.fail(f"the output {name} is not declared")
         circle = f"the output {name} depends on itself"
         return self._once(self._outputs, name, circle, partial(self._evaluate_output, name, body))
 
+    def _lack_output(self, name: str) -> Unknown:
+        """Return what stands for an output that a deployed stack does not have."""
+        return Unknown(f"${{{self._place(f'Outputs.{name}')}}}", "the stack has no such output")
+
     def _evaluate_output(self, name: str, body: Mapping[str, Any]) -> Any:
         state = self._exists(body)
         if state is False:
+            if self.shared.deployed:
+                return self._lack_output(name)
             raise self.fail(f"the output {name} is read but its condition is false")
         value = self.evaluate(body["Value"])
         if isinstance(state, Unknown):

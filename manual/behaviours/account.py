@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.sources import API, GUIDE, Witness
+from emulator.sources import API, GITHUB, GUIDE, RECORDED, Witness
 from manual.behaviours.behaviour import Behaviour
 from manual.behaviours.data import PLACEBO, S3
 
@@ -137,5 +137,67 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "",
         GUIDE + "what-is-cfnstacksets.html",
         never_seen="an update of a stack set that is restricted to some of its regions",
+    ),
+    Behaviour(
+        "A role that CloudFormation cannot take is a ValidationError, known by its text",
+        ("refusals.explain",),
+        Witness.RECORDED,
+        "Role arn:<partition>:iam::111111111111:role/role-fb405076 is invalid or cannot be assumed",
+        RECORDED + "api/test_update_stack.snapshot.json::test_update_with_role_without_permissions",
+        never_seen="the answer to a role that was made seconds ago",
+        either_way=True,
+    ),
+    Behaviour(
+        "An endpoint that lacks an operation answers with a fault, and for ever",
+        ("refusals.is_unsupported", "refusals.is_passing"),
+        Witness.QUOTED,
+        "API action 'X' for service 'Y' not yet implemented or pro feature",
+        "LocalStack's own words",
+    ),
+    Behaviour(
+        "Who must type a code signs in once, for all regions, where somebody can be asked",
+        ("session.SignIn",),
+        Witness.DOCUMENT,
+        "",
+        _AWS + "cli/latest/userguide/cli-configure-role.html",
+        never_seen="a code of an MFA device, or a profile of aws login, with AWS's own STS",
+    ),
+    Behaviour(
+        "Each partition has a domain of its own, in URLs of templates as elsewhere",
+        ("session.Aws.url_suffix", "releases/store.object_url"),
+        Witness.MODEL,
+        "dnsSuffix",
+        _AWS + "whitepapers/latest/aws-fault-isolation-boundaries/partitions.html",
+        never_seen="a TemplateURL in any partition but aws, the European Sovereign Cloud and the "
+        "isolated ones above all",
+    ),
+    Behaviour(
+        "In an account where ECS never worked the first cluster fails: its role is looked for, and "
+        "made when that is agreed to",
+        ("checks/linked_roles.look", "checks/linked_roles.make"),
+        Witness.QUOTED,
+        "Invalid request provided: CreateCluster Invalid Request: Unable to assume the service "
+        "linked role. Please verify that the ECS service linked role exists.",
+        GITHUB + "aws-cloudformation/cloudformation-coverage-roadmap/issues/818",
+        never_seen="whether 15 seconds are enough for ECS's new role to be taken",
+    ),
+    Behaviour(
+        "That a model is listed does not mean that it may be called; entitlement and agreement do",
+        ("checks/models.look",),
+        Witness.MODEL,
+        "agreementAvailability, authorizationStatus, entitlementAvailability, regionAvailability",
+        _AWS + "bedrock/latest/APIReference/API_GetFoundationModelAvailability.html",
+        never_seen="an answer of GetFoundationModelAvailability: which of the four a fresh account "
+        "lacks, and regionAvailability of a model that a region has through a profile alone",
+    ),
+    Behaviour(
+        "IAM simulates what the caller may do, where that is allowed",
+        ("checks/permissions.look",),
+        Witness.DOCUMENT,
+        "",
+        _AWS + "IAM/latest/APIReference/API_SimulatePrincipalPolicy.html",
+        never_seen="an answer of SimulatePrincipalPolicy to a session of a role, or about "
+        "resources that do not exist, and the form in which it tells results per resource",
+        either_way=True,
     ),
 )

@@ -49,7 +49,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "Whether a resource is replaced follows from RequiresRecreation and Evaluation",
-        ("stacks/previews.wait",),
+        ("stacks/rows.read",),
         Witness.MODEL,
         "If the RequiresRecreation field is Always and the Evaluation field is Dynamic, "
         "Replacement is Conditional.",
@@ -57,7 +57,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "A value that AWS will only know afterwards has a placeholder of its own",
-        ("stacks/previews.wait",),
+        ("stacks/rows.read",),
         Witness.RECORDED,
         "{{changeSet:KNOWN_AFTER_APPLY}}",
         RECORDED + "test_change_set*: describe-change-set-2-prop-values",
@@ -83,6 +83,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         (
             "infrastructure/cloudformation/compute-stack.yaml#SubnetIds",
             "tests/test_infrastructure.py#test_what_siblings_feed_takes_any_text",
+            "deploy/nesting.require_inside",
         ),
         Witness.QUOTED,
         "Usage of {{IntrinsicFunction:stack_name/logical_idFn::GetAtt}} is not allowed.",
@@ -186,13 +187,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "A drift-aware change set confirms that it is one",
-        ("stacks/previews.ChangeSet", "deploy/proposals.propose"),
+        ("stacks/previews.ChangeSet", "deploy/proposals.propose", "deploy/reverting.is_refused"),
         Witness.MODEL,
         "The deployment mode specified when the change set was created. Valid value is "
         "REVERT_DRIFT. Only present for drift-aware change sets.",
         API + "API_DescribeChangeSet.html",
-        never_seen="REVERT_DRIFT together with nested stacks: AWS's own tool leaves nested stacks "
-        "out of such change sets",
+        never_seen="how AWS refuses REVERT_DRIFT together with nested stacks, if it does, and "
+        "whether it covers them otherwise: its own tool leaves nested stacks out of such change "
+        "sets",
+        either_way=True,
     ),
     Behaviour(
         "A DeletionPolicy that retains lets the resource live on when it leaves the template",
@@ -200,5 +203,76 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         Witness.DOCUMENT,
         "To keep a resource when its stack is deleted, specify Retain for that resource.",
         REFERENCE + "aws-attribute-deletionpolicy.html",
+    ),
+    Behaviour(
+        "Beside property values AWS can leave whole rows out, and says so only in the reason of a "
+        "change set that was made: it is described once more without",
+        ("stacks/previews.wait", "stacks/rows.merge"),
+        Witness.RECORDED,
+        "[WARN] --include-property-values option can return incomplete ChangeSet data because: "
+        "ChangeSet creation failed for resource [Topic2] because: ...",
+        RECORDED + "test_change_set*: describe-change-set-1-prop-values",
+        never_seen="whether AWS ever leaves rows out without that warning",
+        either_way=True,
+    ),
+    Behaviour(
+        "A FAILED change set described with property values may have no reason: it is asked for "
+        "once more without",
+        ("stacks/previews.wait",),
+        Witness.QUOTED,
+        "the response does not include StatusReason if the change set Status is FAILED",
+        GITHUB + "boto/boto3/issues/4178",
+    ),
+    Behaviour(
+        "Replacement stands on Add rows as well, beside property values; it is a word about Modify",
+        ("stacks/rows.read",),
+        Witness.RECORDED,
+        "Action: Add, Replacement: True",
+        RECORDED + "test_change_set*: describe-change-set-2-prop-values",
+    ),
+    Behaviour(
+        "An index that is added is Conditionally of AttributeDefinitions, whatever the edit: what "
+        "AWS documents as the condition is settled from both trees",
+        ("templates/proofs.settle", "templates/comparison.edits_an_item"),
+        Witness.DOCUMENT,
+        "Replacement if you edit an existing AttributeDefinition.",
+        REFERENCE + "aws-resource-dynamodb-table.html",
+    ),
+    Behaviour(
+        "What changes in one child makes siblings that read its outputs Dynamic, replacements "
+        "included; what provably stays is said to, and a Static row is never overruled",
+        ("templates/proofs.settle",),
+        Witness.QUOTED,
+        "although there're no changes to the bastion stack, it shows that there're changes and "
+        "resources will be replaced",
+        GITHUB + "aws-cloudformation/cloudformation-coverage-roadmap/issues/759",
+        never_seen="what a row inside a nested stack says of a value that comes from a sibling, "
+        "and whether Replacement is ever True there with Dynamic causes alone",
+        either_way=True,
+    ),
+    Behaviour(
+        "AWS's Static False wins over what a schema calls conditional",
+        ("templates/comparison.compare", "data/loss.merge"),
+        Witness.RECORDED,
+        "Evaluation: Static, RequiresRecreation: Never",
+        RECORDED + "test_change_set*: describe-change-set-2",
+    ),
+    Behaviour(
+        "A change of exports, of a child's outputs or of a nested stack's policy has no row: whole "
+        "templates are compared before anything is called up to date",
+        ("templates/remainder.list_differences",),
+        Witness.QUOTED,
+        "",
+        GITHUB + "jenkinsci/pipeline-aws-plugin/issues/210",
+        never_seen="the answer to a change set with nested stacks of which only outputs change",
+        either_way=True,
+    ),
+    Behaviour(
+        "A change set whose execution is refused stays, and is discarded; the history says what "
+        "AWS said",
+        ("deploy/proposals.discarding_refused", "deploy/records.refusals"),
+        Witness.MODEL,
+        "CloudFormation doesn't make changes until you execute the change set.",
+        API + "API_CreateChangeSet.html",
     ),
 )

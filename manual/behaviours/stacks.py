@@ -148,7 +148,11 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
         "What ContinueUpdateRollback does not take ends as an error of the call, or as the reason "
         "of UPDATE_ROLLBACK_FAILED afterwards: both are shown with the command that goes on",
-        ("stacks/watching.leaving_running", "deploy/outcomes.conclude"),
+        (
+            "stacks/watching.leaving_running",
+            "deploy/outcomes.conclude",
+            "deploy/outcomes.find_obstacles",
+        ),
         Witness.QUOTED,
         "Only the resources failed during UpdateRollback are allowed to be skipped",
         "an operator's published log of 19 and 20 April 2026",
@@ -173,7 +177,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "From UPDATE_FAILED only an update without rollback goes on",
-        ("deploy/change.carry_out",),
+        ("deploy/change.carry_out", "deploy/pauses.keep_mode"),
         Witness.QUOTED,
         "This stack is currently in a non-terminal [UPDATE_FAILED] state. To update the stack "
         "from this state, please use the disable-rollback parameter with update-stack API. To "
@@ -252,7 +256,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     Behaviour(
         "Termination protection refuses DeleteStack",
-        ("deploy/deletions.delete",),
+        ("deploy/deletions.delete", "deploy/protection.taken_off"),
         Witness.RECORDED,
         "Stack [c7n-test-delete-with-protection] cannot be deleted while TerminationProtection is "
         "enabled",
@@ -268,5 +272,188 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "mode.",
         GUIDE + "cloudformation-express-mode.html",
         never_seen="an operation in express mode, and AWS's words for DisableRollback beside it",
+    ),
+    Behaviour(
+        "A resource of a nested stack is skipped by the child's stack name, not its logical ID: "
+        "the operator's name is translated",
+        ("stacks/obstacles.Obstacle.wire_name", "stacks/stacks.continue_rollback"),
+        Witness.MODEL,
+        "Don't confuse a child stack's name with its corresponding logical ID defined in the "
+        "parent stack.",
+        API + "API_ContinueUpdateRollback.html",
+        never_seen="ContinueUpdateRollback with a resource of a nested stack",
+    ),
+    Behaviour(
+        "Only what the rollback itself failed at may be skipped, and a nested stack only while it "
+        "is deleted",
+        ("stacks/obstacles.look", "stacks/obstacles.find"),
+        Witness.MODEL,
+        "You can't specify resources that are in the UPDATE_FAILED state for other reasons, for "
+        "example, because an update was canceled.",
+        API + "API_ContinueUpdateRollback.html",
+    ),
+    Behaviour(
+        "What was skipped is not looked at by drift detection, so that a drift-aware change set "
+        "does not bring it back: the property is changed, or the resource imported",
+        ("deploy/rollbacks.roll_back",),
+        Witness.DOCUMENT,
+        "CloudFormation sets the status of the specified resources to UPDATE_COMPLETE",
+        API + "API_ContinueUpdateRollback.html",
+        never_seen="drift detection of a resource that a rollback left out",
+    ),
+    Behaviour(
+        "Express mode switches rollback off unless it is told not to, by the guide; by the model "
+        "it does not: it is always said",
+        ("stacks/stacks.Request.as_arguments",),
+        Witness.DOCUMENT,
+        "When you use express mode, CloudFormation disables rollback by default.",
+        GUIDE + "cloudformation-express-mode.html",
+        never_seen="which of AWS's two documents is right about rollback in express mode",
+        either_way=True,
+    ),
+    Behaviour(
+        "A *_COMPLETE event with a reason is of a resource that still comes up",
+        ("stacks/events.list_settling",),
+        Witness.QUOTED,
+        "Resource operation completed using Express Mode. It may continue becoming available in "
+        "the background.",
+        GITHUB + "aws/aws-cdk-cli/pull/1689",
+    ),
+    Behaviour(
+        "RollbackStack may be refused after an express operation; then the last stable release is "
+        "deployed once more",
+        ("deploy/pauses.roll_back", "deploy/pauses.replay"),
+        Witness.QUOTED,
+        "RollbackStack is unsupported for stacks last updated with EXPRESS mode",
+        GITHUB + "aws/aws-cdk-cli/issues/1973",
+        never_seen="AWS's words when RollbackStack is refused after an express operation, whether "
+        "that was lifted meanwhile, and RollbackStack with a DeploymentConfig",
+        either_way=True,
+    ),
+    Behaviour(
+        "An update that replaces a resource fails while rollback is disabled: it is refused before",
+        ("deploy/barriers.check",),
+        Witness.QUOTED,
+        "Replacement type updates not supported on stack with disable-rollback.",
+        GITHUB + "anomalyco/sst/issues/970",
+    ),
+    Behaviour(
+        "Behind a NAT gateway the network's address range cannot be changed: it is refused before",
+        ("deploy/barriers.check",),
+        Witness.QUOTED,
+        "",
+        GITHUB + "aws/aws-cdk/issues/18434",
+    ),
+    Behaviour(
+        "RetainResources and FORCE_DELETE_STACK are for stacks in DELETE_FAILED, and name "
+        "resources of the very stack: the deepest nested stack is deleted first, by itself",
+        ("deploy/deletions.plan_steps", "stacks/stacks.delete"),
+        Witness.MODEL,
+        "For stacks in the DELETE_FAILED state, a list of resource logical IDs that are associated "
+        "with the resources you want to retain.",
+        API + "API_DeleteStack.html",
+        never_seen="FORCE_DELETE_STACK on a root whose nested stack failed to delete",
+        either_way=True,
+    ),
+    Behaviour(
+        "A failed creation leaves fresh tables behind, unless its rollback is told not to",
+        ("stacks/stacks.roll_back", "deploy/pauses.read"),
+        Witness.MODEL,
+        "",
+        API + "API_RollbackStack.html (RetainExceptOnCreate)",
+        never_seen="whether RetainExceptOnCreate of a root reaches its nested stacks",
+        either_way=True,
+    ),
+    Behaviour(
+        "A cluster in which a task runs is not deleted: tasks are listed and stopped before, after "
+        "asking",
+        ("deploy/running_tasks.stop",),
+        Witness.QUOTED,
+        "ClusterContainsTasksException: The Cluster cannot be deleted while Tasks are active.",
+        GITHUB + "gruntwork-io/cloud-nuke/issues/368",
+    ),
+    Behaviour(
+        "What a failed replacement was to replace is still there, so that the way back changes no "
+        "resource: a change set of it cannot be executed, an UpdateStack may be",
+        ("deploy/pauses.replay",),
+        Witness.QUOTED,
+        "",
+        GITHUB + "aws/aws-cdk-cli/pull/1970",
+        never_seen="an UpdateStack from UPDATE_FAILED back to what was last stable",
+        either_way=True,
+    ),
+    Behaviour(
+        "A nested stack that was deleted by itself is gone when its root is deleted",
+        ("deploy/deletions.plan_steps",),
+        Witness.NONE,
+        never_seen="what a root's deletion makes of a nested stack that is deleted already",
+    ),
+    Behaviour(
+        "A change set can be empty and its stack all the same half made: a state that is not "
+        "healthy is never up to date",
+        ("deploy/change.carry_out", "stacks/statuses.leave_paused"),
+        Witness.DOCUMENT,
+        "CloudFormation preserves the state of resources that were successfully created and leaves "
+        "the failed ones in a failed state until the next update operation is performed.",
+        GUIDE + "stack-failure-options.html",
+    ),
+    Behaviour(
+        "After a failure a parent may have its new template and a nested stack its old one or "
+        "none: what is there is read, and a stack that is not there has nothing to lose",
+        ("stacks/deployed.resolve_deployed", "data/loss.judge"),
+        Witness.NONE,
+        never_seen="which template GetTemplate gives of a stack in CREATE_FAILED or "
+        "UPDATE_FAILED, and what a row says that removes a nested stack which was never created",
+        either_way=True,
+    ),
+    Behaviour(
+        "A resource can be in a *_FAILED state under a stack that ended well: each that is seen to "
+        "be fails the verification",
+        ("checks/verification.verify",),
+        Witness.MODEL,
+        "Current status of the resource.",
+        API + "API_StackResourceSummary.html",
+        never_seen="a resource in a *_FAILED state under a stack that ended well, but of emulators",
+    ),
+    Behaviour(
+        "That nothing changed says nothing of whether it works: an unchanged stack is verified, "
+        "too",
+        ("checks/verification.follow_up",),
+        Witness.NONE,
+        never_seen="how often what a verification finds wrong comes right by itself",
+        either_way=True,
+    ),
+    Behaviour(
+        "A stack keeps the events of all its operations: what is waited for is read from its last "
+        "beginning on",
+        ("stacks/events.mark_beginning",),
+        Witness.MODEL,
+        "Returns all stack related events for a specified stack in reverse chronological order.",
+        API + "API_DescribeStackEvents.html",
+    ),
+    Behaviour(
+        "Drift detection is throttled as any call, and one that is under way is waited for",
+        ("stacks/drift.detect",),
+        Witness.NONE,
+        never_seen="the words for a drift detection that is already in progress",
+    ),
+    Behaviour(
+        "A rollback takes the service role as well",
+        ("stacks/stacks.as_role", "stacks/stacks.roll_back", "stacks/stacks.continue_rollback"),
+        Witness.MODEL,
+        "The Amazon Resource Name (ARN) of an IAM role that CloudFormation assumes to roll back "
+        "the stack.",
+        API + "API_ContinueUpdateRollback.html (RoleARN)",
+        never_seen="RoleARN given to RollbackStack or ContinueUpdateRollback",
+    ),
+    Behaviour(
+        "The parent's event about a nested stack that failed may not name it: then it is sought "
+        "among the resources, and by the beginning of its name",
+        ("stacks/events.tell_cause",),
+        Witness.EMULATOR,
+        where="localemu 1.3.2, whose events and listings leave PhysicalResourceId out",
+        never_seen="a nested stack that failed and has no PhysicalResourceId in its parent's "
+        "events",
+        either_way=True,
     ),
 )

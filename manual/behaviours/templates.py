@@ -207,4 +207,13 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         _AWS + "bedrock/latest/userguide/global-cross-region-inference.html",
         reason="not in Europe, whose installations keep to their own geography",
     ),
+    Behaviour(
+        "ListTasks can be held to a cluster: a deletion looks for running tasks in its own only",
+        (_DEPLOY + "#ChangePolicy", _TEMPLATES + "compute-stack.yaml#Cluster"),
+        Witness.DOCUMENT,
+        "ecs:cluster",
+        _AWS + "service-authorization/latest/reference/list_amazonelasticcontainerservice.html",
+        never_seen="whether ListTasks sends the ecs:cluster of a cluster that has only Fargate "
+        "tasks",
+    ),
 )

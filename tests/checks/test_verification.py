@@ -250,6 +250,25 @@ def test_a_table_that_is_not_active_fails(world: World) -> None:
     assert world.flaws("Jobs") == "is ARCHIVED"
 
 
+def test_what_failed_in_a_stack_that_calls_itself_complete_fails_with_its_reason(
+    world: World,
+) -> None:
+    broken = {
+        **resource("Broken", "AWS::SSM::Parameter", ""),
+        "ResourceStatus": "CREATE_FAILED",
+        "ResourceStatusReason": "No export named no-such-export found.",
+    }
+    jobs = {**RESOURCES[0], "ResourceStatus": "UPDATE_FAILED"}
+    listed = [jobs, *RESOURCES[1:], broken]
+    world.told["ListStackResources"] = {"StackResourceSummaries": listed}
+    checks = world.verify()
+    assert checks["stack"].passed
+    assert checks["Broken"] == Check(
+        "Broken", False, "is CREATE_FAILED: No export named no-such-export found."
+    )
+    assert checks["Jobs"] == Check("Jobs", False, "is UPDATE_FAILED: AWS gives no reason")
+
+
 def test_only_production_has_to_protect_its_data_against_deletion(world: World) -> None:
     assert world.flaws("Jobs", "staging") == ""
     assert world.flaws("Jobs", "production") == "is not protected against deletion"
@@ -463,23 +482,28 @@ Resources:
 }
 
 
-def list_listed(deployed_text: str) -> list[str]:
-    """Return the stacks that a look for what is checked lists, in a tree with this master."""
+def list_listed(deployed_text: str, *, network: str = "CREATE_COMPLETE") -> list[str]:
+    """Return the stacks that a look for what is checked lists, in a tree with this master.
+
+    `network` is the state of the nested stack in which nothing has to be checked.
+    """
     folder = {name: templates.parse(name, text) for name, text in TREE.items()}
     aws = session.connect(REGION, local=True)
 
-    def row(name: str, kind: str, physical_id: str) -> dict[str, Any]:
+    def row(
+        name: str, kind: str, physical_id: str, status: str = "CREATE_COMPLETE"
+    ) -> dict[str, Any]:
         return {
             "LogicalResourceId": name,
             "PhysicalResourceId": physical_id,
             "ResourceType": kind,
             "LastUpdatedTimestamp": START,
-            "ResourceStatus": "CREATE_COMPLETE",
+            "ResourceStatus": status,
         }
 
     nested = "AWS::CloudFormation::Stack"
     rows = {
-        STACK_ID: [row("Data", nested, "data-id"), row("Network", nested, "net-id")],
+        STACK_ID: [row("Data", nested, "data-id"), row("Network", nested, "net-id", network)],
         "data-id": [row("Jobs", "AWS::DynamoDB::Table", "jobs")],
         "net-id": [row("Vpc", "AWS::EC2::VPC", "vpc-1")],
     }
@@ -489,7 +513,8 @@ def list_listed(deployed_text: str) -> list[str]:
     )
     access = Person().access(aws)
     found = verification._find_checked(access, job(templates=folder), stack(), deployed_text)
-    assert [resource.path for resource in found] == ["Data/Jobs"]
+    failed = ["Network"] if network.endswith("_FAILED") else []
+    assert [resource.path for resource in found] == [*failed, "Data/Jobs"]
     return [str(call.arguments["StackName"]) for call in calls]
 
 
@@ -497,6 +522,9 @@ def test_a_nested_stack_without_anything_to_check_is_not_listed() -> None:
     folder = {name: templates.parse(name, text) for name, text in TREE.items()}
     [*_, master] = releases.build(folder).files
     assert list_listed(master.content.decode()) == [STACK_ID, "data-id"]
+    # Of one that failed, what failed in it is wanted.
+    listed = list_listed(master.content.decode(), network="UPDATE_FAILED")
+    assert listed == [STACK_ID, "data-id", "net-id"]
 
 
 @pytest.mark.parametrize(

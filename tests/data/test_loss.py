@@ -38,6 +38,15 @@ def change(action: str = "Modify", **more: str) -> Change:
     return Change(**{"path": PATH, "type": TABLE, "action": action, **more})  # type: ignore[arg-type]
 
 
+def test_a_nested_stack_that_was_never_created_takes_nothing_with_it() -> None:
+    gone = change("Remove", path="DatabaseStack", type=STACK)
+    (judged,) = dataloss.judge((gone,), tree(), tree(), absent={"DatabaseStack"})
+    assert judged.data_loss == "none"
+    assert judged.verdict == "there is no such stack, and nothing in it"
+    (other,) = dataloss.judge((gone,), tree(), tree(), absent={"Other"})
+    assert other.data_loss == "possible"
+
+
 def judge(given: Change, before: Tree | None = None, after: Tree | None = None) -> Change:
     (judged,) = dataloss.judge((given,), before, after)
     return judged

@@ -16,11 +16,12 @@ from lib.inputs.jobs import Options
 from lib.operators import Listing
 from lib.releases.releases import Published, Release
 from lib.stacks.previews import ChangeSet, Unmade
+from lib.stacks.statuses import Status
 from lib.templates import templates
 from lib.templates.changes import Cause, Change
-from lib.templates.templates import MASTER
+from lib.templates.templates import MASTER, STACK_TYPE
 from tests.support import factories
-from tests.support.aws_fakes import ACCOUNT, intercept, no_such_stack
+from tests.support.aws_fakes import ACCOUNT, START, intercept, no_such_stack
 from tests.support.people import Person
 
 REGION = "us-east-1"
@@ -235,3 +236,77 @@ def test_a_creation_lists_from_the_templates_what_aws_did_not() -> None:
     found = review.judge(world.run, proposed(*rows, kind="CREATE", complete=False), None)
     assert [c.path for c in found.changes] == ["Auth", "Auth/Pool", "Api", "Api/Api"]
     assert "listed from the templates" in world.person.notes[0]
+
+
+# Nested stacks that failed
+
+
+PARENT = """
+Resources:
+  Keep: {Type: AWS::SNS::Topic}
+  Data:
+    Type: AWS::CloudFormation::Stack
+    Properties: {TemplateURL: https://x/data-stack.yaml, Parameters: {Name: !GetAtt Broken.Arn}}
+  Broken: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: https://x/b-stack.yaml}}
+"""
+WITHOUT = "Resources: {Keep: {Type: AWS::SNS::Topic}}"
+DATA = """
+Parameters: {Name: {Type: String}}
+Resources: {Jobs: {Type: AWS::DynamoDB::Table, DeletionPolicy: Retain}}
+"""
+FAILING = """
+Resources:
+  Logs: {Type: AWS::Logs::LogGroup, DeletionPolicy: Retain}
+  Bad: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: !ImportValue no-such-export}}
+"""
+
+
+class Failed(World):
+    """A stack that was created in part: one nested stack failed, or was never created."""
+
+    def __init__(self, broken_id: str) -> None:
+        super().__init__(PARENT, WITHOUT)
+        self.stack = replace(self.stack, status=Status.CREATE_FAILED)
+        self.texts = {self.stack.id: PARENT, "data-id": DATA, "broken-id": FAILING}
+        self.rows = [("Data", "data-id", "CREATE_COMPLETE"), ("Broken", broken_id, "CREATE_FAILED")]
+
+    def answer(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "GetTemplate":
+            return {"TemplateBody": self.texts[arguments["StackName"]]}
+        assert operation == "ListStackResources", operation
+        summaries = [
+            {
+                "LogicalResourceId": name,
+                **({"PhysicalResourceId": physical_id} if physical_id else {}),
+                "ResourceType": STACK_TYPE,
+                "ResourceStatus": status,
+                "LastUpdatedTimestamp": START,
+            }
+            for name, physical_id, status in self.rows
+        ]
+        own = arguments["StackName"] == self.stack.id
+        return {"StackResourceSummaries": summaries if own else []}
+
+    def remove(self) -> dict[str, Change]:
+        """Judge a change set that takes both nested stacks out."""
+        rows = [Change(name, STACK_TYPE, "Remove", physical_id=i) for name, i, _ in self.rows]
+        return {change.path: change for change in self.judge(*rows).changes}
+
+
+def test_what_a_nested_stack_that_failed_holds_is_judged_by_its_template() -> None:
+    world = Failed("broken-id")
+    judged = world.remove()
+    assert judged["Broken/Logs"].data_loss == "possible"
+    assert "orphaned" in judged["Broken/Logs"].verdict
+    assert "orphaned" in judged["Data/Jobs"].verdict
+    assert not any("no DeletionPolicy is known" in change.verdict for change in judged.values())
+    assert world.person.notes == []
+
+
+def test_a_nested_stack_that_was_never_created_wants_no_consent_to_leave() -> None:
+    world = Failed("")
+    judged = world.remove()
+    assert judged["Broken"].data_loss == "none"
+    assert judged["Broken"].verdict == "there is no such stack, and nothing in it"
+    assert judged["Data/Jobs"].data_loss == "possible"
+    assert world.person.notes == []

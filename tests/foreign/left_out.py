@@ -122,6 +122,10 @@ NO_NESTED_UPDATE = Lack(
     "updates inside a nested stack",
     "the parent is UPDATE_COMPLETE, the nested stack is still CREATE_COMPLETE",
 )
+NO_FAILED_CREATION = Lack(
+    "the failure of a creation by change set in which a nested stack fails",
+    "the nested stack is CREATE_FAILED, the parent is CREATE_COMPLETE",
+)
 NO_FAILED_UPDATE = Lack(
     "the failure of an update in which a nested stack fails",
     "the nested stack is CREATE_FAILED, the parent is UPDATE_COMPLETE",

@@ -236,6 +236,27 @@ def test_what_reads_a_stack_that_is_not_there_is_not_known(aws: Aws) -> None:
     assert isinstance(table.properties["TableName"], resolution.Unknown)
 
 
+def test_the_paths_of_nested_stacks_that_are_not_there_are_told(aws: Aws) -> None:
+    assert never_created(aws).absent == {"Two", "Off"}
+    assert "One" not in never_created(aws).absent
+
+
+def test_a_parent_that_is_newer_than_its_nested_stack_is_read_all_the_same(aws: Aws) -> None:
+    # An update that failed half way: the parent has its new template, One still the old one.
+    newer = HALF.replace("Two.Outputs.Name}}", "One.Outputs.New}}")
+    rows = listing(One=("AWS::CloudFormation::Stack", "one-id"))
+    aws.reply("ListStackResources", "root-id", rows)
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": newer})
+    wants_more = KEPT.replace("Parameters: {", "Parameters: {More: {Type: String}, ")
+    off = "\nOutputs: {New: {Value: x, Condition: No}}\nConditions: {No: !Equals [a, b]}"
+    for text in (wants_more, KEPT + off):
+        aws.reply("GetTemplate", "one-id", {"TemplateBody": text})
+        tree = resolve_live(read(aws))
+        kept = {r.path: r.deletion_policy for r in tree.resources if "/" in r.path}
+        assert kept == {"One/Table": "Retain"}
+        assert isinstance(tree.outputs["Name"], resolution.Unknown)
+
+
 def test_a_nested_stack_that_was_loaded_from_a_known_object_is_not_asked_for(aws: Aws) -> None:
     known = {"222/data-stack.yaml": TABLE.replace("NAME", "b")}
     found = deployed.read(aws.client, stack({"Secret": "****"}), known=known)

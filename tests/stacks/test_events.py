@@ -15,16 +15,19 @@ from lib.stacks import events
 from lib.stacks.events import Ending, Failure, Mark
 from lib.stacks.stacks import Event
 from lib.stacks.statuses import Status
+from tests.support.answers import Aws, Json, error
 from tests.support.aws_fakes import (
     START,
     FakeTime,
     FakeTree,
     Happening,
+    event_entry,
     nested,
     no_such_stack,
     operations,
     own,
     refusal,
+    stack_entry,
     stack_id,
 )
 
@@ -651,3 +654,80 @@ def test_an_absent_stacks_operation_is_an_error_not_an_empty_list() -> None:
     tree = FakeTree(FakeTime(), {}, faults=[no_such_stack("app", "DescribeStackEvents")])
     with pytest.raises(ClientError, match="does not exist"):
         events.read_operation(tree.client(), "app")
+
+
+# A nested stack that no event names
+
+
+UNNAMED = "No export named no-such-export found. Rollback requested by user."
+
+
+def unnamed_child(listed: str = "", *, live: bool = True) -> Aws:
+    """A parent that says only that Data failed, and Data, which says why."""
+
+    def entry(stack: str, event: Happening) -> Json:
+        made = event_entry(stack, event)
+        return {k: v for k, v in made.items() if v != ""}
+
+    aws = Aws()
+    parent = [
+        own("a0", 0, "app", "CREATE_IN_PROGRESS"),
+        Happening("a1", 1, "Data", "CREATE_FAILED", "AWS::CloudFormation::Stack"),
+        own("a2", 2, "app", "CREATE_FAILED"),
+    ]
+    child = [
+        own("d0", 0.5, "app-Data-1A", "CREATE_IN_PROGRESS"),
+        own("d1", 0.9, "app-Data-1A", "ROLLBACK_IN_PROGRESS", UNNAMED),
+    ]
+    for name, happened in (("app", parent), ("app-Data-1A", child)):
+        told = [entry(name, event) for event in reversed(happened)]
+        aws.reply("DescribeStackEvents", stack_id(name), {"StackEvents": told})
+    row = {
+        "LogicalResourceId": "Data",
+        "ResourceType": "AWS::CloudFormation::Stack",
+        "ResourceStatus": "CREATE_FAILED",
+        "LastUpdatedTimestamp": START,
+        **({"PhysicalResourceId": listed} if listed else {}),
+    }
+    aws.reply("ListStackResources", stack_id("app"), {"StackResourceSummaries": [row]})
+    names = ["app", "app-Database-2B", *(["app-Data-1A"] if live else [])]
+    # One that an earlier attempt has left, too.
+    left = stack_entry("app-Data-9Z", "CREATE_FAILED", CreationTime=START - timedelta(days=1))
+    there = [*([left] if live else []), *(stack_entry(name, "CREATE_FAILED") for name in names)]
+    aws.reply("DescribeStacks", "", {"Stacks": there})
+    return aws
+
+
+def tell(aws: Aws) -> Failure:
+    cause = events.tell_cause(aws.client, events.read_operation(aws.client, stack_id("app")))
+    assert cause
+    return cause
+
+
+@pytest.mark.parametrize("listed", ["", stack_id("app-Data-1A")])
+def test_a_nested_stack_that_no_event_names_is_found_and_says_itself_why(listed: str) -> None:
+    aws = unnamed_child(listed)
+    cause = tell(aws)
+    assert (cause.path, cause.reason) == ("Data", UNNAMED)
+    assert len(aws.calls("DescribeStacks")) == (0 if listed else 1)
+
+
+def test_a_nested_stack_that_cannot_be_found_leaves_what_is_known() -> None:
+    gone = unnamed_child(live=False)
+    refused = unnamed_child()
+    refused.reply("DescribeStacks", "", error("AccessDenied"))
+    for aws in (gone, refused):
+        cause = tell(aws)
+        assert (cause.path, cause.status, cause.reason) == ("Data", "CREATE_FAILED", "")
+
+
+def test_nothing_more_is_asked_where_the_events_tell_the_cause() -> None:
+    aws = unnamed_child()
+    event = Happening("a1", 1, "Logs", "CREATE_FAILED", "AWS::S3::Bucket", "", "taken")
+    told = [
+        event_entry("app", event),
+        event_entry("app", own("a0", 0, "app", "CREATE_IN_PROGRESS")),
+    ]
+    aws.reply("DescribeStackEvents", stack_id("app"), {"StackEvents": told})
+    assert tell(aws).reason == "taken"
+    assert {operation for operation, _ in aws.asked} == {"DescribeStackEvents"}

@@ -59,6 +59,15 @@ def test_what_aws_refused_to_begin_is_not_said_to_go_on(code: str) -> None:
     assert "watch" not in found.next_step
 
 
+def test_what_an_endpoint_lacks_is_not_said_to_go_on() -> None:
+    words = "API for service 'cloudformation' has not yet been implemented in LocalEmu."
+    found = leave(refusal("InternalFailure", words, "RollbackStack", status=501))
+    assert isinstance(found, AwsUnavailable)
+    assert found.message.startswith("RollbackStack is not available at this endpoint")
+    assert "goes on" not in str(found)
+    assert "watch" not in found.next_step
+
+
 def test_a_request_whose_answer_was_an_error_of_aws_s_own_may_go_on() -> None:
     found = leave(refusal("InternalFailure", "", "CreateStack", status=500))
     assert isinstance(found, OperationFailed)
