@@ -19,6 +19,7 @@ from lib.operators import Answer, Level, Note
         "compare": "A release, or `deployed`: what differs from it, line by line.",
         "free-tier": "Take off what AWS never bills an account.",
         "svg": "Draw the cost by service as a bar chart into this file.",
+        "detail": "Every line, assumption and source, stack by stack.",
     }
 )
 def estimate(
@@ -30,6 +31,7 @@ def estimate(
     compare: str | None = None,
     free_tier: bool = True,
     svg: str | None = None,
+    detail: bool = False,
 ) -> Answer:
     """Cost: price the templates before they are deployed.
 
@@ -48,7 +50,9 @@ def estimate(
     before = estimates.compare(made[0], terms, compare, target.access) if compare else None
     if svg:
         documents.write_text(Path(svg), report.draw_chart(made))
-    told = report.answer(made, limit=limit, before=before, report=target.console.report)
+    told = report.answer(
+        made, limit=limit, before=before, report=target.console.report, detail=detail
+    )
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
 
