@@ -56,12 +56,21 @@ def estimate(
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
 
-@operation(help={"source": "Where the offer files are."}, common=("json",))
-def refresh_prices(target: Target, source: str | None = None) -> Answer:
+@operation(
+    help={
+        "source": "Where the offer files are (default: AWS's own).",
+        "cross-check": "LiteLLM's price table, by URL or file: print where the book differs from "
+        "it and write nothing; with --source also renew the book first.",
+    },
+    common=("json",),
+)
+def refresh_prices(
+    target: Target, source: str | None = None, cross_check: str | None = None
+) -> Answer:
     """Cost: renew the price book from AWS's offer files.
 
     inv refresh-prices
-    inv refresh-prices --json
+    inv refresh-prices --cross-check model_prices_and_context_window.json
     """
     from urllib.request import urlopen
 
@@ -71,8 +80,9 @@ def refresh_prices(target: Target, source: str | None = None) -> Answer:
     return renewal.refresh_book(
         Terms(target.root, today()),
         lambda url: urlopen(url, timeout=60),  # noqa: S310 (lib takes http and https only)
-        source or renewal.OFFERS,
+        source,
         target.console.report,
+        cross_check,
     )
 
 

@@ -223,6 +223,7 @@ def test_the_document_keeps_the_contract() -> None:
             assert abs(expected - Decimal(line["monthly"])) < Decimal("0.0000001")
     total = sum(Decimal(line["monthly"]) for line in document["lines"])
     assert abs(total - Decimal(str(document["monthly"]["typical"]))) <= Decimal("0.005")
+    assert {line["kind"] for line in document["lines"]} == {"usage", "free tier"}
     assert {line["kind"] for line in document["ceiling"]} == {"ceiling"}
     assert document["ceiling_monthly"] == {"min": 0.49, "typical": 2.47, "max": 7.41}
     assert document["prices"]["age_days"] > 0
