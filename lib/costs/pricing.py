@@ -227,11 +227,7 @@ def estimate(
         free,
         {kind: tuple(paths) for kind, paths in unknown.items()},
         assumptions=tuple(used.values()),
-        unused=tuple(
-            f"{scope}.{measure}"
-            for (scope, measure), item in usage.assumptions.items()
-            if id(item) not in used
-        ),
+        unused=tuple(".".join(k) for k, item in usage.assumptions.items() if id(item) not in used),
         undecided=tuple(f"{r.path} ({r.condition})" for r in tree.resources if r.condition),
         budget=_read_budget(tree, usage),
         prices=PricesUsed(book.file, oldest, age_days(oldest, today) if oldest else None),
