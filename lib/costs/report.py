@@ -185,32 +185,36 @@ def _draw_detail(made: Estimated) -> str:
     if found.ceiling:
         by_stack["Not part of the total: Spot hours at the on-demand price"] = [*found.ceiling]
     tables = [
-        f"{title}\n{draw_table(_COLUMNS, [_row(line) for line in lines])}"
-        for title, lines in by_stack.items()
+        f"{title}\n{draw_table(_COLUMNS, list(_rows(lines)))}" for title, lines in by_stack.items()
     ]
     parts = (_draw_totals(found), *_draw_gaps(found), _draw_assumptions(found), _draw_free(found))
     return "\n\n".join((head, *tables, *parts))
 
 
-_COLUMNS = ("Resource", "Dimension", "Quantity", "Unit price", "Month", "Range", "Price of")
+_COLUMNS = ("Month", "Range", "Resource, dimension and price")
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    """Return one line of the table."""
-    month = dollars(line.monthly.typical) if line.monthly else "?"
-    spread = _spread(line.monthly) if line.monthly else line.status
-    mark = "" if line.status in (Standing.BOOK.value, Standing.MISSING.value) else f" {line.status}"
+def _rows(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
+    """Yield a row for each line, under the name of its resource where that changes."""
+    before = ""
+    for line in lines:
+        resource = line.resource.rpartition("/")[2]
+        if resource != before:
+            yield "", "", f"{resource}:"
+        before = resource
+        month = dollars(line.monthly.typical) if line.monthly else "?"
+        yield month, _spread(line.monthly) if line.monthly else line.status, _describe(line)
+
+
+def _describe(line: Line) -> str:
+    """Return what is metered, and on a line of its own how much of it at which price of when."""
     remarks = [line.part, line.kind if line.kind == BASELINE else ""]
     name = line.dimension + "".join(f"  [{remark}]" for remark in remarks if remark)
-    return (
-        line.resource.rpartition("/")[2],
-        name,
-        f"{_quantity(line.quantity.typical)} {line.unit}" if line.quantity else "?",
-        _price_text(line),
-        month,
-        spread,
-        line.price.as_of + mark if line.monthly else "-",
-    )
+    quantity = f"{_quantity(line.quantity.typical)} {line.unit}" if line.quantity else "?"
+    usual = line.status in (Standing.BOOK.value, Standing.MISSING.value)
+    dated = ", ".join(filter(None, (line.price.as_of, "" if usual else line.status)))
+    price = f"{_price_text(line)} ({dated})" if line.price.tiers else "a price that is missing"
+    return f"{name}\n  {quantity} at {price}"
 
 
 def _spread(amount: Range) -> str:
@@ -270,16 +274,24 @@ def _draw_gaps(found: Estimate) -> list[str]:
 
 
 def _listed(items: Iterable[str]) -> str:
-    return "\n".join(f"  - {item}" for item in items)
+    wrap = textwrap.TextWrapper(
+        _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+    )
+    return "\n".join(wrap.fill(item) for item in items)
 
 
 def _draw_assumptions(found: Estimate) -> str:
-    rows = [
-        (item.scope, item.measure, *map(_quantity, item.amount), item.unit, item.reason)
-        for item in found.assumptions
-    ]
-    columns = ("Assumed for", "Measure", "min", "typical", "max", "Unit", "Because")
-    return f"Assumptions (ranges, not statistics)\n{draw_table(columns, rows)}"
+    """Return every assumed amount with its reason, a reason that several share only once."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for item in found.assumptions:
+        low, usual, high = map(_quantity, item.amount)
+        told = f"{item.measure} {usual} ({low} to {high}) {item.unit}"
+        by_reason.setdefault((item.scope, item.reason), []).append(told)
+    items = (
+        f"{scope}: {'; '.join(told)}. {reason[:1].upper()}{reason[1:]}."
+        for (scope, reason), told in by_reason.items()
+    )
+    return f"Assumptions (ranges, not statistics)\n{_listed(items)}"
 
 
 def _draw_free(found: Estimate) -> str:
