@@ -57,3 +57,6 @@ stated_budget
 find_unexplained
 # The benchmark and the tests call the emulator by it.
 LOCAL_ACCOUNT
+# A plan shows them by the fields of the result.
+_.budget_before
+_.budget_after

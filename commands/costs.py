@@ -19,6 +19,7 @@ from lib.operators import Answer, Level, Note
         "compare": "A release, or `deployed`: what differs from it, line by line.",
         "free-tier": "Take off what AWS never bills an account.",
         "svg": "Draw the cost by service as a bar chart into this file.",
+        "detail": "Every line, assumption and source, stack by stack.",
     }
 )
 def estimate(
@@ -30,6 +31,7 @@ def estimate(
     compare: str | None = None,
     free_tier: bool = True,
     svg: str | None = None,
+    detail: bool = False,
 ) -> Answer:
     """Cost: price the templates before they are deployed.
 
@@ -48,16 +50,27 @@ def estimate(
     before = estimates.compare(made[0], terms, compare, target.access) if compare else None
     if svg:
         documents.write_text(Path(svg), report.draw_chart(made))
-    told = report.answer(made, limit=limit, before=before, report=target.console.report)
+    told = report.answer(
+        made, limit=limit, before=before, report=target.console.report, detail=detail
+    )
     return replace(told, summary=f"### Cost of {target.env}\n\n```text\n{told.text}\n```")
 
 
-@operation(help={"source": "Where the offer files are."}, common=("json",))
-def refresh_prices(target: Target, source: str | None = None) -> Answer:
+@operation(
+    help={
+        "source": "Where the offer files are (default: AWS's own).",
+        "cross-check": "LiteLLM's price table, by URL or file: print where the book differs from "
+        "it and write nothing; with --source also renew the book first.",
+    },
+    common=("json",),
+)
+def refresh_prices(
+    target: Target, source: str | None = None, cross_check: str | None = None
+) -> Answer:
     """Cost: renew the price book from AWS's offer files.
 
     inv refresh-prices
-    inv refresh-prices --json
+    inv refresh-prices --cross-check model_prices_and_context_window.json
     """
     from urllib.request import urlopen
 
@@ -67,8 +80,9 @@ def refresh_prices(target: Target, source: str | None = None) -> Answer:
     return renewal.refresh_book(
         Terms(target.root, today()),
         lambda url: urlopen(url, timeout=60),  # noqa: S310 (lib takes http and https only)
-        source or renewal.OFFERS,
+        source,
         target.console.report,
+        cross_check,
     )
 
 

@@ -63,7 +63,11 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "backup": Document(BackupRun),
     "restore": Document(Restored),
     "deploy-multi-region": Document(Rollout, more="`failed` names regions, `outputs` is by region"),
-    "refresh-prices": Document(Refreshed),
+    "refresh-prices": Document(
+        Refreshed,
+        more="with `--cross-check` also `cross_check` {`source`, `agree`, `differences` "
+        "[{`dimension`, `region`, `book`, `other`, `name`}], `not_named`}",
+    ),
     "verify": Document(Verification),
     "costs": Document(Spending),
     "estimate": Document(

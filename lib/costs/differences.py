@@ -59,11 +59,7 @@ def compare(before: Estimate, after: Estimate) -> Comparison:
 
 
 def _by_key(estimate: Estimate) -> dict[tuple[str, str, str, str], Line]:
-    return {
-        (line.resource, line.dimension, line.kind, line.part): line
-        for line in estimate.lines
-        if line.counts
-    }
+    return {(line.resource, line.dimension, line.kind, line.part): line for line in estimate.lines}
 
 
 def _money(line: Line | None) -> Range:

@@ -16,7 +16,7 @@ from typing import Any
 from lib.access import Access
 from lib.costs import book, offers, pricing, usage
 from lib.costs.book import Book
-from lib.costs.pricing import Estimate
+from lib.costs.pricing import Estimate, to_cents
 from lib.costs.usage import Usage
 from lib.errors import InputError
 from lib.inputs import environments, jobs
@@ -57,6 +57,20 @@ class Estimated:
     usage: Usage
     book: Book
     estimate: Estimate
+
+
+@dataclass(frozen=True)
+class CostChange:
+    """A month's usual cost before and after a change, and the budgets that the templates set.
+
+    Without `complete` something on either side has no price, so both are lower bounds.
+    """
+
+    before: Decimal
+    after: Decimal
+    complete: bool
+    budget_before: Decimal | None
+    budget_after: Decimal | None
 
 
 def read_book(terms: Terms) -> Book:
@@ -142,7 +156,9 @@ def with_live_prices(
     `price_list` is a client of `offers.API_REGION`. What the API does not give is reported and
     keeps the book's price.
     """
-    dimensions = {line.dimension for item in made for line in item.estimate.lines}
+    dimensions = {
+        line.dimension for item in made for line in (*item.estimate.lines, *item.estimate.ceiling)
+    }
     cache = terms.root / ".cache" / "live-prices.json"
     asked = offers.ask_all(
         price_list,
@@ -173,6 +189,28 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     else:
         job = replace(job, templates=_read_release(job, reference, access))
     return _price(job, terms, made.usage, made.book)
+
+
+def change(before: Job | None, after: Job, terms: Terms) -> CostChange | None:
+    """Price what a change costs: the same usage and prices for two jobs.
+
+    `before` is `after` with the templates and values that are deployed, None for a stack that
+    does not exist. Returns None where no estimate can be made: an environment without a usage
+    file, a region without prices, values that could not be deployed.
+    """
+    try:
+        prices = read_book(terms)
+        new = estimate(after, terms, prices)
+        old = _price(before, terms, new.usage, prices) if before else None
+    except InputError:
+        return None
+    return CostChange(
+        old.monthly().typical if old else to_cents(Decimal(0)),
+        new.estimate.monthly().typical,
+        new.estimate.complete and (old is None or old.complete),
+        old.budget if old else None,
+        new.estimate.budget,
+    )
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:

@@ -272,7 +272,7 @@ def called_models(containers: Any) -> list[tuple[str, str]]:
     reached = {model for _, _, model in split}
     found = [(model, "regional") for model in direct if model not in reached]
     found += [(model, "global" if prefix == "global" else "geo") for prefix, _, model in split]
-    return sorted({(_without_version(model), profile) for model, profile in found})
+    return sorted({(without_version(model), profile) for model, profile in found})
 
 
 def _listed(value: Any) -> list[str]:
@@ -280,8 +280,8 @@ def _listed(value: Any) -> list[str]:
     return [item.strip() for item in items if item.strip()]
 
 
-def _without_version(model: str) -> str:
-    """Drop `-20251001`, `-v1` and `:0` from the end of a model id."""
+def without_version(model: str) -> str:
+    """Return a model's id without `-20251001`, `-v1` and `:0` at its end."""
     return re.sub(r"(-(v[0-9]+|[0-9]{8}))+$", "", model.partition(":")[0])
 
 

@@ -7,7 +7,7 @@ cannot be priced or counted stays in the estimate as such and makes the total "a
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -78,11 +78,6 @@ class Line:
         return self.resource.rpartition("/")[0]
 
     @property
-    def counts(self) -> bool:
-        """Tell whether the line is part of the total."""
-        return self.kind != CEILING
-
-    @property
     def status(self) -> str:
         """Return where the price stands, or that the quantity is what is missing."""
         return "no-quantity" if self.quantity is None else self.price.status.value
@@ -110,11 +105,16 @@ class PricesUsed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a deployment is expected to cost in a month, in USD."""
+    """What a deployment is expected to cost in a month, in USD.
+
+    `lines` add up to the total. `ceiling` is what the same use would cost at most, such as Spot
+    hours on demand, and is part of no sum.
+    """
 
     environment: str
     region: str
     lines: tuple[Line, ...]
+    ceiling: tuple[Line, ...]
     free_types: Mapping[str, str]
     unknown_types: Mapping[str, tuple[str, ...]]
     assumptions: tuple[Assumption, ...]
@@ -127,19 +127,20 @@ class Estimate:
     excluded: ClassVar = EXCLUDED
     KEYS: ClassVar = keys(
         "environment region currency monthly=totals.all baseline=totals.baseline "
-        "usage=totals.usage free_tier=totals.free_tier complete problems lines unknown_types "
-        "free_types assumptions unused_assumptions=unused undecided excluded "
-        "budget=stated_budget prices"
+        "usage=totals.usage free_tier=totals.free_tier complete problems lines "
+        "ceiling ceiling_monthly=totals.ceiling unknown_types free_types assumptions "
+        "unused_assumptions=unused undecided excluded budget=stated_budget prices"
     )
 
     @property
     def totals(self) -> Mapping[str, Range]:
-        """Return the rounded totals by kind of line, and that of all that count."""
+        """Return the rounded totals by kind of line, of all lines, and of the ceiling apart."""
         return {
             "all": self.monthly(),
             "baseline": self.monthly(BASELINE),
             "usage": self.monthly(USAGE),
             "free_tier": self.monthly(FREE_TIER),
+            "ceiling": _rounded(_sum(self.ceiling)),
         }
 
     @property
@@ -150,8 +151,7 @@ class Estimate:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return why the total is only a lower bound; nothing when it is complete."""
-        counted = (line for line in self.lines if line.counts)
-        unpriced = (f"{line.resource}: {line.problem}" for line in counted if line.problem)
+        unpriced = (f"{line.resource}: {line.problem}" for line in self.lines if line.problem)
         unknown = [
             f"{path}: nothing is known about the cost of {kind}"
             for kind, paths in self.unknown_types.items()
@@ -161,18 +161,25 @@ class Estimate:
 
     @property
     def complete(self) -> bool:
-        """Tell whether everything that counts has a price and a quantity."""
+        """Tell whether every line has a price and a quantity, and every type is known."""
         return not self.problems
 
     def exact(self, *kinds: str) -> Range:
-        """Return the unrounded total, of some kinds of lines or of all that count."""
-        chosen = (line for line in self.lines if (line.kind in kinds if kinds else line.counts))
-        with decimal.localcontext(prec=PRECISION):
-            return sum((line.monthly for line in chosen if line.monthly), ZERO)
+        """Return the unrounded total, of some kinds of lines or of all."""
+        return _sum(line for line in self.lines if not kinds or line.kind in kinds)
 
     def monthly(self, *kinds: str) -> Range:
         """Return the total in dollars and cents: the only place where money is rounded."""
-        return Range(*map(to_cents, self.exact(*kinds)))
+        return _rounded(self.exact(*kinds))
+
+
+def _sum(lines: Iterable[Line]) -> Range:
+    with decimal.localcontext(prec=PRECISION):
+        return sum((line.monthly for line in lines if line.monthly), ZERO)
+
+
+def _rounded(amount: Range) -> Range:
+    return Range(*map(to_cents, amount))
 
 
 def to_cents(amount: Decimal) -> Decimal:
@@ -206,7 +213,8 @@ def estimate(
     require_region(book, region)
     with decimal.localcontext(prec=PRECISION):
         charges, free, unknown = metering.meter(tree, usage)
-        lines = list(_price_all(charges, book, region))
+        priced = list(_price_all(charges, book, region))
+        lines = [line for line in priced if line.kind != CEILING]
         if free_tier:
             lines += _credit(lines, book, region)
     used = {id(item): item for charge in charges for item in charge.quantity.assumptions}
@@ -215,14 +223,11 @@ def estimate(
         environment,
         region,
         tuple(lines),
+        tuple(line for line in priced if line.kind == CEILING),
         free,
         {kind: tuple(paths) for kind, paths in unknown.items()},
         assumptions=tuple(used.values()),
-        unused=tuple(
-            f"{scope}.{measure}"
-            for (scope, measure), item in usage.assumptions.items()
-            if id(item) not in used
-        ),
+        unused=tuple(".".join(k) for k, item in usage.assumptions.items() if id(item) not in used),
         undecided=tuple(f"{r.path} ({r.condition})" for r in tree.resources if r.condition),
         budget=_read_budget(tree, usage),
         prices=PricesUsed(book.file, oldest, age_days(oldest, today) if oldest else None),
@@ -282,7 +287,7 @@ def _line(
 def _credit(lines: Sequence[Line], book: Book, region: str) -> Iterator[Line]:
     """Yield a negative line for each dimension that has a quantity AWS never bills."""
     for name, tier in book.free.items():
-        used = [line for line in lines if line.dimension == name and line.counts and line.monthly]
+        used = [line for line in lines if line.dimension == name and line.monthly]
         if not used:
             continue
         dimension, price = book.dimension(name), book.find(name, region)

@@ -6,15 +6,16 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import InvalidOperation
 from http.client import HTTPException
-from typing import IO, ClassVar
+from typing import ClassVar
 
+from lib.costs import crosscheck
 from lib.costs.book import EVERYWHERE, Book, Dimension, Price, Standing, draw_price, dump
+from lib.costs.crosscheck import Open
 from lib.costs.estimates import Report, Terms, read_book
 from lib.costs.offers import CURRENCY, Product, choose_price, plain_name, read_tiers
 from lib.document import as_document, keys
@@ -25,8 +26,6 @@ from lib.operators import Answer, Level, Note
 
 #: Where the offer files are; they need no credentials.
 OFFERS = "https://pricing.us-east-1.amazonaws.com"
-
-Open = Callable[[str], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,32 @@ class Refreshed:
     KEYS: ClassVar = keys("file=book.file read_again changes kept")
 
 
-def refresh_book(terms: Terms, open_url: Open, base_url: str, report: Report) -> Answer:
-    """Rewrite the price book from the public offer files and tell what changed.
+def refresh_book(
+    terms: Terms, open_url: Open, base_url: str | None, report: Report, second: str | None = None
+) -> Answer:
+    """Rewrite the price book from the public offer files, or hold it against a second source.
 
     `base_url` is where the offer files are, `open_url` opens an address as a stream of bytes.
-    Raises `InputError` for an address that is not on the web and for a book that cannot be
-    read or written.
+    `second` is a table of model prices, by address or file; with it the book is renewed only if
+    there is a `base_url`, and never from that table. Raises `InputError` for an address that is
+    not on the web, and for a book or a table that cannot be used.
     """
+    if second is None:
+        return _renew(terms, open_url, base_url or OFFERS, report)
+    table = crosscheck.read_table(second, open_url)
+    renewed = _renew(terms, open_url, base_url, report) if base_url else None
+    book = read_book(terms)
+    checked = crosscheck.check(book, table, second)
+    renewed = renewed or Answer(as_document(Refreshed(book, (), (), 0)), "")
+    return Answer(
+        renewed.document | {"cross_check": as_document(checked)},
+        "\n\n".join(text for text in (renewed.text, crosscheck.draw(checked)) if text),
+        renewed.exit_code,
+    )
+
+
+def _renew(terms: Terms, open_url: Open, base_url: str, report: Report) -> Answer:
+    """Rewrite the price book from the public offer files and tell what changed."""
     if not base_url.startswith(("https://", "http://")):
         raise InputError(f"--source takes an http or https address, not {base_url!r}.")
     fresh = refresh(read_book(terms), open_url, terms.today, base_url=base_url)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from lib.costs import chart, differences
 from lib.costs.book import Standing, draw_price
-from lib.costs.charges import BASELINE, CEILING, HOURS_A_MONTH, USAGE
+from lib.costs.charges import BASELINE, HOURS_A_MONTH, USAGE
 from lib.costs.differences import Comparison
 from lib.costs.estimates import Estimated, Report
 from lib.costs.pricing import FREE_TIER, Estimate, Line, dollars, to_cents
@@ -24,15 +25,24 @@ OLD_AFTER_DAYS = 180
 
 
 def answer(
-    made: Sequence[Estimated], *, limit: Decimal | None, before: Estimate | None, report: Report
+    made: Sequence[Estimated],
+    *,
+    limit: Decimal | None,
+    before: Estimate | None,
+    report: Report,
+    detail: bool = False,
 ) -> Answer:
     """Tell what the deployments cost; exit code 1 when one is above the limit.
 
-    `limit` is in USD a month and held against the usual amount.
+    `limit` is in USD a month and held against the usual amount. The text is a screen that begins
+    with the total; with `detail` it has every line and assumption.
     """
     documents = [as_document(item.estimate) for item in made]
     document: dict[str, Any] = documents[0] if len(documents) == 1 else {"environments": documents}
-    text = _draw_side_by_side(made) if len(made) > 1 else draw(made[0])
+    if detail:
+        text = "\n\n\n".join(_draw_detail(item) for item in made)
+    else:
+        text = _draw_side_by_side(made) if len(made) > 1 else _draw_summary(made[0])
     if before is not None:
         compared = differences.compare(before, made[0].estimate)
         document["compared"] = as_document(compared)
@@ -72,7 +82,95 @@ def _total(found: Estimate) -> str:
     return f"{amount} a month" if found.complete else f"At least {amount} a month"
 
 
-def draw(made: Estimated) -> str:
+#: A summary is at most this wide: a terminal that was never made larger.
+_WIDTH = 80
+
+#: How many of the biggest lines a summary shows, and how many rows what is missing may take, so
+#: that all of it fits on that terminal's 25 rows.
+_BIGGEST = 5
+_GAP_ROWS = 4
+
+
+def _draw_summary(made: Estimated) -> str:
+    """Return the answer first: total, range, biggest lines, what is missing, what it rests on."""
+    found = made.estimate
+    head = [_fill(f"{_total(found)} for {made.job.stack_name} in {found.region}")]
+    spread = _spread(found.monthly())
+    head += [f"{spread} with the least and the greatest usage assumed"] if spread else []
+    parts = [
+        "\n".join(head),
+        draw_table(("Month", "Range", "Biggest lines"), _biggest(found)),
+        *_missing([found]),
+        "\n".join((*_remarks(found), *_basis(made))),
+    ]
+    return "\n\n".join(parts)
+
+
+def _biggest(found: Estimate) -> list[tuple[str, str, str]]:
+    """Return the biggest lines and what is left of the total, so that the rows add up to it.
+
+    What the free tier takes back does not make a line big.
+    """
+    billed: dict[str, Decimal] = {}
+    for line in found.lines:
+        amount = line.monthly or ZERO
+        billed[line.dimension] = billed.get(line.dimension, Decimal(0)) + amount.typical
+    priced = [line for line in found.lines if line.monthly and line.kind != FREE_TIER]
+    priced.sort(key=lambda line: -min((line.monthly or ZERO).typical, billed[line.dimension]))
+    shown, others = priced[:_BIGGEST], priced[_BIGGEST:]
+    rows = [_summed([line], _short_name(line)) for line in shown]
+    if others:
+        rows.append(_summed(others, f"{len(others)} further lines"))
+    free = [line for line in found.lines if line.kind == FREE_TIER]
+    if free:
+        rows.append(_summed(free, "never billed: the free tier of the account"))
+    return rows
+
+
+def _summed(lines: Sequence[Line], name: str) -> tuple[str, str, str]:
+    amount = sum((line.monthly for line in lines if line.monthly), ZERO)
+    return dollars(amount.typical), _spread(amount), name
+
+
+def _short_name(line: Line) -> str:
+    """Return a line's resource and dimension; a model goes by its name without its vendor."""
+    name = line.dimension
+    if name.startswith("bedrock."):
+        name = name.removeprefix("bedrock.").partition(".")[2] or name
+    part = f" [{line.part}]" if line.part else ""
+    return f"{line.resource.rpartition('/')[2]} {name}{part}"
+
+
+def _missing(made: Sequence[Estimate]) -> list[str]:
+    """Return what has no price, by dimension, and what else makes the total a lower bound."""
+    lines = [line for found in made for line in found.lines]
+    unpriced = [line for line in lines if line.problem and not line.price.tiers]
+    names = ", ".join(dict.fromkeys(line.dimension for line in unpriced))
+    told = {f"{line.resource}: {line.problem}" for line in unpriced}
+    problems = dict.fromkeys(problem for found in made for problem in found.problems)
+    texts = [f"no price in {made[0].region} for {names}"] if names else []
+    texts += [problem for problem in problems if problem not in told]
+    rows = [row for text in texts for row in _fill(text, _WIDTH - 2).splitlines()]
+    if not rows:
+        return []
+    if len(rows) > _GAP_ROWS:
+        rows = [*rows[: _GAP_ROWS - 1], "... and more: see --detail"]
+    return ["\n  ".join(("Not priced, so the total is a lower bound:", *rows))]
+
+
+def _basis(made: Estimated) -> Iterator[str]:
+    prices = made.estimate.prices
+    age = f", oldest of {prices.oldest} ({prices.age_days} days)" if prices.oldest else ""
+    yield _fill(f"Usage assumed: {made.usage.file}")
+    yield _fill(f"List prices in USD: {prices.source}{age}")
+    yield "Every line, assumption and source: --detail"
+
+
+def _fill(text: str, width: int = _WIDTH) -> str:
+    return textwrap.fill(text, width, break_on_hyphens=False)
+
+
+def _draw_detail(made: Estimated) -> str:
     """Return an estimate as text: a table for each stack, the total, what it rests on."""
     found, prices = made.estimate, made.estimate.prices
     age = f", oldest of {prices.oldest} ({prices.age_days} days ago)" if prices.oldest else ""
@@ -84,33 +182,39 @@ def draw(made: Estimated) -> str:
     for line in found.lines:
         title = "Free tier" if line.kind == FREE_TIER else line.stack or "Root stack"
         by_stack.setdefault(title, []).append(line)
+    if found.ceiling:
+        by_stack["Not part of the total: Spot hours at the on-demand price"] = [*found.ceiling]
     tables = [
-        f"{title}\n{draw_table(_COLUMNS, [_row(line) for line in lines])}"
-        for title, lines in by_stack.items()
+        f"{title}\n{draw_table(_COLUMNS, list(_rows(lines)))}" for title, lines in by_stack.items()
     ]
     parts = (_draw_totals(found), *_draw_gaps(found), _draw_assumptions(found), _draw_free(found))
     return "\n\n".join((head, *tables, *parts))
 
 
-_COLUMNS = ("Resource", "Dimension", "Quantity", "Unit price", "Month", "Range", "Price of")
+_COLUMNS = ("Month", "Range", "Resource, dimension and price")
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    """Return one line of the table; a ceiling is shown in parentheses, as it is not counted."""
-    month = dollars(line.monthly.typical) if line.monthly else "?"
-    spread = _spread(line.monthly) if line.monthly else line.status
-    mark = "" if line.status in (Standing.BOOK.value, Standing.MISSING.value) else f" {line.status}"
-    remarks = [line.part, line.kind if line.kind in (BASELINE, CEILING) else ""]
+def _rows(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
+    """Yield a row for each line, under the name of its resource where that changes."""
+    before = ""
+    for line in lines:
+        resource = line.resource.rpartition("/")[2]
+        if resource != before:
+            yield "", "", f"{resource}:"
+        before = resource
+        month = dollars(line.monthly.typical) if line.monthly else "?"
+        yield month, _spread(line.monthly) if line.monthly else line.status, _describe(line)
+
+
+def _describe(line: Line) -> str:
+    """Return what is metered, and on a line of its own how much of it at which price of when."""
+    remarks = [line.part, line.kind if line.kind == BASELINE else ""]
     name = line.dimension + "".join(f"  [{remark}]" for remark in remarks if remark)
-    return (
-        line.resource.rpartition("/")[2],
-        name,
-        f"{_quantity(line.quantity.typical)} {line.unit}" if line.quantity else "?",
-        _price_text(line),
-        f"({month})" if line.kind == CEILING else month,
-        spread,
-        line.price.as_of + mark if line.monthly else "-",
-    )
+    quantity = f"{_quantity(line.quantity.typical)} {line.unit}" if line.quantity else "?"
+    usual = line.status in (Standing.BOOK.value, Standing.MISSING.value)
+    dated = ", ".join(filter(None, (line.price.as_of, "" if usual else line.status)))
+    price = f"{_price_text(line)} ({dated})" if line.price.tiers else "a price that is missing"
+    return f"{name}\n  {quantity} at {price}"
 
 
 def _spread(amount: Range) -> str:
@@ -139,16 +243,21 @@ def _draw_totals(found: Estimate) -> str:
         "Total" if found.complete else "Total, at least": (),
     }
     rows = [(name, *map(dollars, found.monthly(*kind))) for name, kind in kinds.items()]
-    text = draw_table(("A month, USD", "min", "typical", "max"), rows)
-    ceiling = found.monthly(CEILING)
+    return "\n".join(
+        (draw_table(("A month, USD", "min", "typical", "max"), rows), *_remarks(found))
+    )
+
+
+def _remarks(found: Estimate) -> Iterator[str]:
+    """Yield what puts the total into proportion."""
+    ceiling = found.totals["ceiling"]
     if ceiling.max:
         usual = dollars(ceiling.typical)
-        text += f"\nFargate Spot floats; the same hours on demand would be {usual}."
+        yield f"Fargate Spot floats; the same hours on demand would be {usual}."
     if found.budget is not None:
-        text += f"\nThe budget of this deployment alerts at {dollars(found.budget)} a month."
+        yield f"The budget of this deployment alerts at {dollars(found.budget)} a month."
     if not found.monthly(BASELINE).typical:
-        text += "\nNothing here costs money by merely existing: all of it grows with use."
-    return text
+        yield "Nothing here costs money by merely existing: all of it grows with use."
 
 
 def _draw_gaps(found: Estimate) -> list[str]:
@@ -165,16 +274,24 @@ def _draw_gaps(found: Estimate) -> list[str]:
 
 
 def _listed(items: Iterable[str]) -> str:
-    return "\n".join(f"  - {item}" for item in items)
+    wrap = textwrap.TextWrapper(
+        _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+    )
+    return "\n".join(wrap.fill(item) for item in items)
 
 
 def _draw_assumptions(found: Estimate) -> str:
-    rows = [
-        (item.scope, item.measure, *map(_quantity, item.amount), item.unit, item.reason)
-        for item in found.assumptions
-    ]
-    columns = ("Assumed for", "Measure", "min", "typical", "max", "Unit", "Because")
-    return f"Assumptions (ranges, not statistics)\n{draw_table(columns, rows)}"
+    """Return every assumed amount with its reason, a reason that several share only once."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for item in found.assumptions:
+        low, usual, high = map(_quantity, item.amount)
+        told = f"{item.measure} {usual} ({low} to {high}) {item.unit}"
+        by_reason.setdefault((item.scope, item.reason), []).append(told)
+    items = (
+        f"{scope}: {'; '.join(told)}. {reason[:1].upper()}{reason[1:]}."
+        for (scope, reason), told in by_reason.items()
+    )
+    return f"Assumptions (ranges, not statistics)\n{_listed(items)}"
 
 
 def _draw_free(found: Estimate) -> str:
@@ -186,22 +303,40 @@ def _by_service(found: Estimate) -> dict[str, tuple[Range, bool]]:
     """Return each service's exact month, free tier included, and whether all of it is priced."""
     totals: dict[str, tuple[Range, bool]] = {}
     for line in found.lines:
-        if line.counts:
-            amount, whole = totals.get(line.service, (ZERO, True))
-            whole = whole and line.monthly is not None
-            totals[line.service] = amount + (line.monthly or ZERO), whole
+        amount, whole = totals.get(line.service, (ZERO, True))
+        whole = whole and line.monthly is not None
+        totals[line.service] = amount + (line.monthly or ZERO), whole
     return totals
 
 
 def _draw_side_by_side(made: Sequence[Estimated]) -> str:
-    """Return the environments beside each other, service by service."""
-    services = sorted({name for item in made for name in _by_service(item.estimate)})
-    rows = [(name, *(_service_cell(item.estimate, name) for item in made)) for name in services]
-    rows.append(("Total", *(_total(item.estimate).removesuffix(" a month") for item in made)))
-    rows.append(("Range", *(_spread(item.estimate.monthly()) for item in made)))
-    rows.append(("Budget", *(_budget(item.estimate) for item in made)))
-    names = [f"{item.estimate.environment} ({item.estimate.region})" for item in made]
-    return draw_table(("USD a month", *names), rows)
+    """Return the environments beside each other: their totals, then the services, largest first.
+
+    Services that cost less than a cent everywhere are named below the table.
+    """
+    found = [item.estimate for item in made]
+    sums = [_by_service(item) for item in found]
+    most = {
+        name: max((each[name][0].typical for each in sums if name in each), default=ZERO.typical)
+        for name in sorted({name for each in sums for name in each})
+    }
+    small = [name for name in most if all(_is_nothing(each.get(name)) for each in sums)]
+    rows = [
+        ("Total", *(_total(item).removesuffix(" a month") for item in found)),
+        ("Range", *(_spread(item.monthly()) for item in found)),
+        ("Budget", *(_budget(item) for item in found)),
+    ]
+    named = sorted(most.keys() - {*small}, key=lambda name: (-most[name], name))
+    rows += [(name, *(_service_cell(item, name) for item in found)) for name in named]
+    regions = ", ".join(dict.fromkeys(item.region for item in found))
+    text = draw_table((f"USD in {regions}", *(item.environment for item in found)), rows)
+    if small:
+        text += "\n" + _fill(f"Less than a cent: {', '.join(small)}.")
+    return "\n\n".join((text, *_missing(found)))
+
+
+def _is_nothing(total: tuple[Range, bool] | None) -> bool:
+    return total is None or (total[1] and not to_cents(total[0].typical))
 
 
 def _service_cell(found: Estimate, service: str) -> str:

@@ -68,8 +68,21 @@ def test_estimate_needs_no_credentials_and_prints_one_document() -> None:
 def test_ap_southeast_1_reads_at_least() -> None:
     ran = inv("estimate", "--region", "ap-southeast-1")
     assert ran.returncode == 0
-    assert "Total, at least" in ran.stdout
-    assert "dynamodb.write in ap-southeast-1" in ran.stdout
+    assert ran.stdout.startswith("At least $")
+    assert "no price in ap-southeast-1 for dynamodb.write" in ran.stdout
+    assert "Total, at least" in inv("estimate", "--region", "ap-southeast-1", "--detail").stdout
+
+
+def test_a_second_source_is_held_against_the_book(tmp_path: Path) -> None:
+    table = tmp_path / "table.json"
+    prices = {"input_cost_per_token": 1e-06, "output_cost_per_token": 2.4e-07}
+    table.write_text(
+        json.dumps({"us.amazon.nova-lite-v1:0": {"litellm_provider": "bedrock", **prices}})
+    )
+    ran = inv("refresh-prices", "--cross-check", str(table))
+    assert ran.returncode == 0
+    assert "2 agree, 2 differ" in ran.stdout
+    assert inv("refresh-prices", "--cross-check", str(tmp_path / "gone")).returncode == 2
 
 
 def test_the_free_tier_can_be_left_out() -> None:
@@ -85,7 +98,9 @@ def test_the_environments_stand_side_by_side_and_are_drawn(tmp_path: Path) -> No
     chart = tmp_path / "costs.svg"
     ran = inv("estimate", "--all", "--svg", str(chart))
     assert ran.returncode == 0
-    assert "production (us-east-1)" in ran.stdout
+    assert ran.stdout.splitlines()[0].split() == [
+        "USD", "in", "us-east-1", "development", "production", "staging",
+    ]  # fmt: skip
     assert ET.parse(chart).getroot().tag.endswith("svg")
 
 

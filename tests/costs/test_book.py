@@ -55,6 +55,22 @@ def test_a_missing_row_has_no_price_and_is_not_filled_from_elsewhere(shipped: Bo
     assert row.tiers == ()
 
 
+def test_a_models_row_follows_from_the_profile_that_serves_its_region(shipped: Book) -> None:
+    rows = {
+        region: shipped.find("bedrock.amazon.nova-lite.geo.input", region) for region in REGIONS
+    }
+    assert {region: str(row.tiers[0].price) for region, row in rows.items()} == {
+        "ap-southeast-1": "0.063",
+        "eu-west-1": "0.078",
+        "us-east-1": "0.06",
+        "us-west-2": "0.06",
+    }
+    assert (rows["eu-west-1"].source, rows["eu-west-1"].as_of) == ("LiteLLM 1.110.2", "2026-11-25")
+    unserved = shipped.find("bedrock.meta.llama3-1-8b-instruct.geo.input", "eu-west-1")
+    assert unserved.status is Standing.MISSING
+    assert "no inference profile" in unserved.note
+
+
 def test_the_free_tiers_are_those_that_never_end(shipped: Book) -> None:
     quantities = {name: tier.quantity for name, tier in shipped.free.items()}
     assert quantities["lambda.gb_second"] == 400_000

@@ -58,19 +58,66 @@ def answer(items: Iterable[Estimated], **options: Any) -> tuple[Answer, list[Not
     return report.answer(list(items), report=say, **given), notes
 
 
-def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimated) -> None:
-    text = answer([made])[0].text
+def unfolded(text: str) -> str:
+    """Return a text without the line breaks and gaps that only lay it out."""
+    return " ".join(text.split())
+
+
+def test_the_answer_comes_first_and_its_rows_add_up_to_the_total(made: Estimated) -> None:
+    lines = answer([made])[0].text.splitlines()
+    assert lines[0] == "$36.45 a month for plot-palette-production in us-east-1"
+    assert lines[1].startswith("$7.70 to $167.56 with")
+    rows = [line for line in lines if line.startswith(("$", "-$"))][2:]
+    assert len(rows) == 5 + 2
+    shown = [Decimal(row.split()[0].replace("$", "")) for row in rows]
+    assert sum(shown) == Decimal("36.45")
+    assert shown[:5] == sorted(shown[:5], reverse=True)
+
+
+def test_what_the_free_tier_takes_back_is_not_among_the_biggest_lines(made: Estimated) -> None:
+    egress = next(line for line in made.estimate.lines if line.dimension == "egress.gb")
+    assert egress.monthly is not None
+    assert egress.monthly.typical > 4
+    assert "egress" not in answer([made])[0].text
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"])
+@pytest.mark.parametrize("every", [False, True])
+def test_an_estimate_is_a_screen_of_25_lines_and_80_columns(
+    book: Book, region: str, every: bool
+) -> None:
+    job = prepare(region=region, DeployBudget="true")
+    made = estimates.estimate_all(TERMS, job, every=every, compare=None)
+    lines = answer(made)[0].text.splitlines()
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_screen_stays_one_however_much_is_not_priced(book: Book) -> None:
+    bare = dataclasses.replace(
+        book,
+        dimensions={},
+        prices={("s3.storage", "us-east-1"): book.find("s3.storage", "us-east-1")},
+        free={},
+    )
+    text = answer([estimates.estimate(prepare(), TERMS, bare)])[0].text
+    assert len(text.splitlines()) <= 25
+    assert "... and more: see --detail" in text
+
+
+def test_the_detail_shows_each_stack_the_total_and_what_it_rests_on(made: Estimated) -> None:
+    text = unfolded(answer([made], detail=True)[0].text)
     for part in (
         "plot-palette-production in us-east-1, a month of 730 hours, in USD",
-        "Usage  infrastructure/usage/production.json",
+        "Usage infrastructure/usage/production.json",
         "Prices infrastructure/prices.json, oldest of 2026-06 (174 days ago)",
-        "DatabaseStack\n",
+        "DatabaseStack Month",
         "Free tier",
         "Baseline",
-        "dynamodb.write  [indexes]",
-        "fargate.vcpu_hour  [ceiling]",
+        "dynamodb.write [indexes] 300,000 write request unit at $0.625 per 1,000,000 (2026-08)",
+        "Not part of the total: Spot hours at the on-demand price",
         "Assumptions (ranges, not statistics)",
-        "a sample of what a job has cost",
+        "storage_gb 2.25 (0.45 to 9) GB kept, indexes apart. A sample of what a job has cost",
         "Free of charge:",
         "Not included:",
         "The budget of this deployment alerts at $100.00 a month.",
@@ -81,7 +128,10 @@ def test_the_text_shows_each_stack_the_total_and_what_it_rests_on(made: Estimate
 
 def test_an_incomplete_estimate_reads_at_least_and_names_each_gap(book: Book) -> None:
     found = estimates.estimate(prepare(region="ap-southeast-1"), TERMS, book)
-    text = answer([found])[0].text
+    brief = answer([found])[0].text
+    assert brief.startswith("At least $33.59 a month")
+    assert "no price in ap-southeast-1 for dynamodb.write, dynamodb.read" in brief
+    text = unfolded(answer([found], detail=True)[0].text)
     assert "Total, at least" in text
     assert "Not priced, so the total is a lower bound:" in text
     assert "no price was found for dynamodb.write in ap-southeast-1" in text
@@ -95,8 +145,10 @@ def test_the_environments_stand_side_by_side(book: Book) -> None:
         "production",
         "staging",
     ]
-    assert "production (ap-southeast-1)" in given.text
+    assert given.text.startswith("USD in ap-southeast-1    development ")
     assert "not priced" in given.text
+    assert "Less than a cent: Cognito, " in given.text
+    assert answer(made, detail=True)[0].text.count("Assumptions (ranges, not statistics)") == 3
 
 
 def test_all_environments_cannot_be_compared_with_one_release() -> None:
@@ -137,10 +189,10 @@ def test_old_and_stale_prices_are_warned_of(book: Book) -> None:
     row = book.find("s3.storage", "us-east-1")
     stale = dataclasses.replace(row, status=Standing.STALE, as_of="2025-01")
     found = estimates.estimate(prepare(), TERMS, book.replacing([stale]))
-    given, notes = answer([found])
+    given, notes = answer([found], detail=True)
     assert [note.text.split(" ")[0] for note in notes] == ["The", "Stale"]
     assert "s3.storage" in notes[1].text
-    assert "2025-01 stale" in given.text
+    assert "(2025-01, stale)" in given.text
 
 
 def test_the_usage_file_can_be_chosen(tmp_path: Path, book: Book) -> None:
@@ -238,6 +290,27 @@ def test_no_difference_says_so(made: Estimated) -> None:
     given, _ = answer([made], before=made.estimate)
     assert given.document["compared"]["lines"] == []
     assert given.text.endswith("$0.00 a month ($36.45 before)")
+
+
+def test_a_change_is_priced_before_and_after_with_the_budgets_that_it_sets() -> None:
+    before = prepare(InitialBudgetLimit="50")
+    after = prepare(InitialBudgetLimit="100", LogRetentionDays="90")
+    found = estimates.change(before, after, TERMS)
+    assert found is not None
+    assert (found.before, found.after) == (Decimal("36.45"), Decimal("36.49"))
+    assert (found.budget_before, found.budget_after) == (50, 100)
+    assert found.complete
+
+
+def test_a_stack_that_does_not_exist_costs_nothing_before() -> None:
+    found = estimates.change(None, prepare(region="ap-southeast-1"), TERMS)
+    assert found is not None
+    assert (found.before, found.budget_before, found.complete) == (0, None, False)
+
+
+@pytest.mark.parametrize("terms", [dataclasses.replace(TERMS, usage="gone.json")])
+def test_without_usage_the_cost_of_a_change_is_not_known(terms: Terms) -> None:
+    assert estimates.change(None, prepare(), terms) is None
 
 
 # Live prices

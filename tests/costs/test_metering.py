@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.costs import metering
-from lib.costs.charges import CEILING, USAGE
+from lib.costs.charges import USAGE
 from lib.costs.metering import FREE
 from lib.costs.pricing import dollars
 from lib.costs.usage import Range
@@ -64,7 +64,10 @@ def test_spot_is_priced_by_its_share_beside_an_on_demand_ceiling_that_does_not_c
     found = estimate(make_tree(SPOT), make_usage({"Task": {"task_hours": 100}}), book)
     assert price_of(found, "fargate_spot.vcpu_hour") == "$75.00"
     assert price_of(found, "fargate.vcpu_hour", USAGE) == "$100.00"
-    assert price_of(found, "fargate.vcpu_hour", CEILING) == "$300.00"
+    assert [(line.dimension, price_of_line(line)) for line in found.ceiling] == [
+        ("fargate.vcpu_hour", "$300.00"),
+        ("fargate.gb_hour", "$0.00"),
+    ]
     assert price_of(found, "ipv4.hour") == "$0.50"
     assert dollars(found.monthly().typical) == "$175.50"
 
