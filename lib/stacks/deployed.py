@@ -57,6 +57,13 @@ class Deployed:
         """Return all live resources, parents first."""
         return tuple(self.listing)
 
+    def list_beside(self, paths: Iterable[str]) -> tuple[StackResource, ...]:
+        """Return the live resources of those stacks that resources at some paths are in."""
+        owners = dict.fromkeys(path.rpartition("/")[0] for path in paths)
+        if isinstance(self.listing, Inventory):
+            return tuple(resource for owner in owners for resource in self.listing.of(owner))
+        return tuple(r for r in self.listing if r.path.rpartition("/")[0] in owners)
+
 
 class Inventory:
     """The resources of a live tree of stacks, each stack listed once, when it is asked for.

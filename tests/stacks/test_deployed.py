@@ -258,6 +258,14 @@ def test_only_the_stack_that_somebody_asks_about_is_listed(aws: Aws) -> None:
     assert asked == ["root-id", "two-id"]
 
 
+def test_what_lies_beside_a_resource_is_read_from_its_own_stack_alone(aws: Aws) -> None:
+    found = read(aws)
+    beside = found.list_beside(["Two/Table", "Two/Other"])
+    assert [resource.path for resource in beside] == ["Two/Table"]
+    asked = [call["StackName"] for call in aws.calls("ListStackResources")]
+    assert asked == ["root-id", "two-id"]
+
+
 def test_every_stack_is_listed_once_for_who_wants_them_all(aws: Aws) -> None:
     found = read(aws)
     assert len(found.resources) == len(found.resources) == len(found.physical_ids) == 7
