@@ -184,8 +184,8 @@ _MAKERS: dict[str, FindFlaws] = {
     "AWS::Cognito::UserPool": pool_flaws,
 }
 
-#: A template with one of these words may hold, or become, what is checked.
-_TELLING = (*_MAKERS, STACK_TYPE, "Transform", "Fn::ForEach")
+#: What is checked, or may have it nested in it.
+_TELLING = (*_MAKERS, STACK_TYPE)
 
 
 def _read_master(access: Access, stack: Stack) -> str:
@@ -210,7 +210,7 @@ def _find_checked(access: Access, job: Job, stack: Stack, master: str) -> Iterat
         yield from (r for r in listing.of(path) if r.type in _MAKERS)
         for nested in listing.nested_in(path):
             text = deployed.find_known(master, nested.logical_id, known) if not path else None
-            if text is None or any(word in text for word in _TELLING):
+            if text is None or deployed.may_hold(text, _TELLING):
                 waiting.append(nested.path)
 
 

@@ -90,7 +90,7 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
     """Warn of production tables whose point-in-time recovery is off."""
     if job.environment != PRODUCTION or before is None:
         return
-    for table in tables.find_tables(before.resources):
+    for table in tables.find_tables(before.list_of(loss.TABLE_TYPES)):
         window = tables.read_window(access.aws.client("dynamodb"), table, access.clock)
         if window and not window.is_on:
             access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
