@@ -100,7 +100,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
                 return pauses.replay(run, stack)
             return found.onto(_leave(run, stack, found))
         backups = _guard(run, kind, found, found.leave_out_changed(proposed.unchanged))
-        after = _mark(run, proposed) if stack else None
+        after = _mark(run, proposed, found) if stack else None
         action = "created" if kind == "CREATE" else run.action
         record = records.begin(run, _VERBS[action], proposal.stack_id)
     except BaseException:
@@ -108,14 +108,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         proposals.abandon(run, proposal)
         raise
     _execute(run, proposal, record, disable_rollback=keep)
-    ending = watching.wait(
-        run.job,
-        run.access,
-        proposal.stack_id,
-        after,
-        stop=_STOPS[kind],
-        silent=found.leave_out_changed(proposed.silent),
-    )
+    ending = watching.wait(run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind])
     if kind == "CREATE":
         outcome = creation.conclude(run, record, proposal.stack_id, ending)
     else:
@@ -138,7 +131,7 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     return replace(failed, release=run.release.name, next_step=way_out)
 
 
-def _mark(run: Run, proposed: ChangeSet) -> events.Mark | None:
+def _mark(run: Run, proposed: ChangeSet, found: Review) -> events.Mark | None:
     """Return the place in the stack's history at which the change set's execution begins.
 
     Nothing can happen to the stack between the two: of other change sets than the executed one AWS
@@ -148,7 +141,7 @@ def _mark(run: Run, proposed: ChangeSet) -> events.Mark | None:
     """
     if proposed.created is None:
         return events.mark(run.cfn, proposed.stack_id)
-    return events.Mark("", proposed.created)
+    return events.Mark("", proposed.created, found.leave_out_changed(proposed.silent))
 
 
 def _guard(run: Run, kind: str, found: Review, unloaded: frozenset[str]) -> tuple[str, ...]:

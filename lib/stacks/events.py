@@ -50,10 +50,14 @@ _CANCELLED = (
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a stack's history: the newest event before an operation began."""
+    """A place in a stack's history: the newest event before an operation began.
+
+    `silent` has the paths of nested stacks in which nothing is going to happen after it.
+    """
 
     event_id: str
     time: datetime
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -156,30 +160,24 @@ def follow(
     after: Mark | None,
     clock: Clock,
     show: Callable[[Event], None],
-    silent: frozenset[str] = frozenset(),
 ) -> Ending:
     """Watch an operation until the stack rests, calling `show` once for each event.
 
     `after` is where to start reading, None for everything. Events of nested stacks are
     read in turn, so that a big tree is not asked about faster than AWS allows; when the
-    root has ended all of them are read to the end. `silent` has the paths of nested stacks in
-    which nothing is going to happen; they are read only when the operation fails. Throttling
-    never ends the watch early.
+    root has ended all of them are read to the end. Those in which nothing is going to happen
+    are read only when the operation fails. Throttling never ends the watch early.
     """
     root = _Trail(stack_id, "", {after.event_id} if after else set())
     # Just after the mark: in the same instant nested stacks may have ended what went before.
     since = after.time + timedelta(microseconds=1) if after else None
+    silent = after.silent if after else frozenset()
     watch = _Watch(cfn, clock, show, since, {stack_id: root}, silent)
     last_news = clock.monotonic()
 
     def look(_waited: float) -> Ending | None:
         nonlocal last_news
-        # The root first: what it says of a nested stack decides whether that is asked now.
-        fresh = watch.read([root])
-        if not root.ended:
-            fresh += watch.read(watch.take_turns(root))
-        if fresh:
-            watch.tell(fresh)
+        if watch.go_on(root):
             last_news = clock.monotonic()
         if not root.ended and clock.monotonic() - last_news <= QUIET_TOO_LONG:
             return None
@@ -210,6 +208,15 @@ class _Watch:
     silent: frozenset[str] = frozenset()
     events: list[Event] = field(default_factory=list)
     turn: int = 0
+
+    def go_on(self, root: _Trail) -> bool:
+        """Read and show what is new; tell whether anything was."""
+        # The root first: what it says of a nested stack decides whether that is asked now.
+        fresh = self.read([root])
+        if not root.ended:
+            fresh += self.read(self.take_turns(root))
+        self.tell(fresh)
+        return bool(fresh)
 
     def read(self, chosen: Sequence[_Trail], *, at_once: int = 1) -> list[Event]:
         """Return what is new in some stacks."""

@@ -33,18 +33,11 @@ def new_token() -> str:
 
 
 def wait(
-    job: Job,
-    access: Access,
-    stack_id: str,
-    after: events.Mark | None,
-    *,
-    stop: str,
-    silent: frozenset[str] = frozenset(),
+    job: Job, access: Access, stack_id: str, after: events.Mark | None, *, stop: str
 ) -> Ending:
     """Follow an operation to its end, showing each event once.
 
-    `stop` is the task that would stop it, one of the constants above, `silent` has the paths of
-    nested stacks in which nothing is going to happen.
+    `stop` is the task that would stop it, one of the constants above.
 
     Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
     goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
@@ -69,9 +62,7 @@ def wait(
     while True:
         try:
             with leaving_running(job, access, stop=stop):
-                return events.follow(
-                    cfn, stack_id, after=after, clock=access.clock, show=show, silent=silent
-                )
+                return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
         except Interrupted:
             choice = access.operator.on_interrupt(stop == STOP_UPDATE)
             if choice is OnInterrupt.DETACH:

@@ -29,20 +29,11 @@ from tests.support.aws_fakes import (
 
 
 def follow(
-    tree: FakeTree,
-    *,
-    after: Mark | None = None,
-    root: str = "app",
-    silent: frozenset[str] = frozenset(),
+    tree: FakeTree, *, after: Mark | None = None, root: str = "app"
 ) -> tuple[Ending, list[Event]]:
     shown: list[Event] = []
     ending = events.follow(
-        tree.client(),
-        stack_id(root),
-        after=after,
-        clock=tree.time.clock,
-        show=shown.append,
-        silent=silent,
+        tree.client(), stack_id(root), after=after, clock=tree.time.clock, show=shown.append
     )
     return ending, shown
 
@@ -381,13 +372,13 @@ def test_the_first_looks_leave_room_for_other_stacks() -> None:
 
 
 def test_a_child_in_which_nothing_will_happen_is_not_asked_unless_the_operation_fails() -> None:
-    paths = frozenset({"C1"})
+    before = START - timedelta(seconds=1)
     tree = wide(2, 60)
-    follow(tree, silent=paths)
+    follow(tree, after=Mark("", before, frozenset({"C1"})))
     assert set(tree.asked()) == {"app", "C0"}
     states = [(0.0, "UPDATE_IN_PROGRESS"), (12.0, "UPDATE_ROLLBACK_COMPLETE")]
     tree = FakeTree(FakeTime(), failed_update(), states)
-    ending, shown = follow(tree, silent=frozenset({"Net", "Data"}))
+    ending, shown = follow(tree, after=Mark("", before, frozenset({"Net", "Data"})))
     assert ending.failure
     assert ending.failure.path == "Net/Sub"
     assert {event.id for event in shown} >= {"d3", "n1", "n3"}
