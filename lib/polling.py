@@ -48,9 +48,9 @@ class Clock:
     explain: Callable[[str], None] | None = None
 
 
-def pause_after(waited: float) -> float:
+def pause_after(waited: float, shortest: float = SHORTEST_PAUSE) -> float:
     """Return the seconds to pause after having waited `waited` seconds."""
-    return min(max(waited * SHARE_OF_WAIT, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return min(max(waited * SHARE_OF_WAIT, shortest), LONGEST_PAUSE)
 
 
 def backoff_after(failures: int) -> float:
@@ -59,23 +59,34 @@ def backoff_after(failures: int) -> float:
 
 
 @overload
-def until(look: Callable[[float], Answer | None], clock: Clock) -> Answer: ...
+def until(
+    look: Callable[[float], Answer | None], clock: Clock, *, shortest: float = SHORTEST_PAUSE
+) -> Answer: ...
 
 
 @overload
 def until(
-    look: Callable[[float], Answer | None], clock: Clock, *, longest: float
+    look: Callable[[float], Answer | None],
+    clock: Clock,
+    *,
+    longest: float,
+    shortest: float = SHORTEST_PAUSE,
 ) -> Answer | None: ...
 
 
 def until(
-    look: Callable[[float], Answer | None], clock: Clock, *, longest: float = math.inf
+    look: Callable[[float], Answer | None],
+    clock: Clock,
+    *,
+    longest: float = math.inf,
+    shortest: float = SHORTEST_PAUSE,
 ) -> Answer | None:
     """Look again and again, with growing pauses, until a look returns something.
 
     `look` is given the seconds waited so far and returns None while the end has not come.
     Returns None when it has not come after `longest` seconds; what that means is for the
-    caller to say.
+    caller to say. `shortest` is the first pause: more than a moment for what AWS never does in
+    one, since each look counts against a budget that others share.
     """
     started = clock.monotonic()
     while True:
@@ -85,7 +96,7 @@ def until(
             return found
         if waited > longest:
             return None
-        clock.sleep(pause_after(waited))
+        clock.sleep(pause_after(waited, shortest))
 
 
 def ask_patiently(

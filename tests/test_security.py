@@ -103,9 +103,9 @@ def access(aws: Aws) -> Access:
     return Person("y").access(aws)
 
 
-def small(folder: Path, word: str = "one") -> Job:
+def small(folder: Path, word: str = "one", master: str = MASTER) -> Job:
     """Return a job of a master with one child, and of nothing to lint."""
-    root = factories.repository(folder, master=MASTER)
+    root = factories.repository(folder, master=master)
     notes = root / "infrastructure" / "cloudformation" / "notes-stack.yaml"
     notes.write_text(NOTES.replace("WORD", word))
     return jobs.prepare(root, "staging", REGION, None, flags="--env staging")
@@ -190,6 +190,19 @@ def test_a_tampered_release_changes_no_stack_and_leaves_no_change_set(
     left = cfn.list_change_sets(StackName=before.stack_name)["Summaries"]
     # The one that created the stack; AWS lists active ones only.
     assert [one["ExecutionStatus"] for one in left] == ["EXECUTE_COMPLETE"]
+
+
+@pytest.mark.integration
+def test_a_child_that_should_not_have_changed_is_held_against_its_digest_once_aws_sees_it_change(
+    aws: Aws, tmp_path: Path
+) -> None:
+    before = small(tmp_path / "before")
+    after = small(tmp_path / "after", master=f"{MASTER}\nOutputs: {{Said: {{Value: more}}}}\n")
+    publish(before, aws)
+    assert deployments.deploy(before, access(aws), Options()).action == "created"
+    key = tamper(aws, publish(after, aws))
+    with pytest.raises(NotOurs, match=f"{key} holds other bytes than published"):
+        deployments.deploy(after, access(aws), Options())
 
 
 @pytest.mark.integration

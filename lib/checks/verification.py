@@ -210,8 +210,8 @@ _MAKERS: dict[str, FindFlaws] = {
     "AWS::Cognito::UserPool": pool_flaws,
 }
 
-#: A template with one of these words may hold, or become, what is checked.
-_TELLING = (*_MAKERS, STACK_TYPE, "Transform", "Fn::ForEach")
+#: What is checked, or may have it nested in it.
+_TELLING = (*_MAKERS, STACK_TYPE)
 
 
 def _read_master(access: Access, stack: Stack) -> str:
@@ -237,7 +237,7 @@ def _find_checked(access: Access, job: Job, stack: Stack, master: str) -> Iterat
         yield from (r for r in listing.of(path) if r.type in _MAKERS or _has_failed(r))
         for nested in listing.nested_in(path):
             text = deployed.find_known(master, nested.logical_id, known) if not path else None
-            tells = text is None or any(word in text for word in _TELLING)
+            tells = text is None or deployed.may_hold(text, _TELLING)
             if tells or _has_failed(nested):
                 waiting.append(nested.path)
 

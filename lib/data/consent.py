@@ -117,7 +117,7 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
     """Warn of production tables whose point-in-time recovery is off."""
     if job.environment != PRODUCTION or before is None:
         return
-    for table in tables.find_tables(before.resources):
+    for table in tables.find_tables(before.list_of(loss.TABLE_TYPES)):
         window = tables.read_window(access.aws.client("dynamodb"), table, access.clock)
         if window and not window.is_on:
             access.say(f"Point-in-time recovery is off for table {table}.", Level.WARNING)
@@ -126,8 +126,8 @@ def warn_without_pitr(job: Job, access: Access, before: Deployed | None) -> None
 def warn_of_drift(access: Access, changes: Sequence[Change], before: Deployed | None) -> None:
     """Warn of changes to resources that hold data and no longer are as they were deployed."""
     stateful = [change for change in changes if change.type in loss.STATEFUL]
-    # Listing what is deployed costs calls, so only for somebody who would be warned.
-    listed = before.resources if before and stateful else ()
+    # Listing costs a call per stack, so only those are listed that somebody is warned about.
+    listed = before.list_beside(change.path for change in stateful) if before else ()
     drifted = {r.path for r in listed if r.drift == "MODIFIED"}
     for change in stateful:
         if change.path in drifted or change.drift in ("MODIFIED", "DELETED"):

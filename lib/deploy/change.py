@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lib.deploy.review import Review
     from lib.releases.history import Record
     from lib.stacks.changesets import Proposal
+    from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
 
 #: How often an update starts over because somebody else changed the stack meanwhile.
@@ -102,8 +103,8 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
             if stack and run.replays and not run.options.preview:
                 return pauses.replay(run, stack)
             return found.onto(_leave(run, stack, found))
-        backups = _guard(run, kind, found)
-        after = events.mark(run.cfn, proposal.stack_id) if stack else None
+        backups = _guard(run, kind, found, found.leave_out_changed(proposed.unchanged))
+        after = _mark(run, proposed, found) if stack else None
         action = "created" if kind == "CREATE" else run.action
         record = records.begin(run, _VERBS[action], proposal.stack_id)
     except BaseException:
@@ -134,8 +135,24 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     return replace(failed, release=run.release.name, next_step=way_out)
 
 
-def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
-    """Get every consent, back up what is at risk, and return the backups' ARNs."""
+def _mark(run: Run, proposed: ChangeSet, found: Review) -> events.Mark | None:
+    """Return the place in the stack's history at which the change set's execution begins.
+
+    Nothing can happen to the stack between the two: of other change sets than the executed one AWS
+    says that "they aren't valid for the updated stack". So the moment at which AWS began to make
+    it will do, and the stack's events need not be asked for the newest.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
+    """
+    if proposed.created is None:
+        return events.mark(run.cfn, proposed.stack_id)
+    return events.Mark("", proposed.created, found.leave_out_changed(proposed.silent))
+
+
+def _guard(run: Run, kind: str, found: Review, unloaded: frozenset[str]) -> tuple[str, ...]:
+    """Get every consent, back up what is at risk, and return the backups' ARNs.
+
+    `unloaded` has the paths of nested stacks whose templates AWS has no reason to load.
+    """
     risks = loss.at_risk(found.changes)
     consent.require_consent(run.job, run.access, risks, run.options.allow_data_loss)
     if not risks:
@@ -146,7 +163,7 @@ def _guard(run: Run, kind: str, found: Review) -> tuple[str, ...]:
     )
     if run.asks and not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")
-    publishing.require_intact(run)
+    publishing.require_intact(run, unloaded)
     tables = loss.tables_at_risk(found.changes)
     return consent.back_up(run.job, run.access, tables, wanted=run.options.backup)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from lib.releases import releases, store
 from lib.releases.releases import Published, Release
 from lib.stacks.stacks import Request
 from lib.templates import contracts, linting, templates
+from lib.templates.changes import join
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Options
     from lib.releases.store import Bucket
+    from lib.templates.templates import Template
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,30 @@ def require_clean(
         raise TemplateError("Nothing was published: cfn-lint found", problems=findings)
 
 
-def require_intact(run: Run) -> None:
-    """Refuse a release that no longer holds what was published."""
+def require_intact(run: Run, unloaded: frozenset[str] = frozenset()) -> None:
+    """Refuse a release that no longer holds what was published.
+
+    `unloaded` has the paths of nested stacks that AWS made no change set for: it loaded their
+    templates, compared them with what is deployed and said "The submitted information didn't
+    contain changes". What is executed uses "the input information that was provided when the
+    specified change set was created"; whether AWS loads such a template once more was never seen.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
+    """
     bucket = store.open_bucket(run.access, run.published.bucket)
-    releases.verify(bucket, run.release.checksums)
+    loaded = set(_list_loaded(run.job.templates, templates.MASTER, "", unloaded))
+    files = {file.key: file.sha256 for file in run.release.files if file.name in loaded}
+    releases.verify(bucket, files)
+
+
+def _list_loaded(
+    folder: Mapping[str, Template], name: str, path: str, unloaded: frozenset[str]
+) -> Iterator[str]:
+    """Yield the file of the stack at a path and of all nested in it, but for what is not loaded."""
+    yield name
+    for child in templates.children(folder[name]):
+        below = join(path, child.logical_id)
+        if below not in unloaded:
+            yield from _list_loaded(folder, child.file, below, unloaded)
 
 
 def console_link(job: Job, published: Published) -> str:

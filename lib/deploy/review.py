@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lib.data import consent, loss
 from lib.deploy.report import list_changes
@@ -46,6 +47,14 @@ class Review:
         """Return an outcome with what was reviewed."""
         return replace(outcome, changes=self.changes, besides=self.besides)
 
+    def leave_out_changed(self, paths: frozenset[str]) -> frozenset[str]:
+        """Return those nested stacks that no change is in, whoever found it."""
+        return frozenset(
+            path
+            for path in paths
+            if not any(change.path.startswith(f"{path}/") for change in self.changes)
+        )
+
     def count(self) -> str:
         """Say how much changes, for a question."""
         real = [change for change in self.changes if not change.is_phantom]
@@ -68,9 +77,10 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
         return Review(
             loss.judge(_complete(run, proposed, stack, after), None, after), before=before
         )
-    compared = comparison.compare(
-        old, after, region=run.job.region, physical_ids=before.physical_ids
-    )
+    # AWS names most in its rows; what it leaves out costs a call per stack.
+    told = {change.path: change.physical_id for change in proposed.changes if change.physical_id}
+    ids = ChainMap(told, cast("dict[str, str]", before.physical_ids))
+    compared = comparison.compare(old, after, region=run.job.region, physical_ids=ids)
     if not proposed.complete:
         run.access.say(_UNREAD, Level.WARNING)
     merged = loss.merge(proposed.changes, compared)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,8 @@ class Deployed:
     `parameters` are the root's; a NoEcho one has the value `****`, which comparison takes
     for unknown and unchanged. `absent` are the paths of nested stacks that were never created or
     are gone: nothing is in them. `physical_ids` maps paths to physical IDs, `listing` has all live
-    resources; of stacks of which nobody asks, neither costs a call.
+    resources; of stacks of which nobody asks, neither costs a call. `texts` are the
+    templates as they were deployed, by the path of their stack.
     """
 
     folder: Mapping[str, Template]
@@ -53,11 +54,27 @@ class Deployed:
     physical_ids: Mapping[str, str]
     listing: Iterable[StackResource]
     absent: frozenset[str] = frozenset()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def resources(self) -> tuple[StackResource, ...]:
         """Return all live resources, parents first."""
         return tuple(self.listing)
+
+    def list_beside(self, paths: Iterable[str]) -> tuple[StackResource, ...]:
+        """Return the live resources of those stacks that resources at some paths are in."""
+        owners = dict.fromkeys(path.rpartition("/")[0] for path in paths)
+        if isinstance(self.listing, Inventory):
+            return tuple(resource for owner in owners for resource in self.listing.of(owner))
+        return tuple(r for r in self.listing if r.path.rpartition("/")[0] in owners)
+
+    def list_of(self, kinds: Collection[str]) -> tuple[StackResource, ...]:
+        """Return the live resources of some types, listing only stacks that may have one."""
+        found: Iterable[StackResource] = self.listing
+        if isinstance(self.listing, Inventory):
+            owners = [path for path, text in self.texts.items() if may_hold(text, kinds)]
+            found = itertools.chain.from_iterable(map(self.listing.of, owners))
+        return tuple(resource for resource in found if resource.type in kinds)
 
 
 class Inventory:
@@ -166,7 +183,13 @@ def read(
         physical_ids=_PhysicalIds(listing),
         listing=listing,
         absent=frozenset(absent),
+        texts=texts,
     )
+
+
+def may_hold(text: str, kinds: Iterable[str]) -> bool:
+    """Tell whether a template has, or may come to, a resource of one of some types."""
+    return any(word in text for word in (*kinds, "Transform", "Fn::ForEach"))
 
 
 def find_known(parent: str, logical_id: str, known: Mapping[str, str]) -> str | None:

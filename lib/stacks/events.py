@@ -24,6 +24,10 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
+#: Seconds between the first looks. On AWS no operation ends within some; what is asked in them
+#: only takes from the few calls a second that an account has for all of its stacks.
+FIRST_PAUSE = 0.5
+
 #: Children asked per look. With the longest pause of 5 s this keeps one tree at about one
 #: DescribeStackEvents a second, far below where AWS starts to throttle.
 CHILDREN_PER_LOOK = 3
@@ -46,10 +50,14 @@ _CANCELLED = (
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a stack's history: the newest event before an operation began."""
+    """A place in a stack's history: the newest event before an operation began.
+
+    `silent` has the paths of nested stacks in which nothing is going to happen after it.
+    """
 
     event_id: str
     time: datetime
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,13 @@ class Ending:
 
 @dataclass
 class _Trail:
-    """What has been read of one stack so far."""
+    """What has been read of one stack so far; it `has_begun` one look after its parent said so."""
 
     stack_id: str
     prefix: str
     seen: set[str] = field(default_factory=set)
     ended: bool = False
+    has_begun: bool = True
 
 
 def mark(cfn: CloudFormationClient, stack_id: str) -> Mark | None:
@@ -156,17 +165,19 @@ def follow(
 
     `after` is where to start reading, None for everything. Events of nested stacks are
     read in turn, so that a big tree is not asked about faster than AWS allows; when the
-    root has ended all of them are read to the end. Throttling never ends the watch early.
+    root has ended all of them are read to the end. Those in which nothing is going to happen
+    are read only when the operation fails. Throttling never ends the watch early.
     """
     root = _Trail(stack_id, "", {after.event_id} if after else set())
     # Just after the mark: in the same instant nested stacks may have ended what went before.
     since = after.time + timedelta(microseconds=1) if after else None
-    watch = _Watch(cfn, clock, show, since, {stack_id: root})
+    silent = after.silent if after else frozenset()
+    watch = _Watch(cfn, clock, show, since, {stack_id: root}, silent)
     last_news = clock.monotonic()
 
     def look(_waited: float) -> Ending | None:
         nonlocal last_news
-        if watch.read([root, *watch.take_turns(root)]):
+        if watch.go_on(root):
             last_news = clock.monotonic()
         if not root.ended and clock.monotonic() - last_news <= QUIET_TOO_LONG:
             return None
@@ -179,7 +190,7 @@ def follow(
         cause = None if status.is_healthy else tell_cause(cfn, found)
         return Ending(status, stack, found, cause)
 
-    return until(look, clock)
+    return until(look, clock, shortest=FIRST_PAUSE)
 
 
 @dataclass
@@ -194,11 +205,21 @@ class _Watch:
     show: Callable[[Event], None]
     since: datetime | None
     trails: dict[str, _Trail]
+    silent: frozenset[str] = frozenset()
     events: list[Event] = field(default_factory=list)
     turn: int = 0
 
-    def read(self, chosen: Sequence[_Trail], *, at_once: int = 1) -> bool:
-        """Read and show what is new in some stacks; tell whether anything was."""
+    def go_on(self, root: _Trail) -> bool:
+        """Read and show what is new; tell whether anything was."""
+        # The root first: what it says of a nested stack decides whether that is asked now.
+        fresh = self.read([root])
+        if not root.ended:
+            fresh += self.read(self.take_turns(root))
+        self.tell(fresh)
+        return bool(fresh)
+
+    def read(self, chosen: Sequence[_Trail], *, at_once: int = 1) -> list[Event]:
+        """Return what is new in some stacks."""
         fresh: list[Event] = []
         answers = (
             [self._read_one(trail) for trail in chosen]
@@ -208,10 +229,13 @@ class _Watch:
         for trail, answer in zip(chosen, answers, strict=True):
             _take_in(trail, answer, self.trails)
             fresh += answer
+        return fresh
+
+    def tell(self, fresh: Iterable[Event]) -> None:
+        """Show what was read, in order of time."""
         for event in sorted(fresh, key=lambda e: e.time):
             self.events.append(event)
             self.show(event)
-        return bool(fresh)
 
     def _read_one(self, trail: _Trail) -> list[Event]:
         """Read what is new in one stack."""
@@ -221,18 +245,33 @@ class _Watch:
         )
 
     def take_turns(self, root: _Trail) -> list[_Trail]:
-        """Return the nested stacks whose turn it is, of those still at work."""
-        at_work = [trail for trail in self.trails.values() if trail is not root and not trail.ended]
+        """Return the nested stacks whose turn it is, of those still at work.
+
+        One that has only just begun is asked next time: there is nothing to read yet, and a
+        quick one has ended by then.
+        """
+        active = [t for t in self._list_read(healthy=True) if t is not root]
+        at_work = [trail for trail in active if trail.has_begun]
+        for trail in active:
+            trail.has_begun = True
         self.turn += CHILDREN_PER_LOOK
         count = min(CHILDREN_PER_LOOK, len(at_work))
         return [at_work[(self.turn + i) % len(at_work)] for i in range(count)]
 
+    def _list_read(self, *, healthy: bool) -> list[_Trail]:
+        """Return the stacks that may have more to tell; after a failure, all of them."""
+        return [
+            trail
+            for trail in self.trails.values()
+            if not (healthy and (trail.ended or trail.prefix.rstrip("/") in self.silent))
+        ]
+
     def catch_up(self, root: _Trail, status: Status) -> tuple[Event, ...]:
         """Read the whole tree to the end, once the root rests; return all events in order."""
-        rest = [t for t in self.trails.values() if not (t.ended and status.is_healthy)]
+        rest = self._list_read(healthy=status.is_healthy)
         while rest:
             opened = set(self.trails)
-            self.read(rest, at_once=PARALLEL_READS)
+            self.tell(self.read(rest, at_once=PARALLEL_READS))
             # What was read may name nested stacks that nobody knew of.
             rest = [trail for name, trail in self.trails.items() if name not in opened]
         return tuple(sorted(self.events, key=lambda event: event.time))
@@ -246,8 +285,11 @@ def _take_in(trail: _Trail, fresh: Sequence[Event], trails: dict[str, _Trail]) -
             trail.ended = not event.status.endswith("_IN_PROGRESS")
             if not trail.ended:
                 _reopen(trails, trail.prefix)
-        elif _names_child(event) and event.physical_id not in trails:
-            trails[event.physical_id] = _Trail(event.physical_id, f"{event.path}/")
+        elif _names_child(event):
+            child = trails.setdefault(
+                event.physical_id, _Trail(event.physical_id, f"{event.path}/")
+            )
+            child.has_begun = not event.status.endswith("_IN_PROGRESS")
 
 
 def _reopen(trails: Mapping[str, _Trail], prefix: str) -> None:

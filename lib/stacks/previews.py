@@ -18,12 +18,17 @@ from lib.templates.changes import Change, join
 from lib.templates.templates import STACK_TYPE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.polling import Clock
 
 #: Nested change sets read at once. DescribeChangeSet throttles at a few calls per second.
 PARALLEL_READS = 4
+
+#: Seconds between the first looks at a change set; AWS takes some to make even a small one.
+FIRST_PAUSE = 1.0
 
 #: Seconds after which a change set that AWS still computes is given up.
 LONGEST_WAIT = 1800.0
@@ -60,7 +65,9 @@ class ChangeSet:
     stack may change without a change set to show for it: then `changes` is not all. `problems`
     says why AWS could not make or may not execute it, `failures` the same in AWS's own words,
     `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
-    that drift is taken back.
+    that drift is taken back. `silent` has the paths of the nested stacks with no change in them
+    or below, `unchanged` those of them that AWS did not make one for, because nothing changes.
+    `created` is when AWS began to make it, None where an endpoint does not say.
     """
 
     id: str
@@ -76,6 +83,9 @@ class ChangeSet:
     warnings: tuple[str, ...] = ()
     reverts_drift: bool = False
     failures: tuple[Unmade, ...] = ()
+    silent: frozenset[str] = frozenset()
+    unchanged: frozenset[str] = frozenset()
+    created: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -109,9 +119,14 @@ class _Part:
         return str(self.answer.get("ChangeSetId", ""))
 
     @property
+    def changes_nothing(self) -> bool:
+        """Tell whether AWS did not make it because nothing changes."""
+        return self.status == "FAILED" and says_no_changes(self.reason)
+
+    @property
     def is_broken(self) -> bool:
         """Tell whether AWS failed to make it for any reason but that nothing changes."""
-        return self.status == "FAILED" and not says_no_changes(self.reason)
+        return self.status == "FAILED" and not self.changes_nothing
 
 
 def says_no_changes(reason: str) -> bool:
@@ -164,6 +179,18 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         warnings=_read_warnings(cfn, root, changes),
         reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
         failures=tuple(_list_failures(broken)),
+        silent=_list_silent(nested, changes),
+        unchanged=frozenset(part.path for part in nested if part.changes_nothing),
+        created=answer.get("CreationTime"),
+    )
+
+
+def _list_silent(nested: Iterable[_Part], changes: Sequence[Change]) -> frozenset[str]:
+    """Return the paths of the nested stacks that no change is in or below."""
+    return frozenset(
+        part.path
+        for part in nested
+        if not any(f"{change.path}/".startswith(f"{part.path}/") for change in changes)
     )
 
 
@@ -177,7 +204,7 @@ def _read_when_made(
         return None if answer.get("Status") in _PENDING else answer
 
     try:
-        made = polling.until(look, clock, longest=LONGEST_WAIT)
+        made = polling.until(look, clock, longest=LONGEST_WAIT, shortest=FIRST_PAUSE)
     except ClientError as exc:
         if error_code(exc) in GONE_CODES:
             return None

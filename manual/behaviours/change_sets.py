@@ -118,6 +118,18 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         API + "API_ExecuteChangeSet.html",
     ),
     Behaviour(
+        "What is executed is what the change set was made of: a nested stack that AWS finds "
+        "unchanged has been compared by AWS with the object itself, whose digest is not asked for "
+        "again; the events of an execution begin after its change set",
+        ("deploy/publishing.require_intact", "deploy/change.carry_out"),
+        Witness.MODEL,
+        "Updates a stack using the input information that was provided when the specified change "
+        "set was created.",
+        API + "API_ExecuteChangeSet.html",
+        never_seen="whether the execution of a change set loads the template of a nested stack "
+        "without changes once more",
+    ),
+    Behaviour(
         "A change set that is gone has a code of its own",
         ("stacks/changesets.find_own",),
         Witness.RECORDED,

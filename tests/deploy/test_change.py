@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lib.deploy import change
 from lib.deploy.outcomes import Outcome
 from lib.errors import AwsUnavailable, OperationFailed, Refused, StateForbids
+from lib.operators import ResourceProgress
 from lib.stacks.statuses import Operation, Status, decide
 from tests.deploy.world import World
 from tests.support.aws_fakes import START, refusal
@@ -107,6 +109,19 @@ def test_what_can_succeed_is_carried_out_and_says_whether_it_rolls_back(
     assert carry_out(world).action == "updated"
     [executed] = world.arguments("ExecuteChangeSet")
     assert executed["DisableRollback"] is disabled
+
+
+@pytest.mark.parametrize(("said", "asked"), [(True, 1), (False, 2)])
+def test_the_change_set_s_age_tells_where_its_events_begin(said: bool, asked: int) -> None:
+    world = World()
+    world.rows = [TOUCHED]
+    if said:
+        world.made["CreationTime"] = START + timedelta(seconds=5)
+    assert carry_out(world).action == "updated"
+    assert len(world.arguments("DescribeStackEvents")) == asked
+    shown = [one.status for one in world.told if isinstance(one, ResourceProgress)]
+    # The history has an older event, which nobody wants to see again.
+    assert shown == ["UPDATE_COMPLETE"]
 
 
 def test_a_preview_says_what_would_be_refused_and_refuses_nothing() -> None:

@@ -11,10 +11,12 @@ from moto import mock_aws
 
 from lib import session
 from lib.deploy import publishing
+from lib.deploy.publishing import Run
 from lib.errors import InputError, TemplateError
 from lib.inputs import jobs
-from lib.inputs.jobs import Job
+from lib.inputs.jobs import Job, Options
 from lib.releases import releases
+from lib.releases.releases import Published
 from tests.support import factories
 from tests.support.aws_fakes import ACCOUNT, intercept, operations
 from tests.support.people import Person
@@ -115,3 +117,41 @@ def test_what_is_only_previewed_hands_over_no_role(job: Job, preview: bool, sent
         {},
     )
     assert run.request("t").role_arn == sent
+
+
+NESTED = """
+Resources:
+  One: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: 'https://x/one.yaml'}}
+  Two: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: 'https://x/two.yaml'}}
+  Again: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: 'https://x/one.yaml'}}
+"""
+LEAF = "Resources: {Note: {Type: 'AWS::SSM::Parameter', Properties: {Value: WORD}}}"
+
+
+@pytest.mark.parametrize(
+    ("unloaded", "checked"),
+    [
+        (frozenset(), {"one.yaml", "two.yaml", "master-stack.yaml"}),
+        (frozenset({"Two"}), {"one.yaml", "master-stack.yaml"}),
+        # Another nested stack is loaded from the same file.
+        (frozenset({"One"}), {"one.yaml", "two.yaml", "master-stack.yaml"}),
+        (frozenset({"One", "Again", "Two"}), {"master-stack.yaml"}),
+    ],
+)
+def test_what_aws_has_found_unchanged_is_not_looked_at_again(
+    aws: session.Aws, unloaded: frozenset[str], checked: set[str]
+) -> None:
+    folder = {
+        "master-stack.yaml": factories.template(NESTED),
+        "one.yaml": factories.template(LEAF, "one.yaml"),
+        "two.yaml": factories.template(LEAF.replace("WORD", "two"), "two.yaml"),
+    }
+    release = releases.build(folder)
+    sums = {file.key: releases._checksum(file.sha256) for file in release.files}
+    calls = intercept(aws.client("s3"), lambda _, asked: {"ChecksumSHA256": sums[asked["Key"]]})
+    published = Published(BUCKET, factories.REGION, release.name, 0, 3, "")
+    job = factories.job(templates=folder)
+    run = Run(job, Person().access(aws), Options(), release, published, {})
+    publishing.require_intact(run, unloaded)
+    assert {str(call.arguments["Key"]).rsplit("/", 1)[1] for call in calls} == checked
+    assert operations(calls) == ["HeadObject"] * len(checked)

@@ -49,6 +49,7 @@ class World:
         self.person = Person()
         self.aws = session.connect(REGION)
         self.deployed = deployed
+        self.asked: list[str] = []
         intercept(self.aws.client("cloudformation"), self.answer)
         arn = f"arn:aws:iam::{ACCOUNT}:user/ann"
         intercept(self.aws.client("sts"), lambda *_: {"Account": ACCOUNT, "Arn": arn})
@@ -67,6 +68,7 @@ class World:
         )
 
     def answer(self, operation: str, _arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.asked.append(operation)
         if operation == "GetTemplate":
             return {"TemplateBody": self.deployed}
         if operation == "DescribeStacks":
@@ -120,6 +122,22 @@ def test_a_change_that_is_a_phantom_and_nothing_else_changes_nothing() -> None:
     found = World(TEXT, TEXT).judge(PHANTOM)
     assert found.changes_nothing
     assert found.changes[0].proof
+
+
+def test_a_physical_id_that_aws_tells_is_not_looked_up() -> None:
+    world = World(TEXT, TEXT.replace("DisplayName: shown", "DisplayName: new"))
+    row = Change("Topic", "AWS::SNS::Topic", "Modify", physical_id="arn:topic")
+    changes = world.judge(row).changes
+    assert [change.physical_id for change in changes if change.path == "Topic"] == ["arn:topic"]
+    assert "ListStackResources" not in world.asked
+    world.judge()
+    assert "ListStackResources" in world.asked
+
+
+def test_a_nested_stack_with_a_change_in_it_is_never_left_out_whoever_found_it() -> None:
+    found = Review(changes=(Change("Data/Jobs", "AWS::DynamoDB::Table", "Modify"),))
+    paths = frozenset({"Data", "Data2", "Auth"})
+    assert found.leave_out_changed(paths) == {"Data2", "Auth"}
 
 
 def test_a_proof_stands_beside_the_row_for_people() -> None:

@@ -46,6 +46,7 @@ class World:
         self.ending = "UPDATE_COMPLETE"
         self.acted = False
         self.rows: list[dict[str, Any]] = []
+        self.made = {"ChangeSetId": CHANGE_SET, "StackName": STACK, "StackId": stack_id(STACK)}
         self.refusals: dict[str, Exception] = {}
         self.events: dict[str, tuple[str, str]] = {}
         self.resources: list[dict[str, Any]] = []
@@ -90,12 +91,11 @@ class World:
         }
 
     def _DescribeChangeSet(self) -> Mapping[str, Any]:  # noqa: N802  # AWS's name
-        made = {"ChangeSetId": CHANGE_SET, "StackName": STACK, "StackId": stack_id(STACK)}
         if self.rows:
             changes = [{"Type": "Resource", "ResourceChange": row} for row in self.rows]
-            return {**made, "Status": "CREATE_COMPLETE", "Changes": changes}
+            return {**self.made, "Status": "CREATE_COMPLETE", "Changes": changes}
         reason = "The submitted information didn't contain changes."
-        return {**made, "Status": "FAILED", "StatusReason": reason}
+        return {**self.made, "Status": "FAILED", "StatusReason": reason}
 
     def _DeleteStack(self) -> Mapping[str, Any]:  # noqa: N802  # AWS's name
         self.status, self.acted = "DELETE_COMPLETE", True

@@ -288,6 +288,25 @@ def test_only_the_stack_that_somebody_asks_about_is_listed(aws: Aws) -> None:
     assert asked == ["root-id", "two-id"]
 
 
+def test_what_lies_beside_a_resource_is_read_from_its_own_stack_alone(aws: Aws) -> None:
+    found = read(aws)
+    beside = found.list_beside(["Two/Table", "Two/Other"])
+    assert [resource.path for resource in beside] == ["Two/Table"]
+    asked = [call["StackName"] for call in aws.calls("ListStackResources")]
+    assert asked == ["root-id", "two-id"]
+
+
+def test_only_stacks_whose_template_may_have_a_type_are_listed_for_it(aws: Aws) -> None:
+    rooms = TABLE.replace("AWS::DynamoDB::Table", "AWS::SNS::Topic")
+    aws.reply("GetTemplate", "one-id", {"TemplateBody": rooms})
+    made = f"Transform: AWS::Serverless-2016-10-31\n{rooms}"
+    aws.reply("GetTemplate", "three-id", {"TemplateBody": made})
+    tables = read(aws).list_of({"AWS::DynamoDB::Table"})
+    assert [resource.path for resource in tables] == ["Two/Table", "Three/Table"]
+    asked = [call["StackName"] for call in aws.calls("ListStackResources")]
+    assert asked == ["root-id", "two-id", "three-id"]
+
+
 def test_every_stack_is_listed_once_for_who_wants_them_all(aws: Aws) -> None:
     found = read(aws)
     assert len(found.resources) == len(found.resources) == len(found.physical_ids) == 7

@@ -365,6 +365,33 @@ def test_a_child_without_events_of_its_own_is_read_once_at_the_end() -> None:
     assert tree.asked().count("Net") == 1
 
 
+def test_a_child_that_is_done_by_the_next_look_is_asked_once() -> None:
+    tree = wide(1, 60)
+    tree.events["app"].insert(2, nested("done", 0.7, "C0", "CREATE_COMPLETE"))
+    tree.events["C0"][-1] = own("C0-1", 0.65, "C0", "CREATE_COMPLETE")
+    follow(tree)
+    assert tree.asked().count("C0") == 1
+
+
+def test_the_first_looks_leave_room_for_other_stacks() -> None:
+    tree = wide(0, 5)
+    follow(tree)
+    assert len(tree.asked()) == 1 + 5 / events.FIRST_PAUSE
+
+
+def test_a_child_in_which_nothing_will_happen_is_not_asked_unless_the_operation_fails() -> None:
+    before = START - timedelta(seconds=1)
+    tree = wide(2, 60)
+    follow(tree, after=Mark("", before, frozenset({"C1"})))
+    assert set(tree.asked()) == {"app", "C0"}
+    states = [(0.0, "UPDATE_IN_PROGRESS"), (12.0, "UPDATE_ROLLBACK_COMPLETE")]
+    tree = FakeTree(FakeTime(), failed_update(), states)
+    ending, shown = follow(tree, after=Mark("", before, frozenset({"Net", "Data"})))
+    assert ending.failure
+    assert ending.failure.path == "Net/Sub"
+    assert {event.id for event in shown} >= {"d3", "n1", "n3"}
+
+
 # Failures
 
 

@@ -276,7 +276,7 @@ def test_waiting_goes_on_while_the_change_set_is_made_with_growing_pauses(
         described(ROOT, row("T")),
     )
     assert [c.path for c in waited(aws, clock).changes] == ["T"]
-    assert pauses[0] == pytest.approx(0.1)
+    assert pauses[0] == previews.FIRST_PAUSE
     assert pauses[-1] > pauses[0]
 
 
@@ -664,3 +664,29 @@ def test_two_long_values_show_where_they_differ(aws: Aws, clock: Clock) -> None:
     (cause,) = read_row(aws, clock, Details=[shown]).causes
     assert cause.after == '{"Statement":[{"Action":"s3:Put","Sid":"S11"}]}'
     assert "S0" not in cause.before
+
+
+# What nothing changes in
+
+
+def test_nested_stacks_in_which_nothing_changes_are_told_apart(aws: Aws, clock: Clock) -> None:
+    quiet, moves = f"{CHILD}-quiet", f"{CHILD}-moves"
+    rows = [nested_row("ChildStack", CHILD), nested_row("Quiet", quiet), nested_row("Moves", moves)]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    aws.reply("DescribeChangeSet", quiet, described(quiet))
+    aws.reply("DescribeChangeSet", moves, described(moves, row("T")))
+    found = waited(aws, clock)
+    assert found.silent == {"ChildStack", "Quiet"}
+    # Of the other one AWS may still load the template, for its outputs or its tags.
+    assert found.unchanged == {"ChildStack"}
+    assert found.created == datetime(2020, 11, 18, 5, 20, 56, tzinfo=UTC)
+
+
+def test_a_nested_stack_whose_change_set_failed_otherwise_is_not_unchanged(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("ChildStack", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Template error"))
+    aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
+    assert waited(aws, clock).unchanged == frozenset()
