@@ -25,6 +25,7 @@ from lib.operators import Level, Note, Progress
 from lib.polling import Clock
 from lib.releases import releases, store
 from lib.stacks import deployed, stacks
+from lib.stacks.deployed import Deployed
 from lib.templates import resolution
 from lib.templates.templates import Template
 
@@ -173,6 +174,16 @@ def compare(made: Estimated, terms: Terms, reference: str, access: Access) -> Es
     else:
         job = replace(job, templates=_read_release(job, reference, access))
     return _price(job, terms, made.usage, made.book)
+
+
+def price_change(job: Job, terms: Terms, live: Deployed | None) -> tuple[Decimal, Decimal]:
+    """Return the usual month of what is deployed, zero for nothing, and of what is wanted."""
+    made = estimate(job, terms, read_book(terms))
+    after = made.estimate.monthly().typical
+    if live is None:
+        return Decimal(0), after
+    before = replace(job, templates=live.folder, values=live.parameters)
+    return _price(before, terms, made.usage, made.book).monthly().typical, after
 
 
 def _read_release(job: Job, release: str, access: Access) -> dict[str, Template]:

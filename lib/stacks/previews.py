@@ -60,7 +60,8 @@ class ChangeSet:
     stack may change without a change set to show for it: then `changes` is not all. `problems`
     says why AWS could not make or may not execute it, `failures` the same in AWS's own words,
     `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
-    that drift is taken back.
+    that drift is taken back. `execution` is AWS's ExecutionStatus: AVAILABLE, EXECUTE_COMPLETE,
+    OBSOLETE and so on.
     """
 
     id: str
@@ -76,6 +77,7 @@ class ChangeSet:
     warnings: tuple[str, ...] = ()
     reverts_drift: bool = False
     failures: tuple[Unmade, ...] = ()
+    execution: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -164,6 +166,7 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         warnings=_read_warnings(cfn, root, changes),
         reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
         failures=tuple(_list_failures(broken)),
+        execution=str(answer.get("ExecutionStatus", "")),
     )
 
 

@@ -1,0 +1,213 @@
+"""Make a plan that people can read and approve, and apply exactly that."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.answers import (
+    answer_deployment,
+    answer_verified,
+    begin_first_creation,
+    settle_harmless_questions,
+    stack_error,
+)
+from commands.flags import CHANGE_HELP, CHANGING, VERIFY_HELP, read_options
+from commands.operation import operation
+from commands.target import Target, today
+from lib.document import as_document
+from lib.errors import DeploymentError, InputError
+from lib.operators import Answer, Level, Note
+
+if TYPE_CHECKING:
+    from lib.deploy.change import Offer
+    from lib.deploy.plans import Cost, PlanFile
+
+#: The flags of a task that a plan tells its environment, region and stack.
+_FROM_FILE = ("profile", "yes", "json", "local", "debug")
+_FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
+
+
+@operation(
+    help={
+        "out": "Keep the change set and write the plan into this file, for `inv apply`.",
+        "expires": "Hours for which the plan may be applied (default 24).",
+        "regions": "Not yet: plan each region with a file of its own.",
+        "create": "Only create; refuse when the stack exists.",
+        "update": "Only update; refuse when the stack does not exist.",
+        "express": "CloudFormation express mode: do not wait for resources to be stable.",
+        "revert-drift": "Bring drifted resources back to the template.",
+        **{name: text for name, text in CHANGE_HELP.items() if name != "preview"},
+    },
+    common=CHANGING,
+    describe_error=stack_error,
+    changes=True,
+)
+def plan(
+    target: Target,
+    out: str | None = None,
+    expires: str | None = None,
+    regions: str | None = None,
+    create: bool = False,
+    update: bool = False,
+    allow_data_loss: str | None = None,
+    no_backup: bool = False,
+    express: bool = False,
+    disable_rollback: bool = False,
+    revert_drift: bool = False,
+    shallow: bool = False,
+) -> Answer:
+    """Deploy: keep what would change as a plan to approve.
+
+    inv plan --env production --out plan.json
+    inv plan --env staging
+    """
+    from lib.deploy import deployments
+
+    _require_one_region(regions)
+    mode = deployments.choose_mode(create=create, update=update, delete=False)
+    options = read_options(
+        preview=out is None,
+        allow_data_loss=allow_data_loss,
+        no_backup=no_backup,
+        express=express,
+        disable_rollback=disable_rollback,
+        revert_drift=revert_drift,
+        shallow=shallow,
+    )
+    if out is None:
+        return answer_deployment(target, options, mode, verify=False)
+    return _write_plan(target, options, mode, Path(out), expires)
+
+
+def _require_one_region(regions: str | None) -> None:
+    if regions:
+        raise InputError(
+            "A plan is for one region.",
+            next_step="inv plan --region NAME --out FILE for each, then inv apply FILE, the "
+            "canary's first",
+        )
+
+
+def _write_plan(target: Target, options: Any, mode: Any, path: Path, expires: str | None) -> Answer:
+    """Make a change set, and write the plan of it; without the file it is discarded again."""
+    from lib.deploy import deployments, plans, proposals
+
+    lasts = plans.read_hours(expires)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {path.parent} to write {path.name} into.")
+    settle_harmless_questions(target)
+    until = target.access.clock.now() + lasts
+    begin = begin_first_creation(target, preview=True)
+    made = deployments.propose(target.job, target.access, options, mode, expires=until, begin=begin)
+    try:
+        made_plan = plans.make(made, _price(target, made))
+        plans.write(path, made_plan)
+    except BaseException:
+        proposals.abandon(made.run, made.proposal)
+        raise
+    target.console.report(Note(f"Plan written to {path}, to be applied by {made_plan.expires}."))
+    next_step = f"inv apply {shlex.quote(str(path))} --digest {made_plan.digest}"
+    target.console.line(f"  Next: {next_step}{_how_to_reach(target)}")
+    return Answer(
+        as_document(made_plan), plans.draw(made_plan), summary=plans.draw_summary(made_plan)
+    )
+
+
+def _how_to_reach(target: Target) -> str:
+    """Return the flags that a plan does not hold."""
+    profile = f" --profile {shlex.quote(target.profile)}" if target.profile else ""
+    return profile + (" --local" if target.local else "")
+
+
+def _price(target: Target, made: Offer) -> Cost | None:
+    """Return what the plan does to the month's cost, None where that cannot be told."""
+    from lib.costs import estimates
+    from lib.deploy.plans import Cost
+
+    terms = estimates.Terms(target.root, today())
+    try:
+        before, after = estimates.price_change(target.job, terms, made.found.before)
+    except DeploymentError as exc:
+        target.console.report(Note(f"What it costs cannot be told: {exc.message}", Level.WARNING))
+        return None
+    before = after if made.found.changes_nothing else before
+    return Cost(float(round(before, 2)), float(round(after, 2)))
+
+
+@operation(
+    help={**_FILE_HELP, "format": "text (default), markdown, or json."},
+    common=("json",),
+)
+def show(target: Target, file: str, format: str = "text") -> Answer:
+    """Deploy: show a plan, for people or for a pull request.
+
+    inv plan.show plan.json
+    inv plan.show plan.json --format markdown
+    """
+    import json
+
+    from lib.deploy import plans
+
+    chosen = plans.choose_format(format)
+    found = plans.read(Path(file))
+    document = as_document(found)
+    if chosen == "json":
+        return Answer(document, json.dumps(document, indent=2))
+    draw = plans.draw_summary if chosen == "markdown" else plans.draw
+    return Answer(document, draw(found))
+
+
+@operation(
+    help={
+        **_FILE_HELP,
+        "digest": "The digest that was approved; any other plan is refused.",
+        **VERIFY_HELP,
+    },
+    common=_FROM_FILE,
+    describe_error=stack_error,
+    changes=True,
+)
+def apply(target: Target, file: str, digest: str | None = None, no_verify: bool = False) -> Answer:
+    """Deploy: do exactly what a plan says, or refuse.
+
+    inv apply plan.json
+    inv apply plan.json --digest 5f0c… --yes
+    """
+    from lib.deploy import applying, plans
+
+    found = plans.read(Path(file), expected=digest)
+    place = _aim(target, found)
+    settle_harmless_questions(place)
+    begin = begin_first_creation(place, preview=False)
+    outcome = applying.apply(place.job, place.access, found, file, begin=begin)
+    return answer_verified(place, outcome, plans.read_options(found), wanted=not no_verify)
+
+
+@operation(help=_FILE_HELP, common=_FROM_FILE, changes=True)
+def discard(target: Target, file: str) -> Answer:
+    """Deploy: remove what an unapplied plan keeps at AWS.
+
+    inv plan.discard plan.json
+    inv plan.discard plan.json --json
+    """
+    from lib.deploy import applying, plans
+
+    found = plans.read(Path(file))
+    place = _aim(target, found)
+    done = applying.discard(place.job, place.access, found)
+    told = "is discarded" if done.discarded else "keeps nothing at AWS any more"
+    return Answer(as_document(done), f"The plan {found.digest[:12]} for {found.where} {told}.")
+
+
+def _aim(target: Target, found: PlanFile) -> Target:
+    """Return the target that a plan is for."""
+    usual = found.stack == f"plot-palette-{found.environment}"
+    return replace(
+        target,
+        env=found.environment,
+        asked_region=found.region,
+        stack_name=None if usual else found.stack,
+    )
