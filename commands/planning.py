@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from commands.answers import (
     answer_deployment,
@@ -22,8 +22,13 @@ from lib.errors import DeploymentError, InputError
 from lib.operators import Answer, Level, Note
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from lib.deploy.change import Offer
+    from lib.deploy.deployments import Mode
     from lib.deploy.plans import Cost, PlanFile
+    from lib.inputs.jobs import Options
+    from lib.terminal.console import Console
 
 #: The flags of a task that a plan tells its environment, region and stack.
 _FROM_FILE = ("profile", "yes", "json", "local", "debug")
@@ -34,7 +39,8 @@ _FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
     help={
         "out": "Keep the change set and write the plan into this file, for `inv apply`.",
         "expires": "Hours for which the plan may be applied (default 24).",
-        "regions": "Not yet: plan each region with a file of its own.",
+        "regions": "With --out: regions in order, comma-separated; the first is applied first. "
+        "--allow-data-loss then takes REGION:PATH.",
         "create": "Only create; refuse when the stack exists.",
         "update": "Only update; refuse when the stack does not exist.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
@@ -66,7 +72,6 @@ def plan(
     """
     from lib.deploy import deployments
 
-    _require_one_region(regions)
     mode = deployments.choose_mode(create=create, update=update, delete=False)
     options = read_options(
         preview=out is None,
@@ -77,43 +82,71 @@ def plan(
         revert_drift=revert_drift,
         shallow=shallow,
     )
-    if out is None:
+    if out is None and regions is None:
         return answer_deployment(target, options, mode, verify=False)
-    return _write_plan(target, options, mode, Path(out), expires)
+    places = _list_places(target, options, regions, out)
+    return _write_plan(target.console, places, mode, Path(out or ""), expires)
 
 
-def _require_one_region(regions: str | None) -> None:
-    if regions:
+Places = list[tuple[Target, "Options"]]
+
+
+def _list_places(target: Target, options: Options, regions: str | None, out: str | None) -> Places:
+    """Return where to plan, and with which consents there."""
+    from lib.data import consent
+    from lib.regions import plan as rollout_plan
+
+    if regions is None:
+        return [(target, options)]
+    if out is None:
         raise InputError(
-            "A plan is for one region.",
-            next_step="inv plan --region NAME --out FILE for each, then inv apply FILE, the "
-            "canary's first",
+            "--regions says something to --out only.",
+            next_step=f"inv deploy-multi-region --env {shlex.quote(target.env)} --regions "
+            f"{shlex.quote(regions)} --preview",
         )
+    names = rollout_plan.read_names(regions)
+    agreed = consent.read_by_region(options.allow_data_loss, names)
+    return [
+        (replace(target, asked_region=name), replace(options, allow_data_loss=agreed[name]))
+        for name in names
+    ]
 
 
-def _write_plan(target: Target, options: Any, mode: Any, path: Path, expires: str | None) -> Answer:
-    """Make a change set, and write the plan of it; without the file it is discarded again."""
-    from lib.deploy import deployments, plans, proposals
+def _write_plan(
+    console: Console, places: Places, mode: Mode, path: Path, expires: str | None
+) -> Answer:
+    """Make change sets, and write the plan of them; without the file they are discarded again."""
+    from lib.deploy import plans, proposals
 
     lasts = plans.read_hours(expires)
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no folder {path.parent} to write {path.name} into.")
-    settle_harmless_questions(target)
-    until = target.access.clock.now() + lasts
-    begin = begin_first_creation(target, preview=True)
-    made = deployments.propose(target.job, target.access, options, mode, expires=until, begin=begin)
+    made: list[Offer] = []
     try:
-        made_plan = plans.make(made, _price(target, made))
-        plans.write(path, made_plan)
+        found = []
+        for place, options in places:
+            made.append(_propose(place, options, mode, lasts))
+            found.append(plans.make(made[-1], _price(place, made[-1])))
+        whole = plans.combine(found)
+        plans.write(path, whole)
     except BaseException:
-        proposals.abandon(made.run, made.proposal)
+        for one in made:
+            proposals.abandon(one.run, one.proposal)
         raise
-    target.console.report(Note(f"Plan written to {path}, to be applied by {made_plan.expires}."))
-    next_step = f"inv apply {shlex.quote(str(path))} --digest {made_plan.digest}"
-    target.console.line(f"  Next: {next_step}{_how_to_reach(target)}")
-    return Answer(
-        as_document(made_plan), plans.draw(made_plan), summary=plans.draw_summary(made_plan)
-    )
+    console.report(Note(f"Plan written to {path}, to be applied by {whole.expires}."))
+    flags = _how_to_reach(places[0][0])
+    console.line(f"  Next: inv apply {shlex.quote(str(path))} --digest {whole.digest}{flags}")
+    return Answer(as_document(whole), plans.draw(whole), summary=plans.draw_summary(whole))
+
+
+def _propose(place: Target, options: Options, mode: Mode, lasts: timedelta) -> Offer:
+    """Make the change set of one region."""
+    from lib.deploy import deployments
+
+    settle_harmless_questions(place)
+    until = place.access.clock.now() + lasts
+    begin = begin_first_creation(place, preview=True)
+    return deployments.propose(place.job, place.access, options, mode, expires=until, begin=begin)
 
 
 def _how_to_reach(target: Target) -> str:
@@ -179,6 +212,8 @@ def apply(target: Target, file: str, digest: str | None = None, no_verify: bool 
     from lib.deploy import applying, plans
 
     found = plans.read(Path(file), expected=digest)
+    if found.regions:
+        return _apply_everywhere(target, found, file, checks=not no_verify)
     place = _aim(target, found)
     settle_harmless_questions(place)
     begin = begin_first_creation(place, preview=False)
@@ -196,10 +231,26 @@ def discard(target: Target, file: str) -> Answer:
     from lib.deploy import applying, plans
 
     found = plans.read(Path(file))
-    place = _aim(target, found)
-    done = applying.discard(place.job, place.access, found)
-    told = "is discarded" if done.discarded else "keeps nothing at AWS any more"
-    return Answer(as_document(done), f"The plan {found.digest[:12]} for {found.where} {told}.")
+    places = [(_aim(target, one), one) for one in found.regions or (found,)]
+    done = [applying.discard(place.job, place.access, one) for place, one in places]
+    some = any(one.discarded for one in done)
+    told = "is discarded" if some else "keeps nothing at AWS any more"
+    document = as_document(replace(done[0], digest=found.digest, discarded=some))
+    return Answer(document, f"The plan {found.digest[:12]} {told}.")
+
+
+def _apply_everywhere(target: Target, found: PlanFile, file: str, *, checks: bool) -> Answer:
+    """Apply a plan of several regions, the first one's before the others'."""
+    from lib.regions import approved, report
+    from lib.regions.plan import Site
+
+    places = [_aim(target, one) for one in found.regions]
+    settle_harmless_questions(target)
+    sites = [Site(place.job, place.aws) for place in places]
+    begin = {place.region: begin_first_creation(place, preview=False) for place in places}
+    operator = target.console.operator()
+    done = approved.apply(sites, operator, found, file, begin=begin, checks=checks)
+    return report.answer(done, operator)
 
 
 def _aim(target: Target, found: PlanFile) -> Target:

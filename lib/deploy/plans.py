@@ -55,7 +55,8 @@ class PlanFile:
     `status`, `updated` and `deployed` are the stack's as it was seen: ABSENT, "" and nothing
     where there is none. `change_set` is "" where nothing would change. `rows` has a digest of
     each thing that the change set lists. `backups` are the tables backed up first, by path,
-    `consents` the paths whose data may be lost.
+    `consents` the paths whose data may be lost. A plan of several regions has each one's in
+    `regions`, and is otherwise the first one's.
     """
 
     format: int
@@ -84,6 +85,7 @@ class PlanFile:
     created: str = ""
     expires: str = ""
     by: str = ""
+    regions: tuple[PlanFile, ...] = ()
 
     @property
     def proposal(self) -> Proposal:
@@ -159,6 +161,14 @@ def make(made: Offer, cost: Cost | None) -> PlanFile:
     return replace(plan, digest=_digest(as_document(plan)))
 
 
+def combine(made: Sequence[PlanFile]) -> PlanFile:
+    """Return one plan of the plans of several regions, the canary's first; one stays as it is."""
+    if len(made) == 1:
+        return made[0]
+    whole = replace(made[0], regions=tuple(made))
+    return replace(whole, digest=_digest(as_document(whole)))
+
+
 def _list_backups(changes: Sequence[Change]) -> tuple[str, ...]:
     names = set(loss.tables_at_risk(changes))
     return tuple(change.path for change in changes if change.physical_id in names)
@@ -223,6 +233,7 @@ _MAKE = "inv plan --out FILE makes one"
 def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
     try:
         given = {one.name: document[one.name] for one in fields(PlanFile)}
+        given["regions"] = tuple(_parse(path, one) for one in given["regions"])
         given["changes"] = tuple(map(_read_change, given["changes"]))
         given |= {name: tuple(given[name]) for name in ("besides", "consents", "backups")}
         given["cost"] = Cost(**given["cost"]) if given["cost"] else None
@@ -263,6 +274,8 @@ def read_options(plan: PlanFile) -> Options:
 
 def draw(plan: PlanFile) -> str:
     """Return a plan as text for people."""
+    if plan.regions:
+        return "\n\n".join([*map(draw, plan.regions), f"All together {plan.digest}"])
     facts = "\n".join(f"{name:<12} {value}" for name, value in _facts(plan))
     if not plan.changes:
         return facts
@@ -272,6 +285,8 @@ def draw(plan: PlanFile) -> str:
 
 def draw_summary(plan: PlanFile) -> str:
     """Return a plan as Markdown, for a pull request or the page beside a job."""
+    if plan.regions:
+        return "\n\n".join([*map(draw_summary, plan.regions), f"All together {plan.digest}"])
     parts = [
         f"### Plan for {escape_markdown(plan.where)}",
         draw_markdown(("", ""), list(_facts(plan))),

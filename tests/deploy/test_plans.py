@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,25 @@ def test_an_edited_plan_is_refused_whatever_was_edited(tmp_path: Path, key: str)
     with pytest.raises(Refused, match="was edited") as caught:
         plans.read(path)
     assert caught.value.exit_code == 3
+
+
+def test_a_plan_of_many_regions_holds_each_and_is_one(tmp_path: Path) -> None:
+    world = World()
+    world.rows = [TOUCHED]
+    one = plan_of(world)
+    assert plans.combine([one]) is one
+    whole = plans.combine([one, replace(one, region="us-west-2")])
+    assert whole.digest != one.digest
+    path = tmp_path / "p.json"
+    plans.write(path, whole)
+    assert [region.region for region in plans.read(path).regions] == ["eu-west-1", "us-west-2"]
+    document = json.loads(path.read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert whole.digest in plans.draw_summary(whole)
+    document["regions"][1]["region"] = "us-east-1"
+    path.write_text(json.dumps(document))
+    with pytest.raises(Refused, match="was edited"):
+        plans.read(path)
 
 
 def test_a_plan_that_was_only_laid_out_anew_is_the_same(tmp_path: Path) -> None:
