@@ -37,28 +37,27 @@ def apply(
     """
     outcomes: list[Outcome] = []
     errors: list[DeploymentError] = []
-    for site, one in zip(sites, plan.regions, strict=True):
-        if _must_stop(outcomes, errors):
-            errors.append(Refused("not started, because of what became of another region"))
-            outcomes.append(_conclude(site, one, errors[-1]))
-            continue
+
+    def apply_one(site: Site, one: PlanFile) -> Outcome:
         access = Access(site.aws, operator, clock or Clock())
+        # What was approved, and is recorded, is the whole plan.
+        asked = replace(one, digest=plan.digest)
+        done = applying.apply(site.job, access, asked, file, begin=begin[one.region])
+        return verify(site.job, access, done, plans.read_options(one)) if checks else done
+
+    for site, one in zip(sites, plan.regions, strict=True):
         try:
-            # What was approved, and is recorded, is the whole plan.
-            whole = replace(one, digest=plan.digest)
-            done = applying.apply(site.job, access, whole, file, begin=begin[one.region])
-            if checks:
-                done = verify(site.job, access, done, plans.read_options(one))
-            outcomes.append(done)
+            if _must_stop(outcomes, errors):
+                raise Refused("not started, because of what became of another region")
+            outcomes.append(apply_one(site, one))
         except (Exception, KeyboardInterrupt) as exc:
             error = explain_end(exc, site.job)
             if error is None:
                 raise
             errors.append(error)
             outcomes.append(_conclude(site, one, error))
-    interrupted = _has_interruption(errors)
     unavailable = len(errors) == len(outcomes) and isinstance(errors[0], AwsUnavailable)
-    return Rollout(plan.release, tuple(outcomes), interrupted, unavailable)
+    return Rollout(plan.release, tuple(outcomes), _has_interruption(errors), unavailable)
 
 
 def _must_stop(outcomes: Sequence[Outcome], errors: Sequence[DeploymentError]) -> bool:
