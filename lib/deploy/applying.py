@@ -82,7 +82,10 @@ def _require_account(job: Job, access: Access, plan: PlanFile) -> None:
 def _read_again(
     job: Job, access: Access, plan: PlanFile, stack: Stack | None
 ) -> tuple[Run, ChangeSet | None, tuple[str, ...]]:
-    """Return what is to be executed, None for nothing, and in what the world is another one."""
+    """Return what is to be executed, None for nothing, and in what the world is another one.
+
+    That the release is whole is looked at last, by `change.accept`, as before any change.
+    """
     planned = _restore_job(job, access, plan)
     declared = planned.templates[templates.MASTER].parameters
     bucket = store.bucket_of(planned, access)
@@ -97,8 +100,6 @@ def _read_again(
         differing += _compare_change_set(plan, proposed)
     if differing:
         differing = [*_find_applied(planned, access, plan), *differing]
-    else:
-        releases.verify(bucket, plan.files)
     options = plans.read_options(plan)
     run = publishing.reopen(planned, access, options, plan.files, plan.parameters)
     return replace(run, plan=plan.digest), proposed, tuple(differing)
