@@ -20,7 +20,7 @@ atexit.register(gc.freeze)
 
 from invoke.collection import Collection
 
-from commands import costs, data, deploying, emulator, looking
+from commands import costs, data, deploying, emulator, looking, planning
 from commands.docs import make_docs
 from commands.operation import keep_exit_codes
 
@@ -33,6 +33,7 @@ ns = Collection(
     deploying.deploy,
     deploying.deploy_multi_region,
     deploying.update,
+    planning.apply,
     deploying.rollback,
     data.backup,
     data.restore,
@@ -48,6 +49,9 @@ ns = Collection(
     looking.graph,
 )
 ns.add_task(make_docs(ns))
+plans = Collection("plan", planning.show, planning.discard)
+plans.add_task(planning.plan, default=True)
+ns.add_collection(plans)
 ns.add_collection(
     Collection("local", emulator.start, emulator.stop, emulator.reset, status=emulator.local_status)
 )

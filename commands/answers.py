@@ -12,6 +12,7 @@ from lib.errors import DeploymentError, InputError
 from lib.operators import Answer, Level, Note
 
 if TYPE_CHECKING:
+    from lib.deploy.deployments import Mode
     from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Options
 
@@ -62,6 +63,16 @@ def answer_verified(target: Target, outcome: Outcome, options: Options, *, wante
 
     found = verification.follow_up(target.job, target.access, options)
     return verification.add(told, found, target.access)
+
+
+def answer_deployment(target: Target, options: Options, mode: Mode, *, verify: bool) -> Answer:
+    """Create or update the target's stack, or preview it, and tell what became of it."""
+    from lib.deploy import deployments
+
+    settle_harmless_questions(target)
+    begin = begin_first_creation(target, preview=options.preview)
+    outcome = deployments.deploy(target.job, target.access, options, mode, begin=begin)
+    return answer_verified(target, outcome, options, wanted=verify)
 
 
 def parameter_error(target: Target, error: DeploymentError) -> dict[str, Any]:

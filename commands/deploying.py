@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from commands.answers import (
+    answer_deployment,
     answer_outcome,
     answer_verified,
-    begin_first_creation,
     settle_harmless_questions,
     stack_error,
 )
@@ -99,10 +99,7 @@ def deploy(
     deployments.require_fitting(mode, options)
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
-    settle_harmless_questions(target)
-    begin = begin_first_creation(target, preview=preview)
-    outcome = deployments.deploy(target.job, target.access, options, mode, begin=begin)
-    return answer_verified(target, outcome, options, wanted=not no_verify)
+    return answer_deployment(target, options, mode, verify=not no_verify)
 
 
 @operation(
@@ -140,9 +137,7 @@ def update(
         revert_drift=revert_drift,
         shallow=shallow,
     )
-    settle_harmless_questions(target)
-    outcome = deployments.deploy(target.job, target.access, options, deployments.Mode.UPDATE)
-    return answer_verified(target, outcome, options, wanted=not no_verify)
+    return answer_deployment(target, options, deployments.Mode.UPDATE, verify=not no_verify)
 
 
 @operation(

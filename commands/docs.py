@@ -41,7 +41,9 @@ def describe_tasks(collection: Collection) -> list[TaskEntry]:
     from manual.tasks_page import Flag, TaskEntry
 
     entries = []
-    for name in collection.task_names:
+    for full, aliases in collection.task_names.items():
+        # A collection's default task goes by the collection's own name.
+        name = min(full, *aliases, key=len) if aliases else full
         made = collection[name]
         flags = []
         for argument in made.get_arguments():

@@ -72,11 +72,16 @@ def operation(
 
 
 def join_flags(body: Callable[..., Answer], common: Sequence[str]) -> inspect.Signature:
-    """Return the parameters in which Invoke finds a task's flags: the common ones, then its own."""
+    """Return the parameters in which Invoke finds a task's flags: the common ones, then its own.
+
+    One without a default is no flag but what stands after the task's name.
+    """
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     shared = [inspect.Parameter(name, keyword, default=getattr(Common, name)) for name in common]
     _target, *own = inspect.signature(body).parameters.values()
-    return inspect.Signature([inspect.Parameter("context", keyword), *shared, *own])
+    named = [one for one in own if one.default is inspect.Parameter.empty]
+    flags = [*shared, *(one for one in own if one not in named)]
+    return inspect.Signature([inspect.Parameter("context", keyword), *named, *flags])
 
 
 @contextlib.contextmanager

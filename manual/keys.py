@@ -23,6 +23,7 @@ from lib.costs.renewal import Refreshed
 from lib.data.new_tables import Restored
 from lib.data.proving import BackupRun
 from lib.deploy.outcomes import Outcome
+from lib.deploy.plans import Discarded, PlanFile
 from lib.deploy.status import View
 from lib.regions.plan import Rollout
 from lib.releases.history import Record
@@ -60,6 +61,10 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "deploy": _CHANGED,
     "update": _CHANGED,
     "rollback": _CHANGED,
+    "apply": _CHANGED,
+    "plan": Document(PlanFile, more="without `--out` an outcome, as of `inv deploy`"),
+    "plan.show": Document(PlanFile),
+    "plan.discard": Document(Discarded),
     "backup": Document(BackupRun),
     "restore": Document(Restored),
     "deploy-multi-region": Document(Rollout, more="`failed` names regions, `outputs` is by region"),

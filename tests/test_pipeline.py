@@ -164,7 +164,9 @@ def test_production_waits_for_staging_which_waits_for_every_check_of_the_same_pu
     # YAML reads a bare `on` as true.
     assert read("deploy.yml")[True]["push"]["branches"] == ["main"]
     assert "push" in DEPLOY["staging"]["if"]
-    assert DEPLOY["production"]["needs"] == "staging"
+    assert DEPLOY["production"]["needs"] == "plan"
+    assert "push" in DEPLOY["production"]["if"]
+    assert DEPLOY["plan"]["needs"] == "staging"
     assert DEPLOY["staging"]["needs"] == "checks"
     assert DEPLOY["checks"]["uses"] == "./.github/workflows/ci.yml"
     triggers = read("ci.yml")[True]
@@ -174,17 +176,50 @@ def test_production_waits_for_staging_which_waits_for_every_check_of_the_same_pu
 
 
 def test_a_deployment_hands_cloudformation_the_service_role() -> None:
-    for name in ("staging", "production"):
-        assert DEPLOY[name]["environment"] == name
-        command = f'.venv/bin/inv deploy --env {name} --yes --role-arn "$SERVICE_ROLE_ARN"'
-        assert runs(name) == [command]
-        [step] = [one for one in DEPLOY[name]["steps"] if one.get("run") == command]
-        assert step["env"] == {"SERVICE_ROLE_ARN": "${{ vars.AWS_SERVICE_ROLE_ARN }}"}
+    command = '.venv/bin/inv deploy --env staging --yes --role-arn "$SERVICE_ROLE_ARN"'
+    assert runs("staging") == [command]
+    assert DEPLOY["staging"]["environment"] == "staging"
+    [step] = [one for one in DEPLOY["staging"]["steps"] if one.get("run") == command]
+    assert step["env"] == {"SERVICE_ROLE_ARN": "${{ vars.AWS_SERVICE_ROLE_ARN }}"}
     # A change set takes the role that the stack has, and a preview role may pass none.
-    assert not any("--role-arn" in command for command in runs("preview"))
+    assert not any("--role-arn" in command for job in ("preview", "plan") for command in runs(job))
 
 
-@pytest.mark.parametrize("name", ["preview", "staging", "production"])
+def artifact(job: str, action: str) -> dict[str, Any]:
+    """Return what a job hands to, or takes from, another one as its plan."""
+    [found] = [
+        step["with"]
+        for step in DEPLOY[job]["steps"]
+        if step.get("uses", "").startswith(f"actions/{action}-artifact@")
+        and step["with"]["name"].endswith("-plan")
+    ]
+    taken: dict[str, Any] = found
+    return taken
+
+
+def test_what_is_applied_to_production_is_the_file_that_was_shown_before_the_approval() -> None:
+    plan, discard = runs("plan")
+    assert plan == ".venv/bin/inv plan --env production --yes --out plan.json"
+    assert runs("production") == [".venv/bin/inv apply plan.json --yes"]
+    kept, taken = artifact("plan", "upload"), artifact("production", "download")
+    assert kept["name"] == taken["name"]
+    assert kept["path"] == "plan.json"
+    # Two environments, hence two roles: one proposes, the other executes once it was approved.
+    assert DEPLOY["plan"]["environment"] == "production-plan"
+    assert DEPLOY["production"]["environment"] == "production"
+    assert accept(discard) == ["plan.discard"]
+    [step] = [one for one in DEPLOY["plan"]["steps"] if one.get("run") == discard]
+    assert step["if"] == "github.event_name == 'pull_request'"
+
+
+def test_a_stranger_s_pull_request_gets_no_plan_of_production() -> None:
+    condition = " ".join(DEPLOY["plan"]["if"].split())
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in condition
+    assert "github.actor != 'dependabot[bot]'" in condition
+    assert "needs.staging.result == 'success'" in condition
+
+
+@pytest.mark.parametrize("name", ["preview", "staging", "plan", "production"])
 def test_credentials_last_as_long_as_the_job_and_no_longer_than_the_role_allows(name: str) -> None:
     [taking] = [
         step["with"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from lib.data import consent, loss
 from lib.deploy import (
@@ -17,7 +19,8 @@ from lib.deploy import (
     review,
 )
 from lib.deploy.outcomes import Outcome, conclude, unchanged
-from lib.errors import Declined, StateForbids
+from lib.document import as_document
+from lib.errors import Declined, DeploymentError, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from lib.stacks.changesets import Proposal
     from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
+
+Result = TypeVar("Result")
 
 #: How often an update starts over because somebody else changed the stack meanwhile.
 FRESH_STARTS = 3
@@ -51,11 +56,45 @@ def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
     return _change(run, "UPDATE", stack)
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A change set that was made, judged and shown, and is not executed yet.
+
+    `run` is the one it was made by; `stack` is None where it creates.
+    """
+
+    run: Run
+    kind: str
+    stack: Stack | None
+    proposal: Proposal
+    proposed: ChangeSet
+    found: Review
+
+    @property
+    def keeps(self) -> bool:
+        """Tell whether what fails stays as it is.
+
+        A stack that is paused only takes an operation that again does not roll back.
+        """
+        return self.run.options.disable_rollback or _is_paused(self.stack)
+
+
+def _is_paused(stack: Stack | None) -> bool:
+    return stack is not None and stack.status.is_paused
+
+
 def _change(run: Run, kind: str, stack: Stack | None) -> Outcome:
     """Propose, show, ask, and execute exactly what was shown; start over when overtaken."""
+    return insist(run, kind, stack, _change_once)
+
+
+def insist(
+    run: Run, kind: str, stack: Stack | None, attempt: Callable[[Run, str, Stack | None], Result]
+) -> Result:
+    """Make an attempt at a change; start over when overtaken, or when AWS cannot look inside."""
     for _ in range(FRESH_STARTS):
         try:
-            return _change_once(run, kind, stack)
+            return attempt(run, kind, stack)
         except previews.ChangeSetStale as exc:
             run.access.say(exc.message, Level.WARNING)
             run.access.say("Starting over with the stack as it is now.")
@@ -88,36 +127,73 @@ def _look_again(run: Run, kind: str) -> Stack | None:
 
 def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     """Make one change set, and execute or discard it."""
-    # A stack that is paused only takes an operation that again does not roll back.
-    keep = run.options.disable_rollback or (stack is not None and stack.status.is_paused)
+    made = offer(run, kind, stack)
+    if not (made.found.changes_nothing or run.options.preview):
+        return accept(made)
+    proposals.discard(run, made.proposal)
+    if stack and run.replays and not run.options.preview:
+        return pauses.replay(run, stack)
+    return made.found.onto(_leave(run, stack, made.found))
+
+
+def offer(run: Run, kind: str, stack: Stack | None) -> Offer:
+    """Make a change set, judge it, and show it; one that cannot be used is discarded."""
+    keep = run.options.disable_rollback or _is_paused(stack)
     proposal = proposals.propose(run, kind, disable_rollback=keep)
     try:
         proposed = previews.wait(run.cfn, proposal.change_set_id, kind=kind, clock=run.access.clock)
         nesting.require_inside(run, proposed)
-        found = review.judge(run, proposed, stack)
-        if not found.changes_nothing:
-            review.show(run, proposed, found)
-        barriers.check(run, stack, found, disable_rollback=keep)
-        if found.changes_nothing or run.options.preview:
-            proposals.discard(run, proposal)
-            if stack and run.replays and not run.options.preview:
-                return pauses.replay(run, stack)
-            return found.onto(_leave(run, stack, found))
-        backups = _guard(run, kind, found, found.leave_out_changed(proposed.unchanged))
-        after = _mark(run, proposed, found) if stack else None
-        action = "created" if kind == "CREATE" else run.action
-        record = records.begin(run, _VERBS[action], proposal.stack_id)
+        return look_at(run, kind, stack, proposal, proposed)
     except BaseException:
         # Ctrl-C included: a change set that is not executed must not pile up.
         proposals.abandon(run, proposal)
         raise
-    _execute(run, proposal, record, disable_rollback=keep)
-    ending = watching.wait(run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind])
-    if kind == "CREATE":
-        outcome = creation.conclude(run, record, proposal.stack_id, ending)
+
+
+def look_at(
+    run: Run, kind: str, stack: Stack | None, proposal: Proposal, proposed: ChangeSet
+) -> Offer:
+    """Judge a change set that AWS has made, and show it."""
+    found = review.judge(run, proposed, stack)
+    made = Offer(run, kind, stack, proposal, proposed, found)
+    if not found.changes_nothing:
+        review.show(run, proposed, found)
+    with _telling_changes(found):
+        barriers.check(run, stack, found, disable_rollback=made.keeps)
+    return made
+
+
+@contextlib.contextmanager
+def _telling_changes(found: Review) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them."""
+    try:
+        yield
+    except DeploymentError as exc:
+        exc.details = {**exc.details, "changes": as_document(found.changes)}
+        raise
+
+
+def accept(made: Offer) -> Outcome:
+    """Get every consent, back up, execute exactly what was shown, and follow it to its end."""
+    run, stack_id = made.run, made.proposal.stack_id
+    creates = made.kind == "CREATE"
+    try:
+        with _telling_changes(made.found):
+            backups = _guard(made)
+        after = _mark(made) if made.stack else None
+        action = "created" if creates else run.action
+        record = records.begin(run, _VERBS[action], stack_id)
+    except BaseException:
+        # Ctrl-C included: a change set that is not executed must not pile up.
+        proposals.abandon(run, made.proposal)
+        raise
+    _execute(run, made.proposal, record, disable_rollback=made.keeps)
+    ending = watching.wait(run.job, run.access, stack_id, after, stop=_STOPS[made.kind])
+    if creates:
+        outcome = creation.conclude(run, record, stack_id, ending)
     else:
-        outcome = records.close(run, record, action, proposal.stack_id, ending)
-    return found.onto(replace(outcome, backups=backups))
+        outcome = records.close(run, record, action, stack_id, ending)
+    return made.found.onto(replace(outcome, backups=backups))
 
 
 def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
@@ -135,7 +211,7 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     return replace(failed, release=run.release.name, next_step=way_out)
 
 
-def _mark(run: Run, proposed: ChangeSet, found: Review) -> events.Mark | None:
+def _mark(made: Offer) -> events.Mark | None:
     """Return the place in the stack's history at which the change set's execution begins.
 
     Nothing can happen to the stack between the two: of other change sets than the executed one AWS
@@ -143,27 +219,27 @@ def _mark(run: Run, proposed: ChangeSet, found: Review) -> events.Mark | None:
     it will do, and the stack's events need not be asked for the newest.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
     """
+    proposed = made.proposed
     if proposed.created is None:
-        return events.mark(run.cfn, proposed.stack_id)
-    return events.Mark("", proposed.created, found.leave_out_changed(proposed.silent))
+        return events.mark(made.run.cfn, proposed.stack_id)
+    return events.Mark("", proposed.created, made.found.leave_out_changed(proposed.silent))
 
 
-def _guard(run: Run, kind: str, found: Review, unloaded: frozenset[str]) -> tuple[str, ...]:
-    """Get every consent, back up what is at risk, and return the backups' ARNs.
-
-    `unloaded` has the paths of nested stacks whose templates AWS has no reason to load.
-    """
+def _guard(made: Offer) -> tuple[str, ...]:
+    """Get every consent, back up what is at risk, and return the backups' ARNs."""
+    run, found = made.run, made.found
     risks = loss.at_risk(found.changes)
     consent.require_consent(run.job, run.access, risks, run.options.allow_data_loss)
     if not risks:
         consent.warn_without_pitr(run.job, run.access, found.before)
     question = (
-        f"{kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
+        f"{made.kind.capitalize()} stack {run.job.stack_name} in {run.job.region} "
         f"({found.count()}, release {run.release.name})?"
     )
     if run.asks and not run.access.operator.confirm(question, "y"):
         raise Declined(f"Stack {run.job.stack_name} in {run.job.region} was not changed.")
-    publishing.require_intact(run, unloaded)
+    # AWS has no reason to load the templates of nested stacks in which nothing changes.
+    publishing.require_intact(run, found.leave_out_changed(made.proposed.unchanged))
     tables = loss.tables_at_risk(found.changes)
     return consent.back_up(run.job, run.access, tables, wanted=run.options.backup)
 

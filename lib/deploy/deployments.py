@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, deletions
+from lib.deploy import change, deletions, proposals
 from lib.deploy.outcomes import Outcome, timed, unchanged
 from lib.deploy.publishing import Run, publish
 from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
+from lib.stacks import changesets
 from lib.stacks.admission import admit
 from lib.stacks.statuses import CREATIONS, Move, Operation
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lib.access import Access
+    from lib.stacks.stacks import Stack
+    from lib.stacks.statuses import Decision
 
 
 class Mode(enum.Enum):
@@ -72,6 +78,14 @@ def deploy(
     Returns an outcome whose action is created, updated, unchanged, declined or failed.
     """
     started = access.clock.monotonic()
+    run, stack, decision = _prepare(job, access, options, mode, begin)
+    return timed(access, started, change.carry_out(run, stack, decision))
+
+
+def _prepare(
+    job: Job, access: Access, options: Options, mode: Mode, begin: Callable[[], None]
+) -> tuple[Run, Stack | None, Decision]:
+    """Decide by the stack's state, then publish what is to be deployed."""
     require_valid(job)
     if options.express and job.environment == PRODUCTION:
         raise Refused(
@@ -90,7 +104,41 @@ def deploy(
         begin()
     release, published = publish(job, access)
     run = Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
-    return timed(access, started, change.carry_out(run, stack, decision))
+    return run, stack, decision
+
+
+def propose(
+    job: Job,
+    access: Access,
+    options: Options,
+    mode: Mode = Mode.ANY,
+    *,
+    expires: datetime,
+    begin: Callable[[], None] = lambda: None,
+) -> change.Offer:
+    """Make the change set of a plan that may be applied until `expires`, and keep it.
+
+    Refuses what `deploy` refuses, and a stack that has to be cleared or taken back first. What
+    expired plans of the same stack have left is removed.
+    """
+    run, stack, decision = _prepare(job, access, options, mode, begin)
+    if decision.move is Move.REPLACE or (stack and stack.status.is_paused):
+        raise StateForbids(
+            f"Stack {job.stack_name} in {job.region} is {stack.status if stack else ''}: what "
+            "would be planned depends on what is done about that first.",
+            next_step=f"inv deploy {job.flags}, or inv rollback {job.flags}; then plan again",
+        )
+    if stack and stack.role_arn == job.role_arn:
+        # The stack keeps its role, and who plans need not be allowed to pass it.
+        run = replace(run, job=replace(job, role_arn=""))
+    kind = "UPDATE" if decision.move is Move.UPDATE else "CREATE"
+    told = replace(run, expires=expires.isoformat(timespec="seconds"))
+    made = change.insist(told, kind, None if kind == "CREATE" else stack, change.offer)
+    if made.found.changes_nothing:
+        proposals.discard(made.run, made.proposal)
+    if stack:
+        changesets.discard_expired(run.cfn, stack, access.clock)
+    return made
 
 
 def delete(job: Job, access: Access, options: Options) -> Outcome:

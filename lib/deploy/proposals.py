@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def propose(run: Run, kind: str, *, disable_rollback: bool = False) -> Proposal:
     """Ask for a change set of the kind CREATE or UPDATE, which AWS then computes.
 
-    Raises `Refused` when drift was to be taken back and AWS does not.
+    One that is made for a plan says until when it may be applied. Raises `Refused` when drift
+    was to be taken back and AWS does not.
     """
     secrets = parameters.list_secrets(run.job.templates[templates.MASTER].parameters)
     # No record holds them, so a return to an earlier release keeps the deployed ones.
@@ -61,7 +62,12 @@ def discard(run: Run, proposal: Proposal) -> None:
 
 
 def abandon(run: Run, proposal: Proposal) -> None:
-    """Discard a change set on the way out of an error, which nothing here may replace."""
+    """Discard a change set on the way out of an error, which nothing here may replace.
+
+    A plan's stays: what stood in the way may be mended, and the same plan applied again.
+    """
+    if run.plan:
+        return
     _tidy_up(run, lambda: discard(run, proposal))
 
 

@@ -31,7 +31,8 @@ class Run:
 
     `action` is what a successful change of an existing stack is called. `replays` is true when
     it brings a paused stack back to what was last stable. With `asks` a change is shown and asked
-    about; a first creation is not, since there is nothing that it could cost.
+    about; a first creation is not, since there is nothing that it could cost. `expires` is until
+    when a plan that is being made may be applied, `plan` the digest of one that is being applied.
     """
 
     job: Job
@@ -43,6 +44,8 @@ class Run:
     action: str = "updated"
     asks: bool = True
     replays: bool = False
+    expires: str = ""
+    plan: str = ""
 
     @property
     def cfn(self) -> CloudFormationClient:
@@ -69,6 +72,7 @@ class Run:
             disable_rollback=disable_rollback,
             # Only what is carried out needs it, and who previews may not be allowed to pass it.
             role_arn="" if self.options.preview else self.job.role_arn,
+            expires=self.expires,
         )
 
 
@@ -107,6 +111,20 @@ def publish(
     url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
     unchanged = len(release.files) - uploaded
     return release, Published(bucket.name, aws.region, release.name, uploaded, unchanged, url)
+
+
+def reopen(
+    job: Job, access: Access, options: Options, files: Mapping[str, str], values: Mapping[str, str]
+) -> Run:
+    """Return a run of a job with a release that is published already.
+
+    `files` are the release's objects with their digests, its master last.
+    """
+    bucket, aws = store.bucket_of(job, access), access.aws
+    release = releases.as_release(files)
+    url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
+    published = Published(bucket.name, job.region, release.name, 0, len(release.files), url)
+    return Run(job, access, options, release, published, values)
 
 
 def _ensure_bucket(bucket: Bucket, access: Access) -> None:

@@ -39,6 +39,7 @@ def begin(run: Run, action: str, stack_id: str) -> Record:
             run.values, run.job.templates[templates.MASTER].parameters
         ),
         express=run.options.express,
+        plan=run.plan,
     )
     _write(run, record)
     return record

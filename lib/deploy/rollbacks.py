@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, outcomes, pauses
+from lib.deploy import change, outcomes, pauses, publishing
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles
-from lib.deploy.publishing import Run
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
-from lib.releases.releases import File, Manifest, Published, Release
 from lib.stacks import admission, events, obstacles, stacks, statuses, watching
 from lib.stacks.obstacles import Obstacle
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -152,13 +150,11 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
         )
     published = releases.read_templates(bucket, manifest)
     earlier = replace(job, templates=published, values=record.parameters)
-    release = _as_release(manifest)
-    aws = access.aws
-    url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
-    details = Published(bucket.name, job.region, release.name, 0, len(release.files), url)
-    access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
+    access.say(f"Returning to release {record.release}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket.name)
-    run = Run(earlier, access, options, release, details, values, action="rolled-back")
+    run = replace(
+        publishing.reopen(earlier, access, options, manifest.files, values), action="rolled-back"
+    )
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)
     return outcomes.timed(access, started, change.carry_out(run, stack, decision))
@@ -176,11 +172,3 @@ def _find_record(records: Sequence[Record], job: Job, name: str) -> Record:
         f"Deployed: {', '.join(known) or 'none'}.",
         next_step=f"inv history {job.flags}",
     )
-
-
-def _as_release(manifest: Manifest) -> Release:
-    """Return a published release as if it had just been built; its bytes stay in the bucket."""
-    files = tuple(
-        File(key.rsplit("/", 1)[-1], key, b"", sha256) for key, sha256 in manifest.files.items()
-    )
-    return Release(manifest.release, manifest.digest, files)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lib.access import Access
 from lib.checks import preflight, verification
 from lib.checks.preflight import Look
 from lib.deploy import change, publishing
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs import jobs
-from lib.inputs.jobs import Options
+from lib.inputs.jobs import Job, Options
 from lib.regions.desk import Desk
 from lib.releases import releases, store
 from lib.releases.releases import Published, Release
@@ -60,18 +61,18 @@ class Work:
         ):
             raise Declined(f"Stack {job.stack_name} in {region} was not created.")
         outcome = change.carry_out(run, look.stack, look.decision)
-        return self._verify(region, outcome, options) if self.plan.verify else outcome
+        return verify(job, access, outcome, options) if self.plan.verify else outcome
 
-    def _verify(self, region: str, outcome: Outcome, options: Options) -> Outcome:
-        """Check what a region's deployment left; a canary that does not answer has failed."""
-        if not outcome.is_deployed:
-            return outcome
-        job = self.sites[region].job
-        found = verification.follow_up(job, self.access[region], options)
-        if found is None or found.passed:
-            return outcome
-        reasons = "; ".join(f"{c.name}: {c.detail}" for c in found.checks if not c.passed)
-        stands = "up to date" if outcome.action == "unchanged" else "deployed"
-        failure = Failure("", "", STACK_TYPE, outcome.status, f"{stands}, but {reasons}")
-        next_step = f"inv verify {job.flags}"
-        return replace(outcome, action="failed", failure=failure, next_step=next_step)
+
+def verify(job: Job, access: Access, outcome: Outcome, options: Options) -> Outcome:
+    """Check what a region's deployment left; a canary that does not answer has failed."""
+    if not outcome.is_deployed:
+        return outcome
+    found = verification.follow_up(job, access, options)
+    if found is None or found.passed:
+        return outcome
+    reasons = "; ".join(f"{c.name}: {c.detail}" for c in found.checks if not c.passed)
+    stands = "up to date" if outcome.action == "unchanged" else "deployed"
+    failure = Failure("", "", STACK_TYPE, outcome.status, f"{stands}, but {reasons}")
+    next_step = f"inv verify {job.flags}"
+    return replace(outcome, action="failed", failure=failure, next_step=next_step)

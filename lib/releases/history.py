@@ -32,7 +32,8 @@ REFUSED = "REFUSED"
 class Record:
     """One operation: which release, when (UTC, ISO 8601), what, how it ended, who.
 
-    `express` is true of one in express mode, `reason` says why AWS refused to begin it.
+    `express` is true of one in express mode, `reason` says why AWS refused to begin it,
+    `plan` is the digest of the plan that was applied, "" where none was.
     """
 
     #: Parameters stay in the bucket.
@@ -48,6 +49,7 @@ class Record:
     parameters: Mapping[str, str]
     express: bool = False
     reason: str = ""
+    plan: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -57,13 +59,16 @@ class Record:
     @property
     def key(self) -> str:
         """Return where the record lies."""
-        stamp = self.time.replace("-", "").replace(":", "")
-        return f"{folder_of(self.stack)}{stamp}-{self.release or 'none'}.json"
+        return f"{folder_of(self.stack)}{_compact(self.time)}-{self.release or 'none'}.json"
 
 
 def folder_of(stack: str) -> str:
     """Return the prefix of a stack's records."""
     return f"deployments/{stack}/"
+
+
+def _compact(time: str) -> str:
+    return time.replace("-", "").replace(":", "")
 
 
 def stamp(now: datetime) -> str:
@@ -96,9 +101,13 @@ def read_of(job: Job, access: Access) -> tuple[Record, ...]:
     return read(store.bucket_of(job, access), job.stack_name)
 
 
-def read(bucket: Bucket, stack: str) -> tuple[Record, ...]:
-    """Return a stack's records, newest first; none when there is no bucket."""
-    listed = [key for key, _ in bucket.list_objects(folder_of(stack))]
+def read(bucket: Bucket, stack: str, *, since: str = "") -> tuple[Record, ...]:
+    """Return a stack's records, newest first; none when there is no bucket.
+
+    `since` is the earliest time of those that are wanted, in a record's own form.
+    """
+    first = f"{folder_of(stack)}{_compact(since)}"
+    listed = [key for key, _ in bucket.list_objects(folder_of(stack)) if key >= first]
 
     def read_one(key: str) -> Record | None:
         content = bucket.read_object(key)
@@ -120,9 +129,10 @@ def parse(content: bytes) -> Record | None:
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    # Records of earlier editions lack the two.
-    more = {"express": document.get("express") is True, "reason": str(document.get("reason", ""))}
-    return Record(parameters=values, **texts, **more)  # type: ignore[arg-type]  # two kinds
+    # Records of earlier editions lack these.
+    more = {name: str(document.get(name, "")) for name in ("reason", "plan")}
+    express = document.get("express") is True
+    return Record(parameters=values, express=express, **texts, **more)
 
 
 def draw(records: tuple[Record, ...]) -> str:

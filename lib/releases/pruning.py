@@ -18,7 +18,7 @@ from lib.refusals import error_code
 from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
-from lib.stacks import stacks
+from lib.stacks import changesets, stacks
 
 #: What was uploaded this recently may belong to a publication that is still under way.
 UNDER_WAY = timedelta(hours=1)
@@ -117,6 +117,8 @@ def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
     for stack in roots:
         if stack.tags.get("ManagedBy") != MANAGED_BY and stack.name != job.stack_name:
             continue
+        for planned in changesets.discard_expired(cfn, stack, access.clock):
+            needed.setdefault(planned.release, f"planned for {stack.name}")
         text = stacks.read_template(cfn, stack.id)
         for name in releases.identify(bucket, text):
             needed[name] = f"deployed as {stack.name}"

@@ -413,6 +413,17 @@ def _read_checksum(bucket: Bucket, key: str) -> str | None:
     return None if content is None else _checksum(_digest(content))
 
 
+def as_release(files: Mapping[str, str]) -> Release:
+    """Return a published release as if it had just been built; its bytes stay in the bucket.
+
+    `files` maps keys to SHA-256 in hex, as a manifest does.
+    """
+    ordered = sorted(files.items(), key=lambda item: item[0].startswith("releases/"))
+    digest = ordered[-1][1]
+    found = (File(key.rsplit("/", 1)[-1], key, b"", sha256) for key, sha256 in ordered)
+    return Release(digest[:NAME_LENGTH], digest, tuple(found))
+
+
 def read_templates(bucket: Bucket, manifest: Manifest) -> dict[str, Template]:
     """Read a published release back, by file name, checking every digest."""
 

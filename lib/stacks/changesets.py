@@ -7,8 +7,10 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -18,14 +20,13 @@ from lib.errors import Refused, StateForbids
 from lib.refusals import error_code, error_message
 from lib.stacks import stacks
 from lib.stacks.previews import GONE_CODES, stale
+from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.polling import Clock
-    from lib.stacks.stacks import Request
+    from lib.stacks.stacks import Request, Stack
 
 Answer = TypeVar("Answer")
 
@@ -87,7 +88,7 @@ def create(
     }
     try:
         answer = cfn.create_change_set(
-            ClientToken=request.token, Description=_describe_request(request.token), **extra
+            ClientToken=request.token, Description=_describe(request), **extra
         )
     except ClientError as exc:
         if _is_created_already(exc):
@@ -136,14 +137,57 @@ def find_own(
         if error_code(exc) in GONE_CODES or stacks.is_missing(exc):
             return None
         raise
-    if found.get("Description") != _describe_request(request.token):
+    if found.get("Description") != _describe(request):
         return None
     return Proposal(found.get("ChangeSetId", ""), found.get("StackId", ""), kind)
 
 
-def _describe_request(token: str) -> str:
+def _describe(request: Request) -> str:
     """Return the description of a change set; AWS does not tell by which token it was made."""
-    return f"Request {token}"
+    until = f"{_UNTIL}{request.expires}" if request.expires else ""
+    return f"Request {request.token}{until}"
+
+
+_UNTIL = ", a plan until "
+_OF_A_PLAN = re.compile(rf"Request plot-palette-\S+{_UNTIL}(\S+)")
+_OWN_NAME = re.compile(r"update-\d{8}-\d{6}-([0-9a-f]{12})-\w+")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The change set that a plan of this tool keeps, of which release, and until when."""
+
+    proposal: Proposal
+    release: str
+    expires: datetime
+
+
+def list_plans(cfn: CloudFormationClient, stack: Stack) -> tuple[Planned, ...]:
+    """Return the change sets of a stack that plans of this tool keep; nobody else's.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListChangeSets.html
+    """
+    kind = "CREATE" if stack.status is Status.REVIEW_IN_PROGRESS else "UPDATE"
+    pages = cfn.get_paginator("list_change_sets").paginate(StackName=stack.id)
+    found = []
+    for summary in (one for page in pages for one in page.get("Summaries", [])):
+        name = _OWN_NAME.fullmatch(summary.get("ChangeSetName", ""))
+        until = _OF_A_PLAN.fullmatch(summary.get("Description", ""))
+        if name and until:
+            proposal = Proposal(summary.get("ChangeSetId", ""), stack.id, kind)
+            found.append(Planned(proposal, name[1], datetime.fromisoformat(until[1])))
+    return tuple(found)
+
+
+def discard_expired(cfn: CloudFormationClient, stack: Stack, clock: Clock) -> tuple[Planned, ...]:
+    """Delete the change sets of a stack's expired plans; return the plans that are left."""
+    left = []
+    for one in list_plans(cfn, stack):
+        if one.expires > clock.now():
+            left.append(one)
+        else:
+            discard(cfn, one.proposal, clock)
+    return tuple(left)
 
 
 def execute(

@@ -67,7 +67,8 @@ class ChangeSet:
     `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
     that drift is taken back. `silent` has the paths of the nested stacks with no change in them
     or below, `unchanged` those of them that AWS did not make one for, because nothing changes.
-    `created` is when AWS began to make it, None where an endpoint does not say.
+    `created` is when AWS began to make it, None where an endpoint does not say. `execution` is
+    AWS's ExecutionStatus: AVAILABLE, EXECUTE_COMPLETE, OBSOLETE and so on.
     """
 
     id: str
@@ -86,6 +87,7 @@ class ChangeSet:
     silent: frozenset[str] = frozenset()
     unchanged: frozenset[str] = frozenset()
     created: datetime | None = None
+    execution: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -182,6 +184,7 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         silent=_list_silent(nested, changes),
         unchanged=frozenset(part.path for part in nested if part.changes_nothing),
         created=answer.get("CreationTime"),
+        execution=str(answer.get("ExecutionStatus", "")),
     )
 
 

@@ -38,7 +38,8 @@ REPEATED_CODE = "TokenAlreadyExistsException"
 class Stack:
     """A stack as DescribeStacks shows it.
 
-    `express` is true where AWS says that its last operation was one in express mode.
+    `express` is true where AWS says that its last operation was one in express mode; `role_arn`
+    is the service role that CloudFormation takes for it, "" for the caller's own rights.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Stack:
     parent_id: str
     drift: str
     express: bool = False
+    role_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         parent_id=answer.get("ParentId", ""),
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
         express=answer.get("DeploymentConfig", {}).get("Mode") == _EXPRESS["Mode"],
+        role_arn=answer.get("RoleARN", ""),
     )
 
 
@@ -230,6 +233,7 @@ class Request:
     express mode, `disable_rollback` that a failure is left as it is.
     `role_arn` is the service role that CloudFormation takes, then and for every
     later operation; "" leaves it with the role that the stack has, or the caller's own rights.
+    `expires` is until when the change set of a plan may be executed, "" for one of no plan.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
@@ -243,6 +247,7 @@ class Request:
     previous: frozenset[str] = frozenset()
     disable_rollback: bool = False
     role_arn: str = ""
+    expires: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return the arguments that say what the stack is to become.

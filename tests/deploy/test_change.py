@@ -93,6 +93,9 @@ def test_a_replacement_without_rollback_is_refused_before_it_fails(
         carry_out(world, **options)
     assert caught.value.exit_code == 3
     assert caught.value.next_step.startswith(next_step)
+    # That is when a program needs to know what would have changed.
+    [told] = caught.value.details["changes"]  # type: ignore[misc]
+    assert (told["path"], told["causes"]) == ("Table", ["FunctionName"])
     assert "ExecuteChangeSet" not in world.changes
     assert "DeleteChangeSet" in world.changes
 

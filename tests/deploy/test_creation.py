@@ -162,7 +162,7 @@ def test_what_aws_cannot_create_leaves_neither_a_change_set_nor_a_shell(
 
 
 def test_ctrl_c_before_the_execution_leaves_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    def press(_run: Run) -> None:
+    def press(_run: Run, _unloaded: frozenset[str]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(publishing, "require_intact", press)

@@ -12,6 +12,7 @@ from lib.deploy.outcomes import Outcome
 from lib.errors import Interrupted
 from lib.inputs.jobs import Options
 from lib.regions.plan import OnFailure
+from lib.regions.work import verify
 from tests.support import factories
 from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, fail, plan_of, stay
 
@@ -67,7 +68,8 @@ def test_a_canary_that_is_up_to_date_but_does_not_answer_leaves_the_others_untou
     monkeypatch.setattr(verification, "follow_up", lambda *_: silent)
 
     def stay_and_verify(desk: Rehearsal, region: str) -> Outcome:
-        return desk._verify(region, stay(desk, region), Options())
+        site, access = desk.sites[region], desk.access[region]
+        return verify(site.job, access, stay(desk, region), Options())
 
     person = Person()
     desk = Rehearsal(person, {"us-east-1": stay_and_verify, "us-west-2": work})

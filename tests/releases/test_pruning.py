@@ -48,6 +48,8 @@ class World:
     def __init__(self, count: int) -> None:
         self.person = Person()
         self.running: dict[str, Release] = {}
+        self.change_sets: dict[str, list[dict[str, str]]] = {}
+        self.discarded: list[str] = []
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
@@ -68,7 +70,12 @@ class World:
             tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
             entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
             return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
+        if operation == "DeleteChangeSet":
+            self.discarded.append(arguments["ChangeSetName"])
+            return {}
         name = arguments["StackName"].split("/")[1]
+        if operation == "ListChangeSets":
+            return {"Summaries": self.change_sets.get(name, [])}
         files = self.running[name].files
         return {"TemplateBody": files[-1].content.decode()} if files else {}
 
@@ -104,6 +111,32 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     document = as_document(plan)
     assert list(document) == ["removed", "objects", "kept"]
     assert {"release": fourth.name, "because": "among the newest 1"} in document["kept"]
+
+
+def test_a_release_that_a_plan_waits_for_stays_and_what_expired_plans_keep_goes(
+    world: World,
+) -> None:
+    _first, second, third, fourth = world.published
+    world.running = {"plot-palette-staging": fourth}
+
+    def planned(one: Release, until: str) -> dict[str, str]:
+        name = f"update-20261001-120000-{one.name}-1a2b3c"
+        said = f"Request plot-palette-1, a plan until {until}"
+        return {"ChangeSetName": name, "ChangeSetId": f"arn:{one.name}", "Description": said}
+
+    theirs = {"ChangeSetName": "theirs", "ChangeSetId": "arn:theirs", "Description": "Request x"}
+    world.change_sets["plot-palette-staging"] = [
+        planned(second, "2999-01-01T00:00:00+00:00"),
+        planned(third, "2026-10-01T12:00:00+00:00"),
+        theirs,
+    ]
+    plan = world.prune(keep=1)
+    assert second.name not in plan.removed
+    assert third.name in plan.removed
+    assert {kept.release: kept.because for kept in plan.kept}[second.name] == (
+        "planned for plot-palette-staging"
+    )
+    assert world.discarded == [f"arn:{third.name}"]
 
 
 def test_declining_removes_nothing(world: World) -> None:
