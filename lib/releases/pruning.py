@@ -19,6 +19,7 @@ from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
 from lib.stacks import changesets, stacks
+from lib.stacks.statuses import Status
 
 #: What was uploaded this recently may belong to a publication that is still under way.
 UNDER_WAY = timedelta(hours=1)
@@ -119,6 +120,8 @@ def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
             continue
         for planned in changesets.discard_expired(cfn, stack, access.clock):
             needed.setdefault(planned.release, f"planned for {stack.name}")
+        if stack.status is Status.REVIEW_IN_PROGRESS:
+            continue  # The shell of a creation has no template, and may have gone with its plan.
         text = stacks.read_template(cfn, stack.id)
         for name in releases.identify(bucket, text):
             needed[name] = f"deployed as {stack.name}"

@@ -69,6 +69,8 @@ class World:
         if operation == "DescribeStacks":
             tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
             entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
+            shells = self.change_sets.keys() - self.running.keys()
+            entries += [stack_entry(name, "REVIEW_IN_PROGRESS", Tags=tags) for name in shells]
             return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
         if operation == "DeleteChangeSet":
             self.discarded.append(arguments["ChangeSetName"])
@@ -137,6 +139,18 @@ def test_a_release_that_a_plan_waits_for_stays_and_what_expired_plans_keep_goes(
         "planned for plot-palette-staging"
     )
     assert world.discarded == [f"arn:{third.name}"]
+
+
+def test_the_shell_of_a_planned_creation_has_no_template_and_its_release_stays(
+    world: World,
+) -> None:
+    first, *_ = world.published
+    name = f"update-20261001-120000-{first.name}-1a2b3c"
+    said = "Request plot-palette-1, a plan until 2999-01-01T00:00:00+00:00"
+    world.change_sets["plot-palette-new"] = [{"ChangeSetName": name, "Description": said}]
+    plan = world.prune(keep=1)
+    assert first.name not in plan.removed
+    assert "planned for plot-palette-new" in {kept.because for kept in plan.kept}
 
 
 def test_declining_removes_nothing(world: World) -> None:
