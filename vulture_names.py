@@ -57,3 +57,6 @@ stated_budget
 find_unexplained
 # The benchmark and the tests call the emulator by it.
 LOCAL_ACCOUNT
+# zipfile writes them into an entry.
+_.create_system
+_.external_attr

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, outcomes, pauses
+from lib.deploy import change, images, outcomes, pauses
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.deploy.publishing import Run
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
+from lib.inputs.artifacts import Artifacts
 from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
@@ -151,13 +152,15 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
             next_step=f"inv history {job.flags}",
         )
     published = releases.read_templates(bucket, manifest)
-    earlier = replace(job, templates=published, values=record.parameters)
+    # Its artefacts are in the record, and today's are not the release's.
+    earlier = replace(job, templates=published, values=record.parameters, artifacts=Artifacts())
     release = _as_release(manifest)
     aws = access.aws
     url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
     details = Published(bucket.name, job.region, release.name, 0, len(release.files), url)
     access.say(f"Returning to release {release.name}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket.name)
+    images.require_earlier(job, access, stack, values)
     run = Run(earlier, access, options, release, details, values, action="rolled-back")
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)

@@ -15,7 +15,8 @@ from lib.errors import Declined, OperationFailed
 from lib.inputs import jobs
 from lib.operators import Listing
 from lib.polling import Clock
-from lib.releases import pruning, releases
+from lib.releases import history, pruning, releases
+from lib.releases.history import Record
 from lib.releases.releases import Release
 from tests.support.aws_fakes import ACCOUNT, START, intercept, refusal, stack_entry
 from tests.support.factories import bucket, job, template
@@ -44,6 +45,7 @@ class World:
     def __init__(self, count: int) -> None:
         self.person = Person()
         self.running: dict[str, Release] = {}
+        self.code: dict[str, str] = {}
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
@@ -62,10 +64,27 @@ class World:
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "DescribeStacks":
             tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
-            entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
+            entries = [
+                stack_entry(name, "UPDATE_COMPLETE", Tags=tags, Parameters=self.parameters(name))
+                for name in self.running
+            ]
             return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
         name = arguments["StackName"].split("/")[1]
         return {"TemplateBody": self.running[name].files[-1].content.decode()}
+
+    def parameters(self, stack: str) -> list[dict[str, str]]:
+        key = self.code.get(stack, "")
+        return [{"ParameterKey": "LambdaCodeKey", "ParameterValue": key}]
+
+    def record(self, stack: str, run: Release, key: str, hours: int) -> None:
+        """Write down a deployment of a release with some code."""
+        done = Record(
+            run.name,
+            history.stamp(START + timedelta(hours=hours)),
+            *("update", "UPDATE_COMPLETE", "me", stack, "arn"),
+            {"LambdaCodeKey": key},
+        )
+        history.write(bucket(self.s3), done)
 
     def prune(self, keep: int = 1) -> pruning.Removal:
         late = Clock(now=lambda: START + timedelta(days=40_000))
@@ -142,3 +161,42 @@ def test_a_bucket_that_has_gone_meanwhile_needs_no_pruning(world: World) -> None
 
     intercept(world.s3, gone)
     assert world.prune(keep=3).removed
+
+
+def key_of(name: str) -> str:
+    return f"code/{name}/application.zip"
+
+
+def test_code_stays_for_stacks_that_run_it_or_would_return_to_it(world: World) -> None:
+    *_, older, newest = world.published
+    world.running = {"plot-palette-staging": newest}
+    world.code = {"plot-palette-staging": key_of("live")}
+    for age, (run, name) in enumerate(
+        [
+            (older, "first"),
+            (older, "newest-of-older"),
+            (newest, "replaced"),
+            (newest, "second-to-last"),
+            (newest, "live"),
+        ]
+    ):
+        world.record("plot-palette-staging", run, key_of(name), age)
+    names = ("first", "newest-of-older", "replaced", "second-to-last", "live", "nobody-s")
+    for name in names:
+        world.s3.put_object(Bucket=BUCKET, Key=key_of(name), Body=b"x")
+    gone = set(world.prune(keep=2).objects)
+    assert {name for name in names if key_of(name) in gone} == {"first", "replaced", "nobody-s"}
+
+
+def test_code_that_was_just_uploaded_may_be_about_to_be_deployed(world: World) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=key_of("fresh"), Body=b"x")
+    plan = pruning.prune(job(region=REGION), world.person.access(world.aws), keep=4)
+    assert plan.objects == ()
+
+
+def test_code_of_a_stack_that_was_created_without_a_record_stays(world: World) -> None:
+    world.running = {"plot-palette-staging": world.published[0]}
+    world.code = {"plot-palette-staging": key_of("live")}
+    world.s3.put_object(Bucket=BUCKET, Key=key_of("live"), Body=b"x")
+    world.prune(keep=1)
+    assert key_of("live") in world.left()
