@@ -76,6 +76,23 @@ def test_the_application_answers_with_the_code_and_the_site_that_were_given(
     assert operator.cloud().parameters()["LambdaCodeKey"] == ""
 
 
+def test_a_return_to_an_earlier_release_brings_its_code_back_which_prune_has_left(
+    operator: Operator, tmp_path: Path
+) -> None:
+    cloud = operator.cloud()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "app.py").write_text("def handler(event, context):\n    return {}\n")
+    first = operator.inv("deploy", "--yes", "--json", "--no-verify", "--code", CODE).document
+    key = cloud.parameters()["LambdaCodeKey"]
+    operator.clone.edit("api", ("ThrottlingBurstLimit: 100", "ThrottlingBurstLimit: 99"))
+    operator.inv("deploy", "--yes", "--no-verify", "--code", str(other))
+    assert cloud.parameters()["LambdaCodeKey"] != key
+    operator.inv("prune", "--keep", "1", "--yes")
+    operator.inv("rollback", "--yes", "--no-verify", "--to", first["release"])
+    assert cloud.parameters()["LambdaCodeKey"] == key
+
+
 def test_an_image_is_found_or_refused_before_anything_is_changed(operator: Operator) -> None:
     cloud = operator.cloud()
     before = cloud.stack()
