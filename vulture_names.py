@@ -60,3 +60,6 @@ LOCAL_ACCOUNT
 # A plan shows them by the fields of the result.
 _.budget_before
 _.budget_after
+# zipfile writes them into an entry.
+_.create_system
+_.external_attr

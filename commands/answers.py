@@ -51,6 +51,8 @@ def answer_outcome(target: Target, outcome: Outcome) -> Answer:
     console.report(Note(report.describe_success(outcome), Level.DONE))
     for name in outcome.retained:
         console.report(Note(f"Retained: {name}"))
+    for text in outcome.missing:
+        console.report(Note(text, Level.WARNING))
     return Answer(document, report.draw_outputs(outcome.outputs), summary=summary)
 
 

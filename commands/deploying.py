@@ -15,6 +15,7 @@ from commands.answers import (
 from commands.flags import (
     CHANGE_HELP,
     CHANGING,
+    DEPLOYING,
     VERIFY_HELP,
     as_count,
     as_names,
@@ -59,7 +60,7 @@ def upload(target: Target) -> Answer:
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
-    common=CHANGING,
+    common=DEPLOYING,
     describe_error=stack_error,
     changes=True,
 )
@@ -80,8 +81,8 @@ def deploy(
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
 
-    inv deploy --env staging --region us-west-2 --preview
-    inv deploy --local
+    inv deploy --local --preview
+    inv deploy --env staging --code build/api --image v7 --site web/dist
     """
     from lib.deploy import deployments
 
@@ -96,7 +97,7 @@ def deploy(
         force=force,
         shallow=shallow,
     )
-    deployments.require_fitting(mode, options)
+    deployments.require_fitting(mode, options, target.artifacts)
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
     return answer_deployment(target, options, mode, verify=not no_verify)
@@ -108,7 +109,7 @@ def deploy(
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
-    common=CHANGING,
+    common=DEPLOYING,
     describe_error=stack_error,
     changes=True,
 )
@@ -154,7 +155,7 @@ def update(
         "no-backup": CHANGE_HELP["no-backup"],
         **VERIFY_HELP,
     },
-    common=tuple(name for name in CHANGING if name != "region"),
+    common=tuple(name for name in DEPLOYING if name != "region"),
     describe_error=lambda _target, _error: {"regions": [], "failed": []},
     changes=True,
 )

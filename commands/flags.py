@@ -23,6 +23,9 @@ COMMON_HELP = {
     "local": "Run against the embedded emulator, starting it when needed.",
     "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
     "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
+    "code": "The application function: a zip or a folder with the module app; none takes it off.",
+    "image": "Tag of the task's image in the stack's own repository; none: back to latest.",
+    "site": "Folder of the built web application; none: leave out what artifacts.json names.",
 }
 CHANGE_HELP = {
     "preview": "Show what would change; execute nothing, leave nothing behind.",
@@ -47,6 +50,9 @@ class Common:
     local: bool = False
     debug: bool = False
     role_arn: str | None = None
+    code: str | None = None
+    image: str | None = None
+    site: str | None = None
 
 
 #: The flags that every task takes, unless it says otherwise.
@@ -54,6 +60,10 @@ COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "deb
 
 #: The flags that a task takes which changes a stack.
 CHANGING = (*COMMON, "role_arn")
+
+#: What a team may give beside the templates, and the tasks that deploy it.
+ARTIFACTS = ("code", "image", "site")
+DEPLOYING = (*CHANGING, *ARTIFACTS)
 
 
 def read_options(

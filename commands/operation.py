@@ -18,7 +18,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.main import program
 from invoke.tasks import Task, task
 
-from commands.flags import COMMON, COMMON_HELP, Common
+from commands.flags import ARTIFACTS, COMMON, COMMON_HELP, Common
 from commands.target import Target, log_folder
 from lib.errors import DeploymentError, InputError, Interrupted
 from lib.operators import Answer, Level, Note
@@ -74,13 +74,17 @@ def operation(
 def join_flags(body: Callable[..., Answer], common: Sequence[str]) -> inspect.Signature:
     """Return the parameters in which Invoke finds a task's flags: the common ones, then its own.
 
-    One without a default is no flag but what stands after the task's name.
+    One without a default is no flag but what stands after the task's name. Invoke gives the letters
+    of short flags in this order, so the artefacts, which came last, stand last and take none from
+    the others.
     """
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     shared = [inspect.Parameter(name, keyword, default=getattr(Common, name)) for name in common]
+    last = [flag for flag in shared if flag.name in ARTIFACTS]
+    first = [flag for flag in shared if flag not in last]
     _target, *own = inspect.signature(body).parameters.values()
     named = [one for one in own if one.default is inspect.Parameter.empty]
-    flags = [*shared, *(one for one in own if one not in named)]
+    flags = [*first, *(one for one in own if one not in named), *last]
     return inspect.Signature([inspect.Parameter("context", keyword), *named, *flags])
 
 
@@ -102,6 +106,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
             console,
             journal,
             chosen.role_arn,
+            {name: getattr(chosen, name) for name in ARTIFACTS},
         )
 
 

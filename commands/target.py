@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -40,6 +40,8 @@ class Target:
     console: Console
     journal: Journal | None = None
     role_arn: str | None = None
+    #: What the flags give beside the templates; see `lib.inputs.artifacts`.
+    artifacts: Mapping[str, str | None] = field(default_factory=dict)
     #: What the regions of one task have in common, hence handed on by `replace`.
     shared: dict[str, SignIn] = field(default_factory=dict, repr=False, compare=False)
 
@@ -81,6 +83,7 @@ class Target:
 
         found = jobs.prepare(ROOT, self.env, self.region, self.stack_name, flags=self.flags)
         found = jobs.choose_role(found, self.role_arn, is_local=self.local)
+        found = jobs.give_artifacts(found, Path.cwd(), **self.artifacts)
         if self.journal:
             self.journal.hide(jobs.list_secret_values(found))
         return found

@@ -33,6 +33,7 @@ from emulator import (
     recovery,
     requests,
     resource_types,
+    sites,
     updates,
 )
 
@@ -160,6 +161,18 @@ def missing_types_exist() -> None:
     """
     provisioners._RESOURCE_HANDLERS.update(resource_types.MISSING)
     provisioners._REPLACING_PROPERTIES.update(resource_types.MISSING_CREATE_ONLY)
+
+
+def sites_are_deployed(endpoint: str) -> None:
+    """Answer CreateDeployment, StartDeployment and GetJob of Amplify, and take the zip.
+
+    Upstream has no Amplify: "Unsupported service: amplify". AWS: the operations' pages in
+    Amplify's API reference; a second deployment has to wait for the first. The site is not served.
+    Canary: test_canary_sites_are_deployed.
+    """
+    from ministack import app
+
+    app.SERVICE_HANDLERS["amplify"] = sites.handler(endpoint)
 
 
 def change_sets_know_what_replaces() -> None:
@@ -516,5 +529,6 @@ def apply(*, endpoint: str, delay: float = 0.0) -> None:
     if delay:
         resources_take_time(delay)
     api_endpoints_answer(endpoint)
+    sites_are_deployed(endpoint)
     for amend in AMENDMENTS:
         amend()

@@ -38,7 +38,7 @@ LOG_LINES = 15
 LIMITS = (
     "IAM policies, service quotas and throttling are not enforced; a service role is not assumed.",
     "Property values are hardly checked: a template that deploys here may still be refused by AWS.",
-    "Amplify apps, budgets, NAT gateways, flow logs are only recorded: nothing is built or sent.",
+    "Amplify apps, budgets, NAT gateways, flow logs are only recorded: nothing is served or sent.",
     "E-mail is not sent: no invitation reaches the admin user, no budget alert a mailbox.",
     "ECS tasks do not run and container images are not built or scanned.",
     "Bedrock lists models but its answers are canned; model access is not checked.",

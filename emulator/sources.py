@@ -516,6 +516,34 @@ SOURCES: tuple[Source, ...] = (
         "are in the DELETE_COMPLETE state.",
         GITHUB + "rebuy-de/aws-nuke/issues/270",
     ),
+    # Amplify
+    Source(
+        "sites_are_deployed",
+        "A deployment is made with one address for the zip",
+        Witness.DOCUMENT,
+        "Otherwise, the service will only generate a single upload URL for the zipped files.",
+        "https://docs.aws.amazon.com/amplify/latest/APIReference/API_CreateDeployment.html",
+    ),
+    Source(
+        "sites_are_deployed",
+        "No deployment is made while another has not ended",
+        Witness.QUOTED,
+        "was not finished, please wait until it finish or use StopJob operation to cancel it "
+        "before creating a new deployment.",
+        GITHUB + "aws-amplify/amplify-backend/issues/1528",
+    ),
+    Source(
+        "sites_are_deployed",
+        "The states that a job ends in",
+        Witness.MODEL,
+        "SUCCEED, FAILED, CANCELLED",
+        "https://docs.aws.amazon.com/amplify/latest/APIReference/API_JobSummary.html",
+    ),
+    Source(
+        "sites_are_deployed",
+        "A zip without an index.html at its top fails",
+        Witness.NONE,
+    ),
 )
 
 

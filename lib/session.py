@@ -93,6 +93,11 @@ class Aws:
         self._lock = threading.Lock()
         self._identity: Identity | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether this machine itself answers, which no proxy could reach."""
+        return (self.endpoint_url or "").startswith("http://127.0.0.1")
+
     @overload
     def client(self, service: Literal["bedrock"]) -> BedrockClient: ...
     @overload

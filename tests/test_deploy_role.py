@@ -321,6 +321,9 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         if not action.startswith(("cloudformation:", "s3:", "dynamodb:"))
     }
     assert changing == {
+        "amplify:CreateDeployment",
+        "amplify:GetJob",
+        "amplify:StartDeployment",
         "iam:PassRole",
         "iam:CreateServiceLinkedRole",
         "ecs:DescribeTasks",

@@ -278,8 +278,7 @@ def _check_health(url: str, access: Access, fetch: health.Fetch | None) -> Check
     if not url:
         # Where the template declares it, the outputs' own check fails.
         return Check("health", True, f"the stack has no output {_HEALTH_OUTPUT}", warning=True)
-    is_local = (access.aws.endpoint_url or "").startswith("http://127.0.0.1")
-    found = health.ask(url, fetch or health.fetcher(direct=is_local), access.clock)
+    found = health.ask(url, fetch or health.fetcher(direct=access.aws.is_local), access.clock)
     return Check("health", found.ok, found.detail)
 
 

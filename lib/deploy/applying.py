@@ -89,7 +89,8 @@ def _read_again(
     planned = _restore_job(job, access, plan)
     declared = planned.templates[templates.MASTER].parameters
     bucket = store.bucket_of(planned, access)
-    wanted = parameters.mask_secrets(jobs.fill_in(job, bucket.name), declared)
+    filled = jobs.fill_in(job, bucket.name, plan.parameters)
+    wanted = parameters.mask_secrets(filled, declared)
     differing = [
         *_compare_stack(plan, stack, declared),
         *_name_differences("in this checkout the parameter", plan.parameters, wanted),

@@ -7,11 +7,11 @@ way; everything that stops a workflow earlier is raised from `lib.errors`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, deletions, proposals
+from lib.deploy import change, deletions, images, proposals, site
 from lib.deploy.outcomes import Outcome, timed, unchanged
 from lib.deploy.publishing import Run, publish
 from lib.errors import InputError, Refused, StateForbids
@@ -53,8 +53,11 @@ def choose_mode(*, create: bool, update: bool, delete: bool) -> Mode:
     return asked[0] if asked else Mode.ANY
 
 
-def require_fitting(mode: Mode, options: Options) -> None:
+def require_fitting(mode: Mode, options: Options, artifacts: Mapping[str, str | None]) -> None:
     """Raise `InputError` for flags that say nothing to what was asked for."""
+    if mode is Mode.DELETE and any(artifacts.values()):
+        names = " and ".join(f"--{name}" for name, value in artifacts.items() if value)
+        raise InputError(f"{names} say nothing to --delete.")
     if mode is not Mode.DELETE and (options.retain or options.force):
         raise InputError("--retain and --force only say something to --delete.")
     if options.retain and options.force:
@@ -79,7 +82,8 @@ def deploy(
     """
     started = access.clock.monotonic()
     run, stack, decision = _prepare(job, access, options, mode, begin)
-    return timed(access, started, change.carry_out(run, stack, decision))
+    outcome = change.carry_out(run, stack, decision)
+    return timed(access, started, site.follow_up(run, outcome))
 
 
 def _prepare(
@@ -100,11 +104,13 @@ def _prepare(
             f"Stack {job.stack_name} in {job.region} exists already, so --create does not apply.",
             next_step=f"inv deploy {job.flags}",
         )
+    there = stack if decision.move is Move.UPDATE else None
+    images.require(job, access, there)
     if decision.move in CREATIONS:
         begin()
     release, published = publish(job, access)
-    run = Run(job, access, options, release, published, jobs.fill_in(job, published.bucket))
-    return run, stack, decision
+    values = jobs.fill_in(job, published.bucket, there.parameters if there else {})
+    return Run(job, access, options, release, published, values), stack, decision
 
 
 def propose(

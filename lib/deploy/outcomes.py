@@ -29,6 +29,7 @@ class Outcome:
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
     `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
+    `missing` says what does not work yet for want of an artefact.
     """
 
     action: str
@@ -48,6 +49,7 @@ class Outcome:
     preview: bool = False
     obstacles: tuple[Obstacle, ...] = ()
     besides: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -10,7 +10,7 @@ from lib.errors import TemplateError
 from lib.inputs import jobs, parameters
 from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, require_valid
 from lib.operators import Level
-from lib.releases import releases, store
+from lib.releases import code, releases, store
 from lib.releases.releases import Published, Release
 from lib.stacks.stacks import Request
 from lib.templates import contracts, linting, templates
@@ -84,7 +84,7 @@ def publish(
     Everything is validated before the first byte is written: parameters, the contracts
     between templates, and with cfn-lint each template whose content is new. `linted` holds
     the keys of content that the caller has linted already. Two calls suffice when nothing
-    is new.
+    is new. The application's code, where it is given, is published with them.
     """
     require_valid(job)
     release = releases.build(job.templates)
@@ -107,6 +107,9 @@ def publish(
         access.say(
             f"Release {release.name}: {uploaded} new templates in {bucket.name}.", Level.DONE
         )
+    archive = job.artifacts.archive
+    if archive and code.publish(bucket, archive):
+        access.say(f"Application code: {archive.key} in {bucket.name}.", Level.DONE)
     aws = access.aws
     url = store.object_url(bucket.name, release.master_key, aws.region, aws.url_suffix)
     unchanged = len(release.files) - uploaded

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, outcomes, pauses, publishing
+from lib.deploy import change, images, outcomes, pauses, publishing
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
+from lib.inputs.artifacts import Artifacts
 from lib.operators import Level, Listing
 from lib.releases import history, releases, store
 from lib.releases.history import Record
@@ -149,9 +150,11 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
             next_step=f"inv history {job.flags}",
         )
     published = releases.read_templates(bucket, manifest)
-    earlier = replace(job, templates=published, values=record.parameters)
+    # Its artefacts are in the record, and today's are not the release's.
+    earlier = replace(job, templates=published, values=record.parameters, artifacts=Artifacts())
     access.say(f"Returning to release {record.release}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket.name)
+    images.require_earlier(job, access, stack, values)
     run = replace(
         publishing.reopen(earlier, access, options, manifest.files, values), action="rolled-back"
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lib.errors import InputError, NotOurs
-from lib.inputs import environments, parameters
+from lib.inputs import artifacts, environments, parameters
+from lib.inputs.artifacts import Artifacts
 from lib.inputs.environments import Region
 from lib.inputs.parameters import Problem
 from lib.templates import contracts, templates
@@ -32,7 +33,8 @@ class Job:
     the region is to use. `problems` are the faults found while reading the parameter file.
     `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only
     one that the environment may be in, "" where none is named. `role_arn` is the service role
-    that CloudFormation takes, "" for the caller's own rights.
+    that CloudFormation takes, "" for the caller's own rights. `artifacts` is what is given beside
+    the templates.
     """
 
     environment: str
@@ -49,6 +51,7 @@ class Job:
     lint_memory: Path | None = None
     account: str = ""
     role_arn: str = ""
+    artifacts: Artifacts = field(default_factory=Artifacts)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def read(root: Path, environment: str, region: str, stack_name: str | None, *, f
         lint_memory=root / ".cache" / "lint",
         account=account.number,
         role_arn=account.role_arn,
+        artifacts=artifacts.read(root),
     )
 
 
@@ -135,7 +139,13 @@ def validate(job: Job) -> tuple[Problem, ...]:
     if master is None:
         return (Problem("", f"there is no {templates.MASTER} in {job.folder}"),)
     broken = tuple(Problem("", text) for text in contracts.check_contracts(job.templates))
-    return (*job.problems, *parameters.check(job.values, master.parameters), *broken)
+    found = parameters.check(job.values, master.parameters)
+    return (
+        *job.problems,
+        *found,
+        *artifacts.find_faults(job.artifacts, master.parameters),
+        *broken,
+    )
 
 
 def require_valid(job: Job) -> None:
@@ -204,12 +214,22 @@ def bucket_name(account: str, region: str) -> str:
     return f"plot-palette-cfn-{account}-{region}"
 
 
-def fill_in(job: Job, bucket: str) -> dict[str, str]:
-    """Return the values a stack is given: the job's, with the default bucket filled in."""
+def fill_in(job: Job, bucket: str, deployed: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the values a stack is given: the job's, with bucket and artefacts filled in.
+
+    `deployed` are the parameters of the stack as it is, for what stays when nobody names it.
+    """
+    declared = job.templates[templates.MASTER].parameters
     values = dict(job.values)
-    if "TemplatesBucketName" in job.templates[templates.MASTER].parameters:
+    if "TemplatesBucketName" in declared:
         values["TemplatesBucketName"] = bucket
-    return values
+    filled = artifacts.as_parameters(job.artifacts, bucket, values, deployed or {})
+    return values | {name: value for name, value in filled.items() if name in declared}
+
+
+def give_artifacts(job: Job, folder: Path, **given: str | None) -> Job:
+    """Return a job with the artefacts that flags name; see `lib.inputs.artifacts.give`."""
+    return replace(job, artifacts=artifacts.give(job.artifacts, folder, **given))
 
 
 #: The parameter by which one region of an environment owns its budget, and the stack's output

@@ -66,6 +66,13 @@ def carry_out(desk: Desk, work: Work) -> Rollout:
             "StackSets cannot preview: it makes no change sets.",
             next_step="run it with --engine direct --preview to see what would change",
         )
+    given = next(iter(desk.sites.values())).job.artifacts
+    if given.image or given.site:
+        raise InputError(
+            "StackSets takes neither an image, which cannot be looked up beforehand in stacks that "
+            "are not named like theirs, nor a site, which is deployed after each stack.",
+            next_step="run it with --engine direct, or with --image none --site none",
+        )
     for limit in LIMITS:
         desk.say(limit)
     require_no_own_stacks(preparation.check(desk, work))
@@ -94,16 +101,24 @@ class Handover:
         self.job = first.job
         self.cfn = first.aws.client("cloudformation")
         self.account = first.aws.identity().account
+        self.found = stacksets.read(self.cfn, self.job.stack_name)
         self.values = {
-            region: jobs.fill_in(site.job, published[region].bucket)
+            region: jobs.fill_in(site.job, published[region].bucket, self._deployed(region))
             for region, site in desk.sites.items()
         }
+
+    def _deployed(self, region: str) -> dict[str, str]:
+        """Return the parameters that a region has by the stack set as it is."""
+        if self.found is None:
+            return {}
+        instance = self.found.instances.get(region)
+        return {**self.found.parameters, **(instance.overrides if instance else {})}
 
     def carry_out(self) -> Rollout:
         """Guard, ask, and carry out one operation after the other."""
         declared = self.job.templates[templates.MASTER].parameters
         base, overrides = steps.split_values(self.values, declared)
-        found = stacksets.read(self.cfn, self.job.stack_name)
+        found = self.found
         if found:
             # AWS masks secrets, so they cannot be compared.
             comparable = parameters.without_secrets(found.parameters, declared)

@@ -129,6 +129,8 @@ def answer(rollout: Rollout, operator: Operator) -> Answer:
         elif outcome.action == "declined":
             level = Level.WARNING
         operator.report(Note(describe(outcome), level))
+        for text in outcome.missing:
+            operator.report(Note(f"{outcome.region}: {text}", Level.WARNING))
         if outcome.next_step and level is not Level.DONE:
             operator.report(Note(f"{outcome.region}: next: {outcome.next_step}"))
     return Answer(document.as_document(rollout), draw_outputs(rollout.outcomes), rollout.exit_code)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lib.access import Access
 from lib.checks import preflight, verification
 from lib.checks.preflight import Look
-from lib.deploy import change, publishing
+from lib.deploy import change, images, publishing, site
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs import jobs
@@ -16,8 +16,14 @@ from lib.regions.desk import Desk
 from lib.releases import releases, store
 from lib.releases.releases import Published, Release
 from lib.stacks.events import Failure
+from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Move
 from lib.templates.templates import STACK_TYPE
+
+
+def _deployed(look: Look) -> Stack | None:
+    """Return the stack that a region's deployment updates, None for one that it creates."""
+    return look.stack if look.decision.move is Move.UPDATE else None
 
 
 class Work:
@@ -30,7 +36,9 @@ class Work:
     def look(self, region: str) -> Look:
         """Look at a region, without touching it."""
         job, access = self.sites[region].job, self.access[region]
-        return preflight.look(job, access, emulated=self.plan.home is None)
+        found = preflight.look(job, access, emulated=self.plan.home is None)
+        images.require(job, access, _deployed(found))
+        return found
 
     def list_new(self, region: str) -> list[str]:
         """Return the templates that a region's bucket has never held."""
@@ -50,7 +58,8 @@ class Work:
         job, access = self.sites[region].job, self.access[region]
         consents = self.plan.consents.get(region, frozenset())
         options = replace(self.plan.options, allow_data_loss=consents)
-        values = jobs.fill_in(job, published.bucket)
+        there = _deployed(look)
+        values = jobs.fill_in(job, published.bucket, there.parameters if there else {})
         run = publishing.Run(job, access, options, self.release, published, values)
         # A creation asks nothing by itself, but here it has to wait for its turn.
         turn = f"Create stack {job.stack_name} in {region}?"
@@ -60,7 +69,7 @@ class Work:
             and not access.operator.confirm(turn, "y")
         ):
             raise Declined(f"Stack {job.stack_name} in {region} was not created.")
-        outcome = change.carry_out(run, look.stack, look.decision)
+        outcome = site.follow_up(run, change.carry_out(run, look.stack, look.decision))
         return verify(job, access, outcome, options) if self.plan.verify else outcome
 
 

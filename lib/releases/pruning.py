@@ -15,10 +15,12 @@ from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.releases import history, releases, store
+from lib.releases import code, history, releases, store
+from lib.releases.history import Record
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
 from lib.stacks import changesets, stacks
+from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
 
 #: What was uploaded this recently may belong to a publication that is still under way.
@@ -73,16 +75,20 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
 
 def _plan(job: Job, access: Access, bucket: Bucket, keep: int) -> Removal:
     manifests = _read_manifests(bucket)
-    reasons = _find_needed(job, access, bucket)
+    live = _find_live(job, access, bucket)
+    reasons = _find_needed(access, bucket, live)
     for manifest in manifests[:keep]:
         reasons.setdefault(manifest.release, f"among the newest {keep}")
     kept = [manifest for manifest in manifests if manifest.release in reasons]
     gone = [manifest for manifest in manifests if manifest.release not in reasons]
     needed = {key for manifest in kept for key in manifest.files}
+    for stack, records in live:
+        needed |= set(code.find_used(stack.parameters, records, kept=reasons, latest=RECORDS_KEPT))
     old = access.clock.now() - UNDER_WAY
     orphans = [
         key
-        for key, changed in bucket.list_objects("templates/")
+        for prefix in ("templates/", code.PREFIX)
+        for key, changed in bucket.list_objects(prefix)
         if key not in needed and changed < old
     ]
     # The manifest goes first: a release without one is none, so a run that is cut off
@@ -110,14 +116,24 @@ def _read_manifests(bucket: Bucket) -> list[Manifest]:
     return sorted(filter(None, found), key=lambda manifest: manifest.time, reverse=True)
 
 
-def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
+def _find_live(job: Job, access: Access, bucket: Bucket) -> list[tuple[Stack, tuple[Record, ...]]]:
+    """Return the live stacks of this tool, each with what was done to it, newest first."""
+    roots = [
+        stack
+        for stack in stacks.list_live(access.aws.client("cloudformation"))
+        if not stack.parent_id
+        and (stack.tags.get("ManagedBy") == MANAGED_BY or stack.name == job.stack_name)
+    ]
+    return [(stack, history.read(bucket, stack.name)) for stack in roots]
+
+
+def _find_needed(
+    access: Access, bucket: Bucket, live: Sequence[tuple[Stack, tuple[Record, ...]]]
+) -> dict[str, str]:
     """Return the releases that live stacks need, each with the reason."""
     cfn = access.aws.client("cloudformation")
     needed: dict[str, str] = {}
-    roots = [stack for stack in stacks.list_live(cfn) if not stack.parent_id]
-    for stack in roots:
-        if stack.tags.get("ManagedBy") != MANAGED_BY and stack.name != job.stack_name:
-            continue
+    for stack, records in live:
         for planned in changesets.discard_expired(cfn, stack, access.clock):
             needed.setdefault(planned.release, f"planned for {stack.name}")
         if stack.status is Status.REVIEW_IN_PROGRESS:
@@ -125,7 +141,6 @@ def _find_needed(job: Job, access: Access, bucket: Bucket) -> dict[str, str]:
         text = stacks.read_template(cfn, stack.id)
         for name in releases.identify(bucket, text):
             needed[name] = f"deployed as {stack.name}"
-        records = history.read(bucket, stack.name)
         for record in records[:RECORDS_KEPT]:
             needed.setdefault(record.release, f"used lately by {stack.name}")
         # Whatever the template's text is taken for, this is what the history says is deployed.

@@ -317,7 +317,7 @@ def publish(
     """
     *children, master = release.files
     missing = [file for file in children if file.key not in published]
-    put = functools.partial(_put_once, bucket)
+    put = functools.partial(put_once, bucket)
     wrote = [*side_by_side(put, missing, at_once=store.AT_ONCE), put(master)]
     put(_write_manifest(release, commit, now, by), exact=False)
     return sum(wrote)
@@ -337,12 +337,16 @@ def _write_manifest(release: Release, commit: str, now: datetime, by: str) -> Fi
     return File(_MANIFEST, release.manifest_key, content, _digest(content))
 
 
-def _put_once(bucket: Bucket, file: File, *, exact: bool = True) -> bool:
+#: The content type of what is published, by the end of its name.
+_KINDS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".zip": "zip"}
+
+
+def put_once(bucket: Bucket, file: File, *, exact: bool = True) -> bool:
     """Write an object unless it exists, and tell whether it was written.
 
     With `exact`, an object that exists must hold the same bytes.
     """
-    kind = "application/json" if file.name.endswith(".json") else "application/yaml"
+    kind = f"application/{_KINDS[Path(file.name).suffix]}"
     for attempt in range(1, _CONFLICTS_AT_MOST + 1):
         try:
             bucket.s3.put_object(

@@ -200,4 +200,23 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "resources that do not exist, and the form in which it tells results per resource",
         either_way=True,
     ),
+    Behaviour(
+        "DescribeImages of a tag that is not there is an error, or an empty list",
+        ("deploy/images.require",),
+        Witness.QUOTED,
+        "The image with imageId {imageDigest:'null', imageTag:'latest'} does not exist within the "
+        "repository with name 'main'",
+        "https://github.com/hashicorp/terraform-provider-aws/issues/35268",
+        either_way=True,
+    ),
+    Behaviour(
+        "A deployment of a site waits until the one before has ended",
+        ("deploy/site.follow_up",),
+        Witness.QUOTED,
+        "was not finished, please wait until it finish or use StopJob operation to cancel it "
+        "before creating a new deployment.",
+        "https://github.com/aws-amplify/amplify-backend/issues/1528",
+        never_seen="what Amplify's upload address wants beside the bytes of the zip, and how long "
+        "a deployment takes",
+    ),
 )

@@ -14,6 +14,7 @@ from commands.target import Target
 from emulator import control
 from emulator.control import Emulator
 from lib.errors import InputError
+from lib.inputs.artifacts import Artifacts
 from lib.session import ApiCall
 from tests.support import factories
 
@@ -75,6 +76,11 @@ def test_the_role_of_the_flag_travels_with_the_job() -> None:
     assert target(asked_region="us-east-1", role_arn=arn).job.role_arn == arn
     with pytest.raises(InputError, match="--role-arn"):
         _ = target(asked_region="us-east-1", role_arn="service").job
+
+
+def test_artefacts_that_flags_name_are_sought_from_the_folder_that_the_operator_is_in() -> None:
+    given = target(asked_region="us-east-1", artifacts={"code": "build", "image": None})
+    assert given.job.artifacts == Artifacts(code=Path.cwd() / "build")
 
 
 def test_secrets_of_the_job_are_hidden_from_the_log() -> None:

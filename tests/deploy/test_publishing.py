@@ -155,3 +155,16 @@ def test_what_aws_has_found_unchanged_is_not_looked_at_again(
     publishing.require_intact(run, unloaded)
     assert {str(call.arguments["Key"]).rsplit("/", 1)[1] for call in calls} == checked
     assert operations(calls) == ["HeadObject"] * len(checked)
+
+
+def test_the_application_s_code_is_published_with_the_release(aws: session.Aws, job: Job) -> None:
+    person = Person()
+    given = jobs.give_artifacts(job, factories.REPOSITORY / "tests/support/artifacts", code="api")
+    publishing.publish(given, person.access(aws), linted=linted(job))
+    publishing.publish(given, person.access(aws), linted=linted(job))
+    archive = given.artifacts.archive
+    assert archive
+    told = [note for note in person.notes if "Application code" in note]
+    assert told == [f"Application code: {archive.key} in {BUCKET}."]
+    held = aws.client("s3").get_object(Bucket=BUCKET, Key=archive.key)["Body"].read()
+    assert held == archive.content

@@ -853,3 +853,45 @@ def test_canary_change_sets_know_what_replaces(upstream: Cloud) -> None:
     upstream.create("app", bucket(1))
     row = rows(upstream.change_set("app", bucket(2)))["Data"]
     still_defective(row["Replacement"] == "Conditional", "change_sets_know_what_replaces")
+
+
+# Amplify
+
+
+def deployment(cloud: Cloud, app: str, content: bytes) -> str:
+    """Deploy a zip by hand and return the state that its job ends in."""
+    amplify, place = cloud.client("amplify"), {"appId": app, "branchName": "main"}
+    made = amplify.create_deployment(**place)
+    request = urllib.request.Request(made["zipUploadUrl"], content, method="PUT")
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+    amplify.start_deployment(**place, jobId=made["jobId"])
+    job = amplify.get_job(**place, jobId=made["jobId"])["job"]
+    return str(job["summary"]["status"])
+
+
+def test_a_site_is_deployed_from_a_zip_with_a_page_and_from_no_other(cloud: Cloud) -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as opened:
+        opened.writestr("index.html", "hello")
+    assert deployment(cloud, "d1", written.getvalue()) == "SUCCEED"
+    assert deployment(cloud, "d1", b"no zip") == "FAILED"
+
+
+def test_a_deployment_waits_for_the_one_before_and_jobs_that_are_not_there_are_not_found(
+    cloud: Cloud,
+) -> None:
+    amplify = cloud.client("amplify")
+    amplify.create_deployment(appId="d2", branchName="main")
+    with pytest.raises(ClientError, match="was not finished, please wait"):
+        amplify.create_deployment(appId="d2", branchName="main")
+    with pytest.raises(ClientError, match="NotFoundException"):
+        amplify.get_job(appId="d2", branchName="main", jobId="7")
+    with pytest.raises(ClientError, match="501"):
+        amplify.get_app(appId="d2")
+
+
+def test_canary_sites_are_deployed(upstream: Cloud) -> None:
+    with contextlib.suppress(ClientError):
+        upstream.client("amplify").create_deployment(appId="d1", branchName="main")
+        still_defective(False, "sites_are_deployed")

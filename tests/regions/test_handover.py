@@ -7,12 +7,14 @@ held against the service model; what AWS then really does was never run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
+from lib.inputs.artifacts import Artifacts
 from lib.inputs.jobs import Options
 from lib.regions import handover
 from lib.regions.desk import Desk
@@ -33,6 +35,21 @@ def test_a_preview_is_refused_because_there_is_none() -> None:
         handover.carry_out(rehearsal.desk, rehearsal)
 
 
+@pytest.mark.parametrize("given", [Artifacts(image="v1"), Artifacts(site=Path("dist"))])
+def test_what_stacksets_can_neither_look_up_nor_deploy_is_refused_before_anything_is_looked_at(
+    given: Artifacts,
+) -> None:
+    rehearsal = Rehearsal(Person(), dict.fromkeys(THREE, create))
+    sites = {
+        region: replace(site, job=replace(site.job, artifacts=given))
+        for region, site in rehearsal.desk.sites.items()
+    }
+    rehearsal.desk.sites = sites
+    with pytest.raises(InputError, match="neither an image") as caught:
+        handover.carry_out(rehearsal.desk, rehearsal)
+    assert "--image none --site none" in caught.value.next_step
+
+
 @dataclass
 class Cloud:
     """StackSets as AWS answers: one set, its instances, one operation after the other.
@@ -50,6 +67,7 @@ class Cloud:
     results: dict[str, list[str]] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     interrupt: bool = False
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def client(self, region: str) -> Any:
         made = aws_fakes.client("cloudformation", region)
@@ -84,7 +102,8 @@ class Cloud:
     def _DescribeStackSet(self, _given: Any, _region: str) -> Mapping[str, Any]:  # noqa: N802
         if not self.exists:
             raise refusal("StackSetNotFoundException", "none", "DescribeStackSet")
-        return {"StackSet": {"StackSetName": NAME, "TemplateBody": "old", "Parameters": []}}
+        pairs = [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()]
+        return {"StackSet": {"StackSetName": NAME, "TemplateBody": "old", "Parameters": pairs}}
 
     def _ListStackInstances(self, _given: Any, _region: str) -> Mapping[str, Any]:  # noqa: N802
         return {
@@ -233,6 +252,20 @@ def test_an_update_goes_to_the_canary_and_then_in_one_operation_to_the_rest() ->
     ]
     assert "ParameterOverrides" not in cloud.changed[1][1]
     assert [outcome.action for outcome in rollout.outcomes] == ["updated"] * 3
+
+
+def test_an_update_that_names_no_code_leaves_that_of_the_stack_set_where_it_is() -> None:
+    key = "code/0123456789ab/application.zip"
+    cloud = Cloud(instances={r: {"Status": "CURRENT"} for r in THREE}, exists=True)
+    cloud.parameters = {"LambdaCodeBucket": "b", "LambdaCodeKey": key}
+    master = factories.MASTER.replace(
+        "Resources:",
+        "  LambdaCodeBucket: {Type: String, Default: ''}\n"
+        "  LambdaCodeKey: {Type: String, Default: ''}\nResources:",
+    )
+    hand_over(cloud, Person(), templates={"master-stack.yaml": factories.template(master)})
+    sent = {one["ParameterKey"]: one["ParameterValue"] for one in cloud.changed[0][1]["Parameters"]}
+    assert sent["LambdaCodeKey"] == key
 
 
 def test_a_table_that_would_go_needs_consent_by_region_and_path() -> None:

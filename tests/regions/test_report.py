@@ -30,3 +30,12 @@ def test_the_answer_names_failed_regions_and_gathers_all_outputs() -> None:
     assert [one["region"] for one in told.document["regions"]] == ["us-east-1", "us-west-2"]
     assert "https://us-east-1" in told.text
     assert any(text.startswith(Level.ERROR.value) for text in person.seen)
+
+
+def test_what_does_not_work_yet_is_told_region_by_region() -> None:
+    person = Person()
+    rollout = Rehearsal(person, {"us-east-1": create}).run()
+    [made] = rollout.outcomes
+    lacking = replace(rollout, outcomes=(replace(made, missing=("No site: …",)),))
+    report.answer(lacking, person.operator())
+    assert any("us-east-1: No site: …" in text for text in person.seen)

@@ -50,6 +50,7 @@ class World:
         self.running: dict[str, Release] = {}
         self.change_sets: dict[str, list[dict[str, str]]] = {}
         self.discarded: list[str] = []
+        self.code: dict[str, str] = {}
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
@@ -68,7 +69,10 @@ class World:
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "DescribeStacks":
             tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
-            entries = [stack_entry(name, "UPDATE_COMPLETE", Tags=tags) for name in self.running]
+            entries = [
+                stack_entry(name, "UPDATE_COMPLETE", Tags=tags, Parameters=self.parameters(name))
+                for name in self.running
+            ]
             shells = self.change_sets.keys() - self.running.keys()
             entries += [stack_entry(name, "REVIEW_IN_PROGRESS", Tags=tags) for name in shells]
             return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
@@ -80,6 +84,20 @@ class World:
             return {"Summaries": self.change_sets.get(name, [])}
         files = self.running[name].files
         return {"TemplateBody": files[-1].content.decode()} if files else {}
+
+    def parameters(self, stack: str) -> list[dict[str, str]]:
+        key = self.code.get(stack, "")
+        return [{"ParameterKey": "LambdaCodeKey", "ParameterValue": key}]
+
+    def record(self, stack: str, run: Release, key: str, hours: int) -> None:
+        """Write down a deployment of a release with some code."""
+        done = Record(
+            run.name,
+            history.stamp(START + timedelta(hours=hours)),
+            *("update", "UPDATE_COMPLETE", "me", stack, "arn"),
+            {"LambdaCodeKey": key},
+        )
+        history.write(bucket(self.s3), done)
 
     def prune(self, keep: int = 1) -> pruning.Removal:
         late = Clock(now=lambda: START + timedelta(days=40_000))
@@ -259,3 +277,42 @@ def record(world: World, time: str, one: Release, status: str) -> None:
 def test_a_stack_without_a_template_needs_no_release_by_it(world: World) -> None:
     world.running = {"plot-palette-staging": replace(world.published[0], files=())}
     assert world.published[0].name in world.prune(keep=1).removed
+
+
+def key_of(name: str) -> str:
+    return f"code/{name}/application.zip"
+
+
+def test_code_stays_for_stacks_that_run_it_or_would_return_to_it(world: World) -> None:
+    *_, older, newest = world.published
+    world.running = {"plot-palette-staging": newest}
+    world.code = {"plot-palette-staging": key_of("live")}
+    for age, (run, name) in enumerate(
+        [
+            (older, "first"),
+            (older, "newest-of-older"),
+            (newest, "replaced"),
+            (newest, "second-to-last"),
+            (newest, "live"),
+        ]
+    ):
+        world.record("plot-palette-staging", run, key_of(name), age)
+    names = ("first", "newest-of-older", "replaced", "second-to-last", "live", "nobody-s")
+    for name in names:
+        world.s3.put_object(Bucket=BUCKET, Key=key_of(name), Body=b"x")
+    gone = set(world.prune(keep=2).objects)
+    assert {name for name in names if key_of(name) in gone} == {"first", "replaced", "nobody-s"}
+
+
+def test_code_that_was_just_uploaded_may_be_about_to_be_deployed(world: World) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=key_of("fresh"), Body=b"x")
+    plan = pruning.prune(job(region=REGION), world.person.access(world.aws), keep=4)
+    assert plan.objects == ()
+
+
+def test_code_of_a_stack_that_was_created_without_a_record_stays(world: World) -> None:
+    world.running = {"plot-palette-staging": world.published[0]}
+    world.code = {"plot-palette-staging": key_of("live")}
+    world.s3.put_object(Bucket=BUCKET, Key=key_of("live"), Body=b"x")
+    world.prune(keep=1)
+    assert key_of("live") in world.left()

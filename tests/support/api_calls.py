@@ -22,6 +22,7 @@ CLIENT_NAMES = {"cfn": "cloudformation", "cognito": "cognito-idp", "quotas": "se
 
 SERVICES = (
     "account",
+    "amplify",
     "bedrock",
     "budgets",
     "ce",
@@ -29,6 +30,7 @@ SERVICES = (
     "cognito-idp",
     "dynamodb",
     "ec2",
+    "ecr",
     "ecs",
     "iam",
     "logs",
