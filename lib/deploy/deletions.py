@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
 from lib.deploy import protection, running_tasks
+from lib.deploy.change_list import list_changes
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles, unchanged
-from lib.deploy.report import list_deletion
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.operators import Level, Listing
 from lib.stacks import deployed, events, obstacles, stacks, watching
@@ -52,8 +52,8 @@ def delete(job: Job, access: Access, options: Options, stack: Stack) -> Outcome:
     `Declined`, and `DataLossRefused` when data would be destroyed that no consent names.
     """
     plan = _look(job, access, options, stack)
-    title = f"Deleting stack {stack.name} in {job.region} does this to what holds data:"
-    access.operator.report(list_deletion(title, plan.removed))
+    title = f"Deleting stack {stack.name} in {job.region} does this:"
+    access.operator.report(list_changes(title, plan.everything))
     if options.preview:
         return replace(unchanged(job, stack), changes=plan.everything, preview=True)
     others = len(plan.everything) - len(plan.removed)

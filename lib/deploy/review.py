@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
-from lib.deploy.report import list_changes
+from lib.deploy.change_list import list_changes
 from lib.errors import OperationFailed
 from lib.inputs import parameters
 from lib.operators import Level

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from lib.access import Access
 from lib.data import consent
-from lib.drawing import draw_elapsed, draw_event, draw_table
+from lib.drawing import draw_elapsed, draw_event, draw_report
 from lib.errors import DeploymentError, Refused
 from lib.operators import Level, Note, Operator, Progress, ResourceProgress
 from lib.polling import Clock
@@ -236,4 +236,4 @@ def as_text(progress: Progress) -> str:
         return f"{progress.level.value}: {progress.text}"
     if isinstance(progress, ResourceProgress):
         return draw_event(progress)
-    return f"{progress.title}\n{draw_table(progress.columns, progress.rows)}"
+    return draw_report(progress, unfold=True)

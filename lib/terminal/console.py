@@ -14,12 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TextIO
 
-from lib.drawing import clean, draw_event, draw_table
+from lib.drawing import clean, draw_event, draw_report, lay_out
 from lib.errors import Refused
-from lib.operators import Level, Listing, Note, OnInterrupt, Operator, Progress, ResourceProgress
+from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress, Tone
 
 _RESET = "\x1b[0m"
-_COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m", "dim": "\x1b[2m"}
+_COLOURS = {
+    "green": "\x1b[32m",
+    "red": "\x1b[31m",
+    "yellow": "\x1b[33m",
+    "dim": "\x1b[2m",
+    "bold": "\x1b[1m",
+}
 _ERASE_LINE = "\r\x1b[K"
 _ERASE_BELOW = "\r\x1b[J"
 _LINE_UP = "\x1b[A"
@@ -34,6 +40,14 @@ _MARKS = {
     Level.ERROR: ("red", "✗"),
 }
 
+_TONES = {
+    Tone.TITLE: "bold",
+    Tone.ADDED: "green",
+    Tone.CHANGED: "yellow",
+    Tone.REMOVED: "red",
+    Tone.ASIDE: "dim",
+}
+
 
 @dataclass
 class Console:
@@ -41,8 +55,8 @@ class Console:
 
     `out` is for results, `err` for progress and questions, `source` for answers. `yes`
     answers ordinary questions; it never agrees to a loss of data. `github` writes for GitHub's
-    runner, under `title`. `verbose` shows each AWS call. `log` is given everything that is
-    shown, and the AWS calls in any case.
+    runner, under `title`. `verbose` shows each AWS call, `unfold` each change. `log` is
+    given everything that is shown, and both of these in any case.
     """
 
     out: TextIO
@@ -55,6 +69,7 @@ class Console:
     github: bool = False
     title: str = ""
     verbose: bool = False
+    unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
     _live: int = field(default=0, init=False)
     _grouped: bool = field(default=False, init=False)
@@ -67,10 +82,13 @@ class Console:
         """Show one piece of progress."""
         if isinstance(progress, ResourceProgress):
             self._report_resource(progress)
-        elif isinstance(progress, Listing):
-            self.line(f"{progress.title}\n{draw_table(progress.columns, progress.rows)}")
-        else:
+        elif isinstance(progress, Note):
             self._report_note(progress)
+        else:
+            self.close_group()
+            self.log(draw_report(progress, unfold=True))
+            for line in lay_out(progress, unfold=self.unfold):
+                self._write(line.text, _TONES.get(line.tone, ""))
 
     def _report_note(self, note: Note) -> None:
         colour, mark = _MARKS[note.level]
