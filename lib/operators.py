@@ -85,7 +85,14 @@ class ResourceProgress:
     elapsed: float
 
 
-Progress = Note | Listing | Drawing | ResourceProgress
+@dataclass(frozen=True)
+class Expected:
+    """What an operation that begins will touch: the paths of resources, none where unknown."""
+
+    paths: frozenset[str]
+
+
+Progress = Note | Listing | Drawing | Expected | ResourceProgress
 
 
 class OnInterrupt(enum.Enum):

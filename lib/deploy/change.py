@@ -107,7 +107,10 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         proposals.abandon(run, proposal)
         raise
     _execute(run, proposal, record, disable_rollback=keep)
-    ending = watching.wait(run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind])
+    touched = [change.path for change in found.changes if not change.is_phantom]
+    ending = watching.wait(
+        run.job, run.access, proposal.stack_id, after, stop=_STOPS[kind], expected=touched
+    )
     if kind == "CREATE":
         outcome = creation.conclude(run, record, proposal.stack_id, ending)
     else:

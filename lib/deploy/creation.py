@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lib.deploy import deletions, protection, publishing, records
-from lib.errors import Declined, StateForbids
+from lib.deploy import deletions, protection, publishing, records, review
+from lib.errors import Declined, StateForbids, TemplateError
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 from lib.refusals import error_code
@@ -32,8 +32,23 @@ def create(run: Run) -> Outcome:
         records.refusals(run, record, ""),
     ):
         stack_id = _start(run)
-    ending = watching.wait(run.job, run.access, stack_id, None, stop=watching.STOP_CREATION)
+    ending = watching.wait(
+        run.job,
+        run.access,
+        stack_id,
+        None,
+        stop=watching.STOP_CREATION,
+        expected=_expect(run),
+    )
     return conclude(run, record, stack_id, ending)
+
+
+def _expect(run: Run) -> list[str]:
+    """Return the paths of all that is created, none where the templates do not tell."""
+    try:
+        return [resource.path for resource in review.resolve_wanted(run).resources]
+    except TemplateError:
+        return []
 
 
 def conclude(run: Run, record: Record, stack_id: str, ending: Ending) -> Outcome:

@@ -188,17 +188,19 @@ def _act(job: Job, access: Access, options: Options, stack: Stack, plan: Teardow
     arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     retained: list[str] = []
     with protection.taken_off(job, access, stack):
-        outcome = _carry_out(job, access, stack, plan.steps[0])
+        outcome = _carry_out(job, access, stack, plan.steps[0], plan.everything)
     for step in plan.steps[1:]:
         retained += outcome.retained
         if outcome.failed:
             break
-        outcome = _carry_out(job, access, stack, step)
+        outcome = _carry_out(job, access, stack, step, plan.everything)
     retained += outcome.retained
     return replace(outcome, backups=arns, retained=tuple(dict.fromkeys(retained)))
 
 
-def _carry_out(job: Job, access: Access, stack: Stack, step: StackDeletion) -> Outcome:
+def _carry_out(
+    job: Job, access: Access, stack: Stack, step: StackDeletion, everything: Sequence[Change]
+) -> Outcome:
     """Delete one stack of the tree and follow that to its end."""
     cfn = access.aws.client("cloudformation")
     if step.path:
@@ -213,6 +215,9 @@ def _carry_out(job: Job, access: Access, stack: Stack, step: StackDeletion) -> O
             force=step.force,
             role_arn=job.role_arn,
         )
-    ending = watching.wait(job, access, step.stack_id, after, stop=watching.UNSTOPPABLE)
+    touched = () if step.path else (change.path for change in everything)
+    ending = watching.wait(
+        job, access, step.stack_id, after, stop=watching.UNSTOPPABLE, expected=touched
+    )
     outcome = conclude(job, "deleted", stack.id, ending)
     return find_obstacles(job, access, outcome) if outcome.failed else outcome

@@ -14,9 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TextIO
 
-from lib.drawing import clean, draw_event, draw_report, lay_out
+from lib.drawing import clean, draw_event, draw_report, lay_out, measure_width
 from lib.errors import Refused
-from lib.operators import Level, Note, OnInterrupt, Operator, Progress, ResourceProgress, Tone
+from lib.operators import (
+    Expected,
+    Level,
+    Note,
+    OnInterrupt,
+    Operator,
+    Progress,
+    ResourceProgress,
+    Tone,
+)
+from lib.terminal.board import Board
 
 _RESET = "\x1b[0m"
 _COLOURS = {
@@ -71,6 +81,7 @@ class Console:
     verbose: bool = False
     unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
+    _tally: Board = field(default_factory=Board, init=False)
     _live: int = field(default=0, init=False)
     _grouped: bool = field(default=False, init=False)
 
@@ -82,6 +93,8 @@ class Console:
         """Show one piece of progress."""
         if isinstance(progress, ResourceProgress):
             self._report_resource(progress)
+        elif isinstance(progress, Expected):
+            self._tally = Board(progress.paths)
         elif isinstance(progress, Note):
             self._report_note(progress)
         else:
@@ -106,10 +119,10 @@ class Console:
 
     def _report_resource(self, event: ResourceProgress) -> None:
         """Show one stack event; on a terminal what is only under way is redrawn in place."""
+        self._tally.note(event)
         if self.redraw and event.status.endswith("_IN_PROGRESS"):
-            text = draw_event(replace(event, reason=""))
-            self.log(text)
-            self.draw_board([text])
+            self.log(draw_event(replace(event, reason="")))
+            self.draw_board(self._tally.draw())
             return
         colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
         if event.status.endswith("_COMPLETE") and not colour:
@@ -118,6 +131,8 @@ class Console:
         self._open_group("Events")
         self.log(text)
         self._write(text, colour)
+        if self.redraw and event.path:
+            self.draw_board(self._tally.draw())
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of progress, rid of what could steer a terminal."""
@@ -141,9 +156,7 @@ class Console:
 
     def draw_board(self, lines: Sequence[str]) -> None:
         """Show several lines that are redrawn in place, below everything else."""
-        import shutil
-
-        width = shutil.get_terminal_size().columns - 1
+        width = measure_width() - 1
         self._end_redrawing()
         self.err.write(_ERASE_LINE + "\n".join(clean(line)[:width] for line in lines))
         self.err.flush()
