@@ -1,26 +1,30 @@
 """Draw text: tables for a terminal and for Markdown, and what may stand in them.
 
-Nothing is cut: a table that is too wide folds its cells between words, and where that does not
-help stands one value to a line.
+Nothing is cut: a table that is too wide folds its cells between words, and a value that cannot
+be folded stands whole beneath its row.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lib.operators import Drawing, DrawnLine, Listing, ResourceProgress
 
 #: What a terminal must never be sent from a name or a message that came from outside.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-#: What stands between two columns, what `tabulate` adds to a header, and how narrow a column
-#: may become that has to fold.
-_GAP = 2
+#: What stands between two columns, by how much a header is wider than its text, and how narrow
+#: a column may become that has to fold.
+_SPACE = "  "
 _PADDING = 2
 _NARROWEST = 24
+
+#: A name and its value need no label.
+_PAIR = 2
 
 #: Markdown's own characters, each as the entity that shows it.
 _ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
@@ -81,30 +85,56 @@ def draw_report(shown: Listing | Drawing, *, unfold: bool = False) -> str:
 def draw_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> str:
-    """Return a table as text, folded to a width: by default the terminal's."""
+    """Return a table as text, folded to a width: by default the terminal's.
+
+    A value that cannot be folded and is too long for its column stands whole beneath its row.
+    """
     width = width or measure_width()
-    cleaned = [[clean(str(cell)) for cell in row] for row in rows]
-    widths = _share_out(columns, cleaned, width)
-    if widths:
-        return _draw_folded(columns, cleaned, widths)
-    return _draw_blocks(columns, cleaned, width)
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    beneath: list[dict[int, str]] = [{} for _ in cells]
+    kept = list(range(len(columns)))
+    while not (widths := _share_out(columns, cells, kept, width)):
+        length, row, column = max(
+            ((_longest(cells[row][c]), row, c) for row in range(len(cells)) for c in kept[1:]),
+            default=(0, 0, 0),
+        )
+        if not length:
+            widths = {kept[0]: width}
+            break
+        beneath[row][column], cells[row][column] = cells[row][column], ""
+        if not any(line[column] for line in cells):
+            kept.remove(column)
+    widths = {c: _shrink(columns[c], [line[c] for line in cells], w) for c, w in widths.items()}
+    lines = _draw_row([_fold(columns[c], wide - _PADDING) for c, wide in widths.items()], widths)
+    lines = lines if len(kept) > 1 or len(columns) == 1 else []
+    lines += [_SPACE.join("-" * wide for wide in widths.values())] if lines else []
+    for line, moved in zip(cells, beneath, strict=True):
+        lines += _draw_row([_fold(line[c], wide) for c, wide in widths.items()], widths)
+        for column, cell in sorted(moved.items()):
+            label = f"{columns[column]}: " if len(columns) > _PAIR else ""
+            lines += wrap(f"  {label}{cell}", width, hang=4, whole=True)
+    return "\n".join(lines)
 
 
-def _draw_folded(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
-) -> str:
-    """Return a table with each cell folded to its column's width."""
-    from tabulate import tabulate
+def _shrink(head: str, cells: Sequence[str], width: int) -> int:
+    """Return the width that a column really takes, once folded."""
+    header = max(map(len, _fold(head, width - _PADDING))) + _PADDING
+    return max(header, *(len(part) for cell in cells for part in _fold(cell, width)), 0)
 
-    folded = [
-        ["\n".join(_fold(cell, widest)) for cell, widest in zip(row, widths, strict=True)]
-        for row in rows
+
+def _longest(cell: str) -> int:
+    """Return the length of the longest word in a cell."""
+    return max(map(len, cell.split()), default=0)
+
+
+def _draw_row(cells: Sequence[Sequence[str]], widths: Mapping[int, int]) -> list[str]:
+    """Return the lines of a row whose cells are folded."""
+    return [
+        _SPACE.join(
+            f"{part:<{wide}}" for part, wide in zip(parts, widths.values(), strict=True)
+        ).rstrip()
+        for parts in itertools.zip_longest(*cells, fillvalue="")
     ]
-    heads = [
-        "\n".join(_fold(head, widest - _PADDING))
-        for head, widest in zip(columns, widths, strict=True)
-    ]
-    return tabulate(folded, headers=heads, tablefmt="simple", disable_numparse=True)
 
 
 def _fold(cell: str, width: int) -> list[str]:
@@ -112,54 +142,28 @@ def _fold(cell: str, width: int) -> list[str]:
     return [part for line in cell.split("\n") for part in wrap(line, width, whole=True)]
 
 
-def _share_out(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return how wide each column may be, none where the longest words do not fit."""
-    least, wanted = [], []
-    for head, *cells in zip(columns, *rows, strict=True):
+def _share_out(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int], width: int
+) -> dict[int, int]:
+    """Return how wide each column may be, nothing where the longest words do not fit."""
+    least, wanted = {}, {}
+    for column in kept:
+        cells = [row[column] for row in rows]
         longest = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
-        word = max((len(word) for cell in cells for word in cell.split()), default=0)
-        headword = max((len(word) for word in head.split()), default=0) + _PADDING
-        wanted.append(max(len(head) + _PADDING, longest))
-        least.append(max(headword, word, min(longest, _NARROWEST)))
-    spare = width - sum(least) - _GAP * (len(least) - 1)
+        word = max(map(_longest, cells), default=0)
+        head = columns[column]
+        wanted[column] = max(len(head) + _PADDING, longest)
+        least[column] = max(_longest(head) + _PADDING, word, min(longest, _NARROWEST))
+    spare = width - sum(least.values()) - len(_SPACE) * (len(kept) - 1)
     if spare < 0:
-        return []
+        return {}
     # What wants the least is served first, so that only the widest columns fold.
-    order = sorted(range(len(least)), key=lambda i: wanted[i] - least[i])
-    for served, index in enumerate(order):
-        more = min(wanted[index] - least[index], spare // (len(order) - served))
-        least[index] += more
+    order = sorted(kept, key=lambda column: wanted[column] - least[column])
+    for served, column in enumerate(order):
+        more = min(wanted[column] - least[column], spare // (len(order) - served))
+        least[column] += more
         spare -= more
     return least
-
-
-def _draw_blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    """Return rows with what does not fit on a line of its own beneath the rest.
-
-    That is the last column, or else every column but the first; a name and its value need no
-    header.
-    """
-    *shown, last = columns
-    if len(shown) > 1 and (widths := _share_out(shown, [row[:-1] for row in rows], width)):
-        table = _draw_folded(shown, [row[:-1] for row in rows], widths).splitlines()
-        rule = next(place for place, line in enumerate(table) if line.startswith("--"))
-        if len(table) - rule - 1 == len(rows):
-            beneath = [_draw_cell(last, row[-1], width) for row in rows]
-            pairs = zip(table[rule + 1 :], beneath, strict=True)
-            drawn = (line for row, cell in pairs for line in (row, *cell))
-            return "\n".join([*table[: rule + 1], *drawn])
-    lines: list[str] = []
-    for first, *others in rows:
-        lines += wrap(first, width, hang=2, whole=True)
-        for name, cell in zip(columns[1:], others, strict=True):
-            lines += _draw_cell(name if len(shown) > 1 else "", cell, width)
-    return "\n".join(lines)
-
-
-def _draw_cell(name: str, cell: str, width: int) -> list[str]:
-    """Return a cell on lines of its own, nothing for an empty one."""
-    text = f"  {name}: {cell}" if name else f"  {cell}"
-    return wrap(text, width, hang=4, whole=True) if cell else []
 
 
 def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
