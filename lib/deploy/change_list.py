@@ -115,7 +115,7 @@ def _draw_each(found: Sequence[Change], width: int) -> Iterator[DrawnLine]:
         elif change.replacement == "Conditional" and change.action == "Modify":
             yield from _indent(change.verdict or "may be replaced", width)
         for cause in _distinct(change.causes):
-            yield from _draw_cause(cause, width, replaced=sign == _REPLACED)
+            yield from _draw_cause(cause, width, change.replacement)
         if change.proof:
             yield from _indent(f"stays: {change.proof}", width, Tone.ASIDE)
 
@@ -140,9 +140,9 @@ def _distinct(causes: Sequence[Cause]) -> list[Cause]:
     return list(shown.values())
 
 
-def _draw_cause(cause: Cause, width: int, *, replaced: bool) -> list[DrawnLine]:
+def _draw_cause(cause: Cause, width: int, replaced: str) -> list[DrawnLine]:
     """Return one property: on a line where there is room, else a line to each value."""
-    decides = _DECIDES.get(cause.requires_recreation, "") if replaced else ""
+    decides = _DECIDES[replaced] if cause.requires_recreation in _REPLACING else ""
     name = f"{cause.property}{decides}"
     if not cause.before and not cause.after:
         return _indent(name, width)
@@ -169,8 +169,9 @@ def _space_out(value: str) -> str:
 #: The commas between members, also of a structure of which the ends are cut off.
 _SEAMS = re.compile(r"(?<=[\]}\"\w]),(?=[\[{\"])")
 
-#: What a property does to its resource, where something replaces that.
-_DECIDES = {"Always": " (replaces it)", "Conditionally": " (may replace it)"}
+#: What such a property comes to, by whether the resource is replaced.
+_REPLACING = ("Always", "Conditionally")
+_DECIDES = {"True": " (replaces it)", "Conditional": " (may replace it)", "False": ""}
 
 
 def _explain_alike(cause: Cause) -> str:
