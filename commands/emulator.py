@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from commands.operation import operation
@@ -64,4 +65,6 @@ def local_status(_target: Target) -> Answer:
     """
     from emulator import control
 
-    return emulator_answer(control.status(local_state()))
+    answer = emulator_answer(control.status(local_state()))
+    limits = "\n".join(f"  - {limit}" for limit in control.LIMITS)
+    return replace(answer, text=f"{answer.text}\nWhat it does not do:\n{limits}")

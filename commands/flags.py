@@ -22,6 +22,7 @@ COMMON_HELP = {
     "json": "Print one JSON document on stdout, everything else on stderr.",
     "local": "Run against the embedded emulator, starting it when needed.",
     "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
+    "all": "List each change, not only what matters.",
     "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
     "code": "The application function: a zip or a folder with the module app; none takes it off.",
     "image": "Tag of the task's image in the stack's own repository; none: back to latest.",
@@ -53,13 +54,14 @@ class Common:
     code: str | None = None
     image: str | None = None
     site: str | None = None
+    all: bool = False
 
 
 #: The flags that every task takes, unless it says otherwise.
 COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug")
 
 #: The flags that a task takes which changes a stack.
-CHANGING = (*COMMON, "role_arn")
+CHANGING = (*COMMON, "role_arn", "all")
 
 #: What a team may give beside the templates, and the tasks that deploy it.
 ARTIFACTS = ("code", "image", "site")

@@ -95,6 +95,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
     console = open_console(
         os.environ, yes=chosen.yes, verbose=chosen.debug, title=f"inv {name}: {stack}"
     )
+    console.unfold = chosen.all
     stop_on_termination()
     with keep_journal(console, name, stack, wanted=logged) as journal:
         yield Target(

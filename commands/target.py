@@ -145,8 +145,8 @@ def start_emulator(console: Console) -> Emulator:
     )
     if not was_running:
         console.report(Note(f"Emulator started at {emulator.endpoint}.", Level.DONE))
-        for limit in control.LIMITS:
-            console.report(Note(f"Emulator: {limit}"))
+        count = len(control.LIMITS)
+        console.report(Note(f"The emulator is not AWS: inv local.status lists {count} limits."))
     return emulator
 
 

@@ -39,6 +39,36 @@ class Listing:
     rows: Sequence[Sequence[str]]
 
 
+class Tone(enum.Enum):
+    """What a line of a drawing is about; it reads the same without any colour."""
+
+    PLAIN = "plain"
+    TITLE = "title"
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True)
+class DrawnLine:
+    """A line of a drawing."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Something to show that is laid out for whoever looks at it.
+
+    `draw(width, unfold)` returns its lines, none wider than `width`; `unfold` asks for all that
+    is otherwise counted.
+    """
+
+    draw: Callable[[int, bool], Sequence[DrawnLine]]
+
+
 @dataclass(frozen=True)
 class ResourceProgress:
     """One stack event: what happened to which resource.
@@ -55,7 +85,14 @@ class ResourceProgress:
     elapsed: float
 
 
-Progress = Note | Listing | ResourceProgress
+@dataclass(frozen=True)
+class Expected:
+    """What an operation that begins will touch: the paths of resources, none where unknown."""
+
+    paths: frozenset[str]
+
+
+Progress = Note | Listing | Drawing | Expected | ResourceProgress
 
 
 class OnInterrupt(enum.Enum):

@@ -122,12 +122,25 @@ def _narrow(before: Any, after: Any) -> tuple[Any, Any]:
     if isinstance(before, list) and isinstance(after, list):
         gone = [item for item in before if item not in after]
         come = [item for item in after if item not in before]
-        if len(gone) == len(come) == 1:
-            one, other = _narrow(gone[0], come[0])
-            return [one], [other]
+        if gone and len(gone) == len(come):
+            pairs = [_narrow(one, other) for one, other in zip(gone, come, strict=True)]
+            return [one for one, _ in pairs], [other for _, other in pairs]
         if gone or come:
             return gone, come
     return before, after
+
+
+def narrow_texts(before: str, after: str) -> tuple[str, str]:
+    """Return two structures, given as JSON, without what is the same in both; other texts as is."""
+    try:
+        old, new = json.loads(before), json.loads(after)
+    except ValueError:
+        return before, after
+    if not isinstance(old, Mapping | list) or type(old) is not type(new):
+        return before, after
+    narrowed = _narrow(old, new)
+    # Spaces, so that long ones can be folded.
+    return json.dumps(narrowed[0], sort_keys=True), json.dumps(narrowed[1], sort_keys=True)
 
 
 def _shorten(text: str) -> str:

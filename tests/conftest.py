@@ -25,6 +25,8 @@ def _nobody_s_settings(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    # Tables fold to the terminal's width.
+    monkeypatch.setenv("COLUMNS", "80")
     # Nor do they find a session of somebody's there, or keep one.
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp() / "home"))
 

@@ -27,7 +27,6 @@ SOLE_IMPORTERS = {
     "boto3": {"lib/session.py"},
     "invoke": {"commands/docs.py", "commands/operation.py", "tasks.py"},
     "nox": {"noxfile.py"},
-    "tabulate": {"lib/drawing.py"},
 }
 FIXED_FILES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "tasks.py"),
@@ -179,7 +178,7 @@ def test_listing_the_tasks_loads_nothing_slow() -> None:
     ).stdout
     tasks_listed, loaded = listed.split("LOADED", 1)
     assert "validate-params" in tasks_listed
-    slow = {"boto3", "botocore", "yaml", "cfnlint", "tabulate", "ministack", "moto"}
+    slow = {"boto3", "botocore", "yaml", "cfnlint", "ministack", "moto"}
     assert sorted(slow & set(loaded.split())) == []
 
 

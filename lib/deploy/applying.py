@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.deploy import change, plans, publishing
+from lib.deploy import change, plans, publishing, site
 from lib.deploy.outcomes import Outcome, timed, unchanged
 from lib.deploy.plans import Discarded
 from lib.document import as_document
@@ -63,7 +63,7 @@ def apply(
         begin()
     made = change.look_at(run, plan.kind, before, plan.proposal, proposed)
     try:
-        return timed(access, started, change.accept(made))
+        return timed(access, started, site.follow_up(run, change.accept(made)))
     except ChangeSetStale as exc:
         raise _refuse(job, plan, file, [exc.message]) from None
 

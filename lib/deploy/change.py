@@ -188,7 +188,10 @@ def accept(made: Offer) -> Outcome:
         proposals.abandon(run, made.proposal)
         raise
     _execute(run, made.proposal, record, disable_rollback=made.keeps)
-    ending = watching.wait(run.job, run.access, stack_id, after, stop=_STOPS[made.kind])
+    touched = creation.foresee(run) if creates else [c.path for c in made.found.list_real()]
+    ending = watching.wait(
+        run.job, run.access, stack_id, after, stop=_STOPS[made.kind], expected=touched
+    )
     if creates:
         outcome = creation.conclude(run, record, stack_id, ending)
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from lib.data import consent, loss
 from lib.deploy import protection, running_tasks
+from lib.deploy.change_list import list_changes
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles, unchanged
-from lib.deploy.report import list_deletion
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.operators import Level, Listing
 from lib.stacks import deployed, events, obstacles, stacks, watching
@@ -52,8 +52,8 @@ def delete(job: Job, access: Access, options: Options, stack: Stack) -> Outcome:
     `Declined`, and `DataLossRefused` when data would be destroyed that no consent names.
     """
     plan = _look(job, access, options, stack)
-    title = f"Deleting stack {stack.name} in {job.region} does this to what holds data:"
-    access.operator.report(list_deletion(title, plan.removed))
+    title = f"Deleting stack {stack.name} in {job.region} does this:"
+    access.operator.report(list_changes(title, plan.everything))
     if options.preview:
         return replace(unchanged(job, stack), changes=plan.everything, preview=True)
     others = len(plan.everything) - len(plan.removed)
@@ -188,17 +188,19 @@ def _act(job: Job, access: Access, options: Options, stack: Stack, plan: Teardow
     arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     retained: list[str] = []
     with protection.taken_off(job, access, stack):
-        outcome = _carry_out(job, access, stack, plan.steps[0])
+        outcome = _carry_out(job, access, stack, plan.steps[0], plan.everything)
     for step in plan.steps[1:]:
         retained += outcome.retained
         if outcome.failed:
             break
-        outcome = _carry_out(job, access, stack, step)
+        outcome = _carry_out(job, access, stack, step, plan.everything)
     retained += outcome.retained
     return replace(outcome, backups=arns, retained=tuple(dict.fromkeys(retained)))
 
 
-def _carry_out(job: Job, access: Access, stack: Stack, step: StackDeletion) -> Outcome:
+def _carry_out(
+    job: Job, access: Access, stack: Stack, step: StackDeletion, everything: Sequence[Change]
+) -> Outcome:
     """Delete one stack of the tree and follow that to its end."""
     cfn = access.aws.client("cloudformation")
     if step.path:
@@ -213,6 +215,9 @@ def _carry_out(job: Job, access: Access, stack: Stack, step: StackDeletion) -> O
             force=step.force,
             role_arn=job.role_arn,
         )
-    ending = watching.wait(job, access, step.stack_id, after, stop=watching.UNSTOPPABLE)
+    touched = () if step.path else (change.path for change in everything)
+    ending = watching.wait(
+        job, access, step.stack_id, after, stop=watching.UNSTOPPABLE, expected=touched
+    )
     outcome = conclude(job, "deleted", stack.id, ending)
     return find_obstacles(job, access, outcome) if outcome.failed else outcome

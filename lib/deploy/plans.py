@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.data import loss
-from lib.deploy.report import list_changes
+from lib.deploy.change_list import list_changes
+from lib.deploy.report import draw_changes
 from lib.document import as_document
-from lib.drawing import draw_markdown, draw_table, escape_markdown
+from lib.drawing import draw_markdown, draw_report, escape_markdown
 from lib.errors import InputError, Refused
 from lib.inputs import documents, parameters
 from lib.inputs.jobs import Options
@@ -279,8 +280,7 @@ def draw(plan: PlanFile) -> str:
     facts = "\n".join(f"{name:<12} {value}" for name, value in _facts(plan))
     if not plan.changes:
         return facts
-    table = list_changes("", plan.changes)
-    return f"{facts}\n\n{draw_table(table.columns, table.rows)}"
+    return f"{facts}\n\n{draw_report(list_changes('Changes:', plan.changes))}"
 
 
 def draw_summary(plan: PlanFile) -> str:
@@ -292,8 +292,7 @@ def draw_summary(plan: PlanFile) -> str:
         draw_markdown(("", ""), list(_facts(plan))),
     ]
     if plan.changes:
-        table = list_changes("", plan.changes)
-        parts.append(draw_markdown(table.columns, table.rows))
+        parts.append(draw_changes(plan.changes))
     return "\n\n".join(parts)
 
 

@@ -7,50 +7,25 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lib.deploy.change_list import count
 from lib.drawing import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
-from lib.operators import Listing
 from lib.stacks import statuses
 from lib.stacks.statuses import Status
-from lib.values import cut_alike
+from lib.values import narrow_texts
 
 if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
     from lib.stacks.obstacles import Obstacle
     from lib.templates.changes import Cause, Change
 
-#: What a cell of the table of changes shows of one value.
-WIDEST_VALUE = 40
-
-
-def list_changes(title: str, changes: Sequence[Change]) -> Listing:
-    """Return changes as a table for people."""
-    rows = [
-        (
-            change.path,
-            change.type.removeprefix("AWS::"),
-            change.action,
-            change.replacement if change.action == "Modify" else "",
-            "; ".join([*map(describe_cause, change.causes), *filter(None, [change.proof])]),
-            change.verdict if change.data_loss != "none" else "",
-        )
-        for change in changes
-    ]
-    return Listing(title, ("Path", "Type", "Action", "Replaced", "Because of", "Data"), rows)
-
 
 def describe_cause(cause: Cause) -> str:
-    """Return what changed in a property, cut to what a table can hold."""
-    if not cause.before and not cause.after:
+    """Return what changed in a property."""
+    if cause.before == cause.after:
         return cause.property
-    before, after = cut_alike(cause.before, cause.after, WIDEST_VALUE)
+    before, after = narrow_texts(cause.before, cause.after)
     return f"{cause.property}: {before or '-'} → {after or '-'}"
-
-
-def list_deletion(title: str, removed: Sequence[Change]) -> Listing:
-    """Return what a deletion does to everything that holds data."""
-    rows = [(change.path, change.type, change.physical_id, change.verdict) for change in removed]
-    return Listing(title, ("Path", "Type", "Physical ID", "What happens"), rows)
 
 
 def describe_failure(outcome: Outcome) -> str:
@@ -105,9 +80,24 @@ def draw_summary(outcome: Outcome) -> str:
     first, *rest = (escape_markdown(line) for line in told.splitlines())
     parts = [f"### {first}", *rest]
     if outcome.changes:
-        table = list_changes("", outcome.changes)
-        parts.append(draw_markdown(table.columns, table.rows))
+        parts += [escape_markdown(count(outcome.changes)), draw_changes(outcome.changes)]
     return "\n\n".join(parts)
+
+
+def draw_changes(changes: Sequence[Change]) -> str:
+    """Return changes as a table of Markdown."""
+    rows = [
+        (
+            change.path,
+            change.type.removeprefix("AWS::"),
+            change.action,
+            change.replacement if change.action == "Modify" else "",
+            "; ".join([*map(describe_cause, change.causes), *filter(None, [change.proof])]),
+            change.verdict if change.data_loss != "none" else "",
+        )
+        for change in changes
+    ]
+    return draw_markdown(("Path", "Type", "Action", "Replaced", "Because of", "Data"), rows)
 
 
 def draw_outputs(outputs: Mapping[str, str]) -> str:

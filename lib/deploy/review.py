@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from lib.data import consent, loss
-from lib.deploy.report import list_changes
+from lib.deploy.change_list import list_changes
 from lib.errors import OperationFailed
 from lib.inputs import parameters
 from lib.operators import Level
@@ -55,9 +55,13 @@ class Review:
             if not any(change.path.startswith(f"{path}/") for change in self.changes)
         )
 
+    def list_real(self) -> list[Change]:
+        """Return the changes that are not phantoms."""
+        return [change for change in self.changes if not change.is_phantom]
+
     def count(self) -> str:
         """Say how much changes, for a question."""
-        real = [change for change in self.changes if not change.is_phantom]
+        real = self.list_real()
         return "no resource changes" if self.besides and not real else f"{len(real)} changes"
 
 

@@ -9,9 +9,18 @@ from typing import Any, Self
 
 from lib.access import Access
 from lib.data import consent
-from lib.drawing import draw_elapsed, draw_event, draw_table
+from lib.drawing import draw_elapsed, draw_event, draw_report
 from lib.errors import DeploymentError, Refused
-from lib.operators import Level, Note, Operator, Progress, ResourceProgress
+from lib.operators import (
+    Drawing,
+    Expected,
+    Level,
+    Listing,
+    Note,
+    Operator,
+    Progress,
+    ResourceProgress,
+)
 from lib.polling import Clock
 from lib.regions.crews import Crew, Ended
 from lib.regions.plan import NotStarted, Plan, Site, require_one_release
@@ -181,6 +190,8 @@ class Desk:
         if said is None:
             return
         region, progress = said
+        if isinstance(progress, Expected):
+            return
         self._log(region, progress)
         if isinstance(progress, ResourceProgress):
             self.lines[region].note(progress)
@@ -207,7 +218,7 @@ class Desk:
                 line.state = _state_after(self.crew.ended[region])
         self._draw([line.text(region, now) for region, line in self.lines.items()])
 
-    def _log(self, region: str, progress: Progress) -> None:
+    def _log(self, region: str, progress: Note | Listing | Drawing | ResourceProgress) -> None:
         folder = self._log_folder
         if folder is None:
             return
@@ -230,10 +241,10 @@ def _state_after(end: Ended) -> str:
     return "NOT STARTED" if isinstance(end.error, NotStarted) else "FAILED"
 
 
-def as_text(progress: Progress) -> str:
+def as_text(progress: Note | Listing | Drawing | ResourceProgress) -> str:
     """Return anything that is reported as text for a log."""
     if isinstance(progress, Note):
         return f"{progress.level.value}: {progress.text}"
     if isinstance(progress, ResourceProgress):
         return draw_event(progress)
-    return f"{progress.title}\n{draw_table(progress.columns, progress.rows)}"
+    return draw_report(progress, unfold=True)

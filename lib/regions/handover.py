@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.access import Access
 from lib.checks.preflight import Look
 from lib.data import consent, loss
+from lib.deploy.change_list import list_changes
 from lib.deploy.outcomes import Outcome, unchanged
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs, parameters
@@ -176,9 +177,7 @@ class Handover:
         new = deployed.resolve_for(job, access, job.templates, self.values[region])
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
         judged = loss.judge(changes, old, new)
-        rows = [(c.path, c.type, c.action, c.verdict) for c in judged]
-        title = f"By its templates, {region} changes:"
-        self.desk.operator.report(Listing(title, ("Path", "Type", "Action", "Data"), rows))
+        self.desk.operator.report(list_changes(f"By its templates, {region} changes:", judged))
         return judged
 
     def _agreed(self, planned: Sequence[Step]) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.drawing import draw_elapsed, draw_table
+from lib.drawing import draw_event, measure_width, wrap
+from lib.operators import ResourceProgress
 from lib.parallel import side_by_side
 from lib.polling import Clock, ask_patiently, until
 from lib.stacks import early_validation, stacks
@@ -139,18 +140,15 @@ def read_operation(cfn: CloudFormationClient, stack_id: str) -> tuple[Event, ...
 
 
 def draw(found: Sequence[Event]) -> str:
-    """Return events as a table, with the time since the first."""
-    rows = [
-        (
-            draw_elapsed((event.time - found[0].time).total_seconds()),
-            event.status,
-            event.path or "(stack)",
-            event.type.removeprefix("AWS::"),
-            event.told,
+    """Return events line by line, with the time since the first."""
+    lines: list[str] = []
+    for event in found:
+        elapsed = (event.time - found[0].time).total_seconds()
+        shown = ResourceProgress(
+            event.time, event.path, event.type, event.status, event.told, elapsed
         )
-        for event in found
-    ]
-    return draw_table(("Time", "Status", "Path", "Type", "Reason"), rows)
+        lines += wrap(draw_event(shown), measure_width(), hang=8)
+    return "\n".join(lines)
 
 
 def follow(

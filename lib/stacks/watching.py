@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import Interrupted
-from lib.operators import Level, OnInterrupt, ResourceProgress
+from lib.operators import Expected, Level, OnInterrupt, ResourceProgress
 from lib.refusals import explain, is_passing
 from lib.stacks import events, stacks
 
@@ -33,17 +33,42 @@ def new_token() -> str:
 
 
 def wait(
-    job: Job, access: Access, stack_id: str, after: events.Mark | None, *, stop: str
+    job: Job,
+    access: Access,
+    stack_id: str,
+    after: events.Mark | None,
+    *,
+    stop: str,
+    expected: Iterable[str] = (),
 ) -> Ending:
     """Follow an operation to its end, showing each event once.
 
-    `stop` is the task that would stop it, one of the constants above.
+    `stop` is the task that would stop it, one of the constants above; `expected` has the paths
+    of what it will touch, as far as that is known.
 
     Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
     goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
     that expire while watching end the watch, not the operation, and the error says so.
     """
     cfn = access.aws.client("cloudformation")
+    access.operator.report(Expected(frozenset(expected)))
+    show = _shower(job, access)
+    while True:
+        try:
+            with leaving_running(job, access, stop=stop):
+                return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
+        except Interrupted:
+            choice = access.operator.on_interrupt(stop == STOP_UPDATE)
+            if choice is OnInterrupt.DETACH:
+                raise
+            if choice is OnInterrupt.CANCEL:
+                stacks.cancel_update(cfn, stack_id, token=new_token())
+                access.say("Asked CloudFormation to cancel the update; following its rollback.")
+                stop = UNSTOPPABLE
+
+
+def _shower(job: Job, access: Access) -> Callable[[Event], None]:
+    """Return what shows each event once, with the time since now."""
     started = access.clock.monotonic()
     shown: set[str] = set()
 
@@ -60,18 +85,7 @@ def wait(
             ResourceProgress(event.time, event.path, event.type, event.status, event.told, elapsed)
         )
 
-    while True:
-        try:
-            with leaving_running(job, access, stop=stop):
-                return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
-        except Interrupted:
-            choice = access.operator.on_interrupt(stop == STOP_UPDATE)
-            if choice is OnInterrupt.DETACH:
-                raise
-            if choice is OnInterrupt.CANCEL:
-                stacks.cancel_update(cfn, stack_id, token=new_token())
-                access.say("Asked CloudFormation to cancel the update; following its rollback.")
-                stop = UNSTOPPABLE
+    return show
 
 
 @contextlib.contextmanager

@@ -14,12 +14,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TextIO
 
-from lib.drawing import clean, draw_event, draw_table
+from lib.drawing import clean, draw_event, draw_report, lay_out, measure_width
 from lib.errors import Refused
-from lib.operators import Level, Listing, Note, OnInterrupt, Operator, Progress, ResourceProgress
+from lib.operators import (
+    Expected,
+    Level,
+    Note,
+    OnInterrupt,
+    Operator,
+    Progress,
+    ResourceProgress,
+    Tone,
+)
+from lib.terminal.board import Board
 
 _RESET = "\x1b[0m"
-_COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m", "dim": "\x1b[2m"}
+_COLOURS = {
+    "green": "\x1b[32m",
+    "red": "\x1b[31m",
+    "yellow": "\x1b[33m",
+    "dim": "\x1b[2m",
+    "bold": "\x1b[1m",
+}
 _ERASE_LINE = "\r\x1b[K"
 _ERASE_BELOW = "\r\x1b[J"
 _LINE_UP = "\x1b[A"
@@ -34,6 +50,14 @@ _MARKS = {
     Level.ERROR: ("red", "✗"),
 }
 
+_TONES = {
+    Tone.TITLE: "bold",
+    Tone.ADDED: "green",
+    Tone.CHANGED: "yellow",
+    Tone.REMOVED: "red",
+    Tone.ASIDE: "dim",
+}
+
 
 @dataclass
 class Console:
@@ -41,8 +65,8 @@ class Console:
 
     `out` is for results, `err` for progress and questions, `source` for answers. `yes`
     answers ordinary questions; it never agrees to a loss of data. `github` writes for GitHub's
-    runner, under `title`. `verbose` shows each AWS call. `log` is given everything that is
-    shown, and the AWS calls in any case.
+    runner, under `title`. `verbose` shows each AWS call, `unfold` each change. `log` is
+    given everything that is shown, and both of these in any case.
     """
 
     out: TextIO
@@ -55,7 +79,9 @@ class Console:
     github: bool = False
     title: str = ""
     verbose: bool = False
+    unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
+    _tally: Board = field(default_factory=Board, init=False)
     _live: int = field(default=0, init=False)
     _grouped: bool = field(default=False, init=False)
 
@@ -67,10 +93,15 @@ class Console:
         """Show one piece of progress."""
         if isinstance(progress, ResourceProgress):
             self._report_resource(progress)
-        elif isinstance(progress, Listing):
-            self.line(f"{progress.title}\n{draw_table(progress.columns, progress.rows)}")
-        else:
+        elif isinstance(progress, Expected):
+            self._tally = Board(progress.paths)
+        elif isinstance(progress, Note):
             self._report_note(progress)
+        else:
+            self.close_group()
+            self.log(draw_report(progress, unfold=True))
+            for line in lay_out(progress, unfold=self.unfold):
+                self._write(line.text, _TONES.get(line.tone, ""))
 
     def _report_note(self, note: Note) -> None:
         colour, mark = _MARKS[note.level]
@@ -88,10 +119,10 @@ class Console:
 
     def _report_resource(self, event: ResourceProgress) -> None:
         """Show one stack event; on a terminal what is only under way is redrawn in place."""
+        self._tally.note(event)
         if self.redraw and event.status.endswith("_IN_PROGRESS"):
-            text = draw_event(replace(event, reason=""))
-            self.log(text)
-            self.draw_board([text])
+            self.log(draw_event(replace(event, reason="")))
+            self.draw_board(self._tally.draw())
             return
         colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
         if event.status.endswith("_COMPLETE") and not colour:
@@ -100,6 +131,8 @@ class Console:
         self._open_group("Events")
         self.log(text)
         self._write(text, colour)
+        if self.redraw and event.path:
+            self.draw_board(self._tally.draw())
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of progress, rid of what could steer a terminal."""
@@ -123,9 +156,7 @@ class Console:
 
     def draw_board(self, lines: Sequence[str]) -> None:
         """Show several lines that are redrawn in place, below everything else."""
-        import shutil
-
-        width = shutil.get_terminal_size().columns - 1
+        width = measure_width() - 1
         self._end_redrawing()
         self.err.write(_ERASE_LINE + "\n".join(clean(line)[:width] for line in lines))
         self.err.flush()

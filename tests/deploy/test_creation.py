@@ -100,7 +100,7 @@ def test_a_first_creation_shows_and_asks_nothing() -> None:
     world = World()
     outcome = create(world)
     assert (outcome.action, outcome.status) == ("created", "CREATE_COMPLETE")
-    assert (world.asked, world.listings) == ([], [])
+    assert (world.asked, world.drawn) == ([], [])
 
 
 FULL = {
@@ -136,7 +136,7 @@ def test_a_stack_that_waits_for_review_is_asked_about() -> None:
     decision = decide(Operation.DEPLOY, Status.REVIEW_IN_PROGRESS)
     assert change.carry_out(world.run(), world.stack, decision).action == "created"
     assert len(world.asked) == 1
-    assert len(world.listings) == 1
+    assert len(world.drawn) == 1
 
 
 @pytest.mark.parametrize("disabled", [True, False])

@@ -10,6 +10,7 @@ import pytest
 from lib import session
 from lib.access import Access
 from lib.deploy import deletions, report
+from lib.drawing import draw_report
 from lib.errors import (
     AwsUnavailable,
     DataLossRefused,
@@ -19,7 +20,7 @@ from lib.errors import (
     StateForbids,
 )
 from lib.inputs.jobs import Options
-from lib.operators import Listing, OnInterrupt, Operator, Progress
+from lib.operators import Drawing, OnInterrupt, Operator, Progress
 from lib.stacks import obstacles
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource, describe
@@ -128,11 +129,12 @@ class World:
 def test_what_stays_and_what_goes_is_shown_before_anything_is_asked() -> None:
     world = World()
     world.delete("Lost")
-    [listing] = [told for told in world.told if isinstance(told, Listing)]
-    fates = {row[0]: row[3] for row in listing.rows}
-    assert set(fates) == {"Kept", "Lost"}
-    assert "DeletionPolicy Retain" in fates["Kept"]
-    assert "destroyed" in fates["Lost"]
+    [shown] = [draw_report(told) for told in world.told if isinstance(told, Drawing)]
+    assert "2 at risk" in shown
+    assert "1 removed" in shown
+    kept, lost = shown.partition("-   Kept")[2].split("-   Lost")
+    assert "DeletionPolicy Retain" in " ".join(kept.split())
+    assert "! destroyed" in lost
     assert world.deleted
 
 
@@ -279,8 +281,8 @@ def test_what_is_kept_in_a_nested_stack_is_kept_by_deleting_that_one_first() -> 
 def test_what_is_kept_by_name_needs_no_consent_to_its_loss_and_is_shown_as_kept() -> None:
     world = Half()
     world.get_rid(retain=frozenset({"all"}))
-    table = next(told for told in world.told if isinstance(told, Listing) and "holds" in told.title)
-    assert "stays in the account" in table.rows[0][3]
+    [shown] = [draw_report(told) for told in world.told if isinstance(told, Drawing)]
+    assert "! orphaned: stays in the account" in shown
 
 
 def test_force_goes_through_the_data_guard() -> None:

@@ -67,40 +67,6 @@ def test_a_success_says_what_was_done(given: dict[str, object], told: str) -> No
     assert text.endswith(told)
 
 
-def test_changes_are_listed_with_their_causes_and_what_happens_to_data() -> None:
-    added = Change("Topic", "AWS::SNS::Topic", "Add")
-    risky = Change("Table", "AWS::DynamoDB::Table", "Modify", data_loss="possible", verdict="kept")
-    listing = report.list_changes("Changes", [CHANGE, added, risky])
-    assert [len(row) for row in listing.rows] == [len(listing.columns)] * 3
-    first, second, third = listing.rows
-    assert first[:4] == ("DatabaseStack/JobsTable", "DynamoDB::Table", "Modify", "True")
-    assert first[4] == "KeySchema: a → b; KeySchema: a → b; Tags"
-    assert first[5] == "the table is deleted"
-    assert (second[3], second[5]) == ("", "")
-    assert third[5] == "kept"
-
-
-def test_a_deletion_is_listed_with_what_happens_to_each() -> None:
-    listing = report.list_deletion("Deleted", [CHANGE])
-    assert listing.rows == [
-        ("DatabaseStack/JobsTable", "AWS::DynamoDB::Table", "jobs", "the table is deleted")
-    ]
-
-
-def test_a_cause_is_cut_to_what_a_table_holds() -> None:
-    text = report.describe_cause(Cause("Policy", "x" * 500, ""))
-    assert text == f"Policy: {'x' * 40}… → -"
-
-
-def test_two_long_values_are_cut_to_where_they_differ() -> None:
-    start = "arn:aws:lambda:us-east-1:123456789012:function:"
-    text = report.describe_cause(Cause("Uri", f"{start}one", f"{start}two"))
-    before, after = text.removeprefix("Uri: ").split(" → ")
-    assert before.endswith("one")
-    assert after.endswith("two")
-    assert before.startswith("…")
-
-
 def test_outputs_are_drawn_as_a_table_or_not_at_all() -> None:
     assert report.draw_outputs({}) == ""
     lines = report.draw_outputs({"Url": "https://x", "Id": "007"}).splitlines()

@@ -13,7 +13,6 @@ from lib.deploy import nesting, review
 from lib.deploy.publishing import Run
 from lib.deploy.review import Review
 from lib.inputs.jobs import Options
-from lib.operators import Listing
 from lib.releases.releases import Published, Release
 from lib.stacks.previews import ChangeSet, Unmade
 from lib.stacks.statuses import Status
@@ -145,10 +144,10 @@ def test_a_proof_stands_beside_the_row_for_people() -> None:
     found = world.judge(PHANTOM)
     assert not found.changes_nothing
     review.show(world.run, proposed(), found)
-    (listing,) = (told for told in world.person.told if isinstance(told, Listing))
-    row = next(row for row in listing.rows if row[0] == "Reader")
-    assert row[3] == "False"
-    assert "unchanged, because Topic keeps its ID" in row[4]
+    (shown,) = world.person.drawn
+    assert "Follow from them" in shown
+    assert "Reader" in shown
+    assert "unchanged, because Topic keeps its ID" in shown
 
 
 def test_nothing_is_proven_where_aws_could_not_be_read_whole_or_a_macro_has_a_say() -> None:

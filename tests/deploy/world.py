@@ -10,7 +10,7 @@ from lib import session
 from lib.access import Access
 from lib.deploy.publishing import Run
 from lib.inputs.jobs import Options
-from lib.operators import Listing, Note, OnInterrupt, Operator, Progress
+from lib.operators import Drawing, Listing, Note, OnInterrupt, Operator, Progress
 from lib.releases.releases import Published, Release
 from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
@@ -165,5 +165,5 @@ class World:
         return [one.text for one in self.told if isinstance(one, Note)]
 
     @property
-    def listings(self) -> list[Listing]:
-        return [one for one in self.told if isinstance(one, Listing)]
+    def drawn(self) -> list[Listing | Drawing]:
+        return [one for one in self.told if isinstance(one, Listing | Drawing)]

@@ -5,14 +5,17 @@ Each picture is a real run on a pseudo-terminal, in a clone with an emulator of 
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 from rich.ansi import AnsiDecoder
@@ -23,7 +26,7 @@ from emulator import control
 from tests.docs import guides
 
 IMAGES = guides.REPOSITORY / "docs" / "images"
-COLUMNS = 110
+COLUMNS = 100
 
 #: File, title, what to run before it unseen, the command, and how many lines to keep.
 RUNS = (
@@ -36,7 +39,7 @@ RUNS = (
             "infrastructure/cloudformation/database-stack.yaml"
         ),
         "inv update --local --yes",
-        (24, 8),
+        (34, 8),
     ),
 )
 
@@ -60,6 +63,7 @@ def main() -> None:
 def capture(command: str, folder: Path, environment: dict[str, str]) -> str:
     """Run a command on a pseudo-terminal and return everything it wrote."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     running = subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,
@@ -83,13 +87,25 @@ def capture(command: str, folder: Path, environment: dict[str, str]) -> str:
     return written.decode(errors="replace")
 
 
+def settle(output: str) -> str:
+    """Return an output without the lines that were redrawn in place and erased."""
+    kept: list[str] = []
+    for line in output.split("\n"):
+        *before, last = re.split(r"((?:\x1b\[A)+)\r\x1b\[J", line)
+        for up in before[1::2]:
+            # Erased is this line, too, of which nothing is kept yet.
+            del kept[-up.count("\x1b[A") :]
+        kept.append(last)
+    return "\n".join(kept)
+
+
 def draw(title: str, output: str, keep: tuple[int, int]) -> str:
     """Return a picture, as SVG, of a terminal that shows the output as it was in the end.
 
     Of a long output the first and the last lines, as many as `keep` says, are shown; lines
     longer than the terminal is wide are cut.
     """
-    lines = list(AnsiDecoder().decode(output.replace("\r\n", "\n").rstrip("\n")))
+    lines = list(AnsiDecoder().decode(settle(output.replace("\r\n", "\n")).rstrip("\n")))
     first, last = keep
     if len(lines) > first + last + 1:
         left_out = len(lines) - first - last

@@ -28,6 +28,11 @@ def test_a_line_that_was_redrawn_is_shown_as_it_ended() -> None:
     assert lines("0:01 working\r\x1b[K0:02 done\r\n") == ["0:02 done"]
 
 
+def test_several_lines_that_were_redrawn_are_shown_as_they_ended() -> None:
+    output = "start\n\r\x1b[K1 of 2\n  A\n  B\x1b[A\x1b[A\r\x1b[J\x1b[32mB done\x1b[0m\n"
+    assert lines(output) == ["start", "B done"]
+
+
 def test_a_long_output_keeps_its_ends_and_says_how_much_is_left_out() -> None:
     output = "\n".join(str(n) for n in range(20))
     assert [line.strip() for line in lines(output, (2, 1))] == ["0", "1", "… 17 lines …", "19"]

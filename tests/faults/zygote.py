@@ -44,7 +44,7 @@ from lib import session  # noqa: E402
 LAZY = (
     "lib.deploy.deployments", "lib.terminal.journal", "lib.deploy.outcomes",
     "lib.regions.rollout", "lib.data.backups", "lib.data.restores", "lib.deploy.rollbacks",
-    "lib.regions.handover", "lib.checks.verification", "tabulate", "yaml",
+    "lib.regions.handover", "lib.checks.verification", "yaml",
 )  # fmt: skip
 SERVICES = ("cloudformation", "dynamodb", "s3", "sts")
 

@@ -208,7 +208,8 @@ def test_a_jobs_history_is_read_from_its_own_bucket_and_drawn_newest_first(s3: A
     access = Person().access(session.connect("us-east-1"))
     found = history.read_of(factories.job(region="us-east-1"), access)
     assert found == (new, old)
-    header, _, first, second = history.draw(found).splitlines()
-    assert header.split() == ["Release", "Time", "(UTC)", "Action", "Status", "By"]
+    header, _, first, by, second, _ = history.draw(found).splitlines()
+    assert header.split() == ["Release", "Time", "(UTC)", "Action", "Status"]
     assert new.time in first
+    assert by == f"  By: {new.by}"
     assert old.time in second

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lib.access import Access
-from lib.operators import Note, OnInterrupt, Operator, Progress
+from lib.drawing import draw_report
+from lib.operators import Drawing, Listing, Note, OnInterrupt, Operator, Progress
 from lib.polling import Clock
 from lib.session import Aws
 
@@ -25,6 +26,11 @@ class Person:
     def notes(self) -> list[str]:
         """Return the sentences that were shown."""
         return [progress.text for progress in self.told if isinstance(progress, Note)]
+
+    @property
+    def drawn(self) -> list[str]:
+        """Return what was laid out for a terminal, each as text."""
+        return [draw_report(one) for one in self.told if isinstance(one, Listing | Drawing)]
 
     @property
     def words(self) -> list[str]:

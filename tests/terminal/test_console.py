@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from lib import drawing
+from lib.deploy import change_list
 from lib.errors import Refused
-from lib.operators import Level, Listing, Note, OnInterrupt, ResourceProgress
+from lib.operators import Expected, Level, Listing, Note, OnInterrupt, ResourceProgress
+from lib.templates.changes import Cause, Change
 from lib.terminal import console
 from tests.support import factories
 
@@ -105,14 +107,51 @@ def test_on_a_terminal_what_is_under_way_is_redrawn_in_place(
     here, out, err = factories.console(redraw=True)
     here.report(progress("CREATE_IN_PROGRESS"))
     assert err.getvalue().startswith("\r\x1b[K")
-    assert "\n" not in err.getvalue()
-    assert len(err.getvalue().removeprefix("\r\x1b[K")) == 39
+    first, second = err.getvalue().removeprefix("\r\x1b[K").split("\n")
+    assert first == "0 resources done · 1:05"
+    assert len(second) == 39
     here.line("done")
-    assert err.getvalue().endswith("\r\x1b[Kdone\n")
+    assert err.getvalue().endswith("\x1b[A\r\x1b[Jdone\n")
     here.report(progress("UPDATE_IN_PROGRESS"))
     here.result("x")
-    assert err.getvalue().endswith("\r\x1b[K")
+    assert err.getvalue().endswith("\x1b[A\r\x1b[J")
     assert out.getvalue() == "x\n"
+
+
+def test_on_a_terminal_the_count_stands_below_each_finished_resource() -> None:
+    here, _, err = factories.console(redraw=True)
+    here.report(Expected(frozenset({"DatabaseStack/JobsTable", "Topic"})))
+    here.report(progress("CREATE_COMPLETE"))
+    assert err.getvalue().endswith("\n\r\x1b[K1 of 2 resources · 1:05")
+    here.report(progress("CREATE_COMPLETE", path=""))
+    assert "of 2" not in err.getvalue().rpartition("\x1b[K")[2]
+
+
+def test_without_a_terminal_nothing_is_counted_aloud() -> None:
+    here, _, err = factories.console()
+    here.report(Expected(frozenset({"A"})))
+    here.report(progress("CREATE_COMPLETE", path="A"))
+    assert len(err.getvalue().splitlines()) == 1
+
+
+def test_changes_fold_unless_each_is_asked_for_and_the_log_has_all() -> None:
+    causes = (Cause("Role", follows=True),)
+    many = [Change(f"S/R{n}", "AWS::X::Y", "Modify", causes=causes) for n in range(3)]
+    logged: list[str] = []
+    here, _, err = factories.console(log=logged.append)
+    here.report(change_list.list_changes("Changes", many))
+    assert "S/R1" not in err.getvalue()
+    assert "S/R1" in "".join(logged)
+    here, _, err = factories.console(unfold=True)
+    here.report(change_list.list_changes("Changes", many))
+    assert "S/R1" in err.getvalue()
+
+
+def test_changes_are_coloured_by_their_signs_where_colour_is_wanted() -> None:
+    here, _, err = factories.console(colour=True)
+    here.report(change_list.list_changes("Changes", [Change("A", "AWS::X::Y", "Add")]))
+    assert "\x1b[32m+   A  X::Y\x1b[0m" in err.getvalue()
+    assert "\x1b[1mChanges\x1b[0m" in err.getvalue()
 
 
 def test_nothing_from_outside_steers_the_terminal() -> None:

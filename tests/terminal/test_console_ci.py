@@ -160,6 +160,8 @@ def test_a_summary_names_the_stack_and_lists_every_change() -> None:
             "(release 0123456789ab)."
         ),
         "",
+        "0 at risk · 1 replaced · 0 changed in place · 0 follow from them · 0 added · 0 removed",
+        "",
         "| Path | Type | Action | Replaced | Because of | Data |",
         "| --- | --- | --- | --- | --- | --- |",
         "| DatabaseStack/JobsTable | DynamoDB::Table | Modify | True | Name: a&#124;b → c |  |",
