@@ -200,5 +200,6 @@ def _fold(found: Sequence[Change], width: int) -> Iterator[DrawnLine]:
             yield DrawnLine(line, _TONES[sign])
         proofs = list(dict.fromkeys(change.proof for change in inside if change.proof))
         if proofs:
-            others = f" (and {len(proofs) - 1} more reasons)" if len(proofs) > 1 else ""
+            rest = len(proofs) - 1
+            others = f" (and {rest} more reason{'s' if rest > 1 else ''})" if rest else ""
             yield from _indent(f"{proofs[0]}{others}", width, Tone.ASIDE)
