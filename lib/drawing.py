@@ -89,8 +89,19 @@ def draw_table(
 
     A value that cannot be folded and is too long for its column stands whole beneath its row.
     """
+    from tabulate import tabulate
+
     width = width or measure_width()
     cells = [[clean(str(cell)) for cell in row] for row in rows]
+    text = tabulate(cells, headers=list(columns), tablefmt="simple", disable_numparse=True)
+    lines = [line.rstrip() for line in text.splitlines()]
+    if max(map(len, lines), default=0) <= width:
+        return "\n".join(lines)
+    return "\n".join(_draw_folded(columns, cells, width))
+
+
+def _draw_folded(columns: Sequence[str], cells: Sequence[list[str]], width: int) -> Sequence[str]:
+    """Return the lines of a table that is wider than the terminal, which tabulate only cuts."""
     beneath: list[dict[int, str]] = [{} for _ in cells]
     kept = list(range(len(columns)))
     while not (widths := _share_out(columns, cells, kept, width)):
@@ -113,7 +124,7 @@ def draw_table(
         for column, cell in sorted(moved.items()):
             label = f"{columns[column]}: " if len(columns) > _PAIR else ""
             lines += wrap(f"  {label}{cell}", width, hang=4, whole=True)
-    return "\n".join(lines)
+    return lines
 
 
 def _shrink(head: str, cells: Sequence[str], width: int) -> int:
