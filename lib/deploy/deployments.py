@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, deletions, images, proposals, site
+from lib.deploy import archives, change, deletions, images, proposals, site
 from lib.deploy.outcomes import Outcome, timed, unchanged
 from lib.deploy.publishing import Run, publish
 from lib.errors import InputError, Refused, StateForbids
@@ -106,6 +106,7 @@ def _prepare(
         )
     there = stack if decision.move is Move.UPDATE else None
     images.require(job, access, there)
+    archives.require(job, access, there)
     if decision.move in CREATIONS:
         begin()
     release, published = publish(job, access)

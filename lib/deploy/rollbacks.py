@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import change, images, outcomes, pauses, publishing
+from lib.deploy import archives, change, images, outcomes, pauses, publishing
 from lib.deploy.outcomes import Outcome, conclude, find_obstacles
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
@@ -155,6 +155,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     access.say(f"Returning to release {record.release}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket.name)
     images.require_earlier(job, access, stack, values)
+    archives.require(earlier, access, stack)
     run = replace(
         publishing.reopen(earlier, access, options, manifest.files, values), action="rolled-back"
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lib.access import Access
 from lib.checks import preflight, verification
 from lib.checks.preflight import Look
-from lib.deploy import change, images, publishing, site
+from lib.deploy import archives, change, images, publishing, site
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs import jobs
@@ -38,6 +38,7 @@ class Work:
         job, access = self.sites[region].job, self.access[region]
         found = preflight.look(job, access, emulated=self.plan.home is None)
         images.require(job, access, _deployed(found))
+        archives.require(job, access, _deployed(found))
         return found
 
     def list_new(self, region: str) -> list[str]:

@@ -210,6 +210,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         either_way=True,
     ),
     Behaviour(
+        "HeadObject of an archive that is not there is 404, or 403 to who may not list the bucket",
+        ("deploy/archives.require",),
+        Witness.DOCUMENT,
+        "If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status code 403 "
+        "error.",
+        _AWS + "AmazonS3/latest/API/API_HeadObject.html",
+        either_way=True,
+    ),
+    Behaviour(
         "A deployment of a site waits until the one before has ended",
         ("deploy/site.follow_up",),
         Witness.QUOTED,
