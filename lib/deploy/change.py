@@ -130,7 +130,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
     made = offer(run, kind, stack)
     if not (made.found.changes_nothing or run.options.preview):
         return accept(made)
-    proposals.discard(run, made.proposal)
+    proposals.withdraw(run, made.proposal)
     if stack and run.replays and not run.options.preview:
         return pauses.replay(run, stack)
     return made.found.onto(_leave(run, stack, made.found))

@@ -142,7 +142,7 @@ def propose(
     told = replace(run, expires=expires.isoformat(timespec="seconds"))
     made = change.insist(told, kind, None if kind == "CREATE" else stack, change.offer)
     if made.found.changes_nothing:
-        proposals.discard(made.run, made.proposal)
+        proposals.withdraw(made.run, made.proposal)
     if stack:
         changesets.discard_expired(run.cfn, stack, access.clock)
     return made

@@ -61,6 +61,16 @@ def discard(run: Run, proposal: Proposal) -> None:
     changesets.discard(run.cfn, proposal, run.access.clock)
 
 
+def withdraw(run: Run, proposal: Proposal) -> None:
+    """Discard a change set that was only to be seen, once more if the first try is cut off."""
+    try:
+        discard(run, proposal)
+    except BaseException:
+        # Ctrl-C included: a creation's change set would leave the shell of a stack behind.
+        abandon(run, proposal)
+        raise
+
+
 def abandon(run: Run, proposal: Proposal) -> None:
     """Discard a change set on the way out of an error, which nothing here may replace.
 

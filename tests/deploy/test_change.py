@@ -134,6 +134,15 @@ def test_a_preview_says_what_would_be_refused_and_refuses_nothing() -> None:
     assert any("would be refused" in text for text in world.notes)
 
 
+def test_a_preview_that_is_interrupted_as_it_tidies_up_tries_once_more() -> None:
+    world = World()
+    world.rows = [REPLACED]
+    world.interrupted_at = {"DeleteChangeSet"}
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(world, preview=True)
+    assert world.changes == ["CreateChangeSet", "DeleteChangeSet", "DeleteChangeSet"]
+
+
 def test_going_back_to_what_was_last_stable_is_no_replacement_whatever_is_shown() -> None:
     world = World("UPDATE_FAILED")
     world.rows = [REPLACED]

@@ -63,6 +63,7 @@ class World:
         aws = session.connect(REGION)
         self.reply: Answer = self.answer
         self.calls = intercept(aws.client("cloudformation"), lambda *asked: self.reply(*asked))  # noqa: PLW0108  # it changes
+        self.interrupted_at: set[str] = set()
         intercept(aws.client("s3"), self.keep)
         caller = {"Account": "1" * 12, "Arn": "arn:aws:iam::111111111111:user/ann"}
         intercept(aws.client("sts"), lambda *_: caller)
@@ -79,6 +80,9 @@ class World:
         return {}
 
     def answer(self, operation: str, _arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if operation in self.interrupted_at:
+            self.interrupted_at.remove(operation)
+            raise KeyboardInterrupt
         if operation in self.refusals:
             raise self.refusals[operation]
         found: Mapping[str, Any] | None = getattr(self, f"_{operation}", dict)()
