@@ -179,7 +179,7 @@ def _write(code: str, message: str) -> str:
 
     intercept(aws, answer)
     try:
-        wrote = releases._put_once(bucket(aws), file)
+        wrote = releases.put_once(bucket(aws), file)
     except (ClientError, DeploymentError):
         tries = asked.count("PutObject")
         return "asked again, then given up" if tries > 1 else "given up"
