@@ -136,7 +136,7 @@ def _write_plan(
     console.report(Note(f"Plan written to {path}, to be applied by {whole.expires}."))
     flags = _how_to_reach(places[0][0])
     console.line(f"  Next: inv apply {shlex.quote(str(path))} --digest {whole.digest}{flags}")
-    return Answer(as_document(whole), plans.draw(whole), summary=plans.draw_summary(whole))
+    return Answer(as_document(whole), plans.draw_facts(whole), summary=plans.draw_summary(whole))
 
 
 def _propose(place: Target, options: Options, mode: Mode, lasts: timedelta) -> Offer:

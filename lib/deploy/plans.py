@@ -18,7 +18,7 @@ from lib.data import loss
 from lib.deploy.change_list import list_changes
 from lib.deploy.report import draw_changes
 from lib.document import as_document
-from lib.drawing import draw_markdown, draw_report, escape_markdown
+from lib.drawing import draw_markdown, draw_report, escape_markdown, measure_width, wrap
 from lib.errors import InputError, Refused
 from lib.inputs import documents, parameters
 from lib.inputs.jobs import Options
@@ -277,10 +277,21 @@ def draw(plan: PlanFile) -> str:
     """Return a plan as text for people."""
     if plan.regions:
         return "\n\n".join([*map(draw, plan.regions), f"All together {plan.digest}"])
-    facts = "\n".join(f"{name:<12} {value}" for name, value in _facts(plan))
+    facts = draw_facts(plan)
     if not plan.changes:
         return facts
     return f"{facts}\n\n{draw_report(list_changes('Changes:', plan.changes))}"
+
+
+def draw_facts(plan: PlanFile) -> str:
+    """Return what there is to know of a plan but its changes, which its maker has just seen."""
+    if plan.regions:
+        return "\n\n".join([*map(draw_facts, plan.regions), f"All together {plan.digest}"])
+    width = measure_width()
+    lines = (
+        wrap(f"{name:<12} {value}", width, hang=13, whole=True) for name, value in _facts(plan)
+    )
+    return "\n".join(line for found in lines for line in found)
 
 
 def draw_summary(plan: PlanFile) -> str:

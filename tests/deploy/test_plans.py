@@ -137,6 +137,9 @@ def test_a_plan_is_shown_to_people_and_as_markdown() -> None:
         assert "1 to 2.25 USD a month" in text
         assert "Timeout" in text
     assert plans.draw_summary(made).startswith("### Plan for ")
+    # Who makes a plan has been shown its changes already.
+    assert made.digest in plans.draw_facts(made)
+    assert "Timeout" not in plans.draw_facts(made)
 
 
 @pytest.mark.parametrize("text", ["0", "721", "a", "1.5", "-1"])
