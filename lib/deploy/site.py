@@ -78,7 +78,11 @@ _STANDING = ("created", "updated", "unchanged")
 
 
 def list_missing(run: Run, outcome: Outcome) -> list[str]:
-    """Say what does not work yet in a stack that was just deployed, for want of an artefact."""
+    """Say what does not work yet in a stack that was just deployed, for want of an artefact.
+
+    That a stack has no code shows in its parameters. Whether an image or a site came by another way
+    shows nowhere, so that these two are told once, when the stack is created and has neither.
+    """
     if outcome.action == "unchanged":
         return []
     given, deploy = run.job.artifacts, f"inv deploy {run.job.flags}"
@@ -88,15 +92,15 @@ def list_missing(run: Run, outcome: Outcome) -> list[str]:
             "No application code: GET /health answers, everything below /api is 404 until "
             f"`{deploy} --code ZIP_OR_FOLDER`."
         )
-    if not run.values.get(IMAGE_TAG):
+    fresh = outcome.action == "created"
+    if fresh and not run.values.get(IMAGE_TAG):
         found.append(
             "No image tag: a task pulls latest, and stops there until an image is pushed to "
             f"RepositoryUri, which starts empty; `{deploy} --image TAG` takes another one."
         )
-    if given.site is None and _APP in outcome.outputs:
+    if fresh and given.site is None and _APP in outcome.outputs:
         found.append(
-            "No site: FrontendUrl shows what was deployed last, at first Amplify's own page; "
-            f"`{deploy} --site FOLDER` deploys one."
+            f"No site: FrontendUrl shows Amplify's own page until `{deploy} --site FOLDER`."
         )
     return found
 

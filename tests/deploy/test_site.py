@@ -213,3 +213,8 @@ def test_what_was_given_once_is_not_missed() -> None:
     done = replace(outcome("updated"), outputs=OUTPUTS)
     assert site.follow_up(run, done, put=world.take).missing == ()
     assert Hosting(folder=None).follow_up("unchanged").missing == ()
+
+
+def test_an_update_does_not_repeat_what_may_have_been_pushed_by_another_way() -> None:
+    [code] = Hosting(folder=None).follow_up("updated").missing
+    assert code.startswith("No application code")
