@@ -188,7 +188,7 @@ def accept(made: Offer) -> Outcome:
         proposals.abandon(run, made.proposal)
         raise
     _execute(run, made.proposal, record, disable_rollback=made.keeps)
-    touched = creation.foresee(run) if creates else [c.path for c in made.found.list_real()]
+    touched = [change.path for change in made.found.list_real()]
     ending = watching.wait(
         run.job, run.access, stack_id, after, stop=_STOPS[made.kind], expected=touched
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib.deploy import deletions, protection, records, review
-from lib.errors import Declined, StateForbids, TemplateError
+from lib.deploy import deletions, protection, records
+from lib.errors import Declined, StateForbids
 from lib.inputs.environments import PRODUCTION
 from lib.operators import Level
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from lib.stacks.events import Ending
     from lib.stacks.stacks import Stack
     from lib.stacks.statuses import Decision
-
-
-def foresee(run: Run) -> list[str]:
-    """Return the paths of all that will be created, none where the templates do not tell.
-
-    A creation's change set has no rows of its nested stacks, which do not exist yet.
-    """
-    try:
-        return [resource.path for resource in review.resolve_wanted(run).resources]
-    except TemplateError:
-        return []
 
 
 def conclude(run: Run, record: Record, stack_id: str, ending: Ending) -> Outcome:

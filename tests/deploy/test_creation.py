@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from lib.deploy import change, publishing
 from lib.deploy.outcomes import Outcome
 from lib.deploy.publishing import Run
 from lib.errors import AwsUnavailable, OperationFailed, StateForbids
-from lib.operators import Level, Note
+from lib.operators import Expected, Level, Note
 from lib.stacks import statuses
 from lib.stacks.statuses import Operation, Status, decide
 from tests.deploy.world import World
+from tests.support import factories
 from tests.support.aws_fakes import refusal
 from tests.support.factories import STACK
 
@@ -128,6 +130,21 @@ def test_what_only_the_validation_of_a_change_set_warns_of_is_told_before_anythi
     assert "2500 of 2500 tables are in use" in warnings[0]
     asked = [call.operation for call in world.calls]
     assert asked.index("DescribeEvents") < asked.index("ExecuteChangeSet")
+
+
+def test_what_is_created_inside_nested_stacks_is_counted_before_it_comes() -> None:
+    world = World()
+    folder = {
+        "master-stack.yaml": "One: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: "
+        "'https://x/one.yaml'}}",
+        "one.yaml": "Note: {Type: 'AWS::SSM::Parameter', Properties: {Type: String, Value: x}}",
+    }
+    made = {name: factories.template(f"Resources: {{{t}}}", name) for name, t in folder.items()}
+    world.job = replace(world.job, templates=made, values={})
+    world.rows = [{**ADD, "LogicalResourceId": "One", "ResourceType": "AWS::CloudFormation::Stack"}]
+    create(world)
+    [expected] = [one.paths for one in world.told if isinstance(one, Expected)]
+    assert "One/Note" in expected
 
 
 def test_a_stack_that_waits_for_review_is_asked_about() -> None:
