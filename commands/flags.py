@@ -66,6 +66,8 @@ CHANGING = (*COMMON, "role_arn", "all")
 #: What a team may give beside the templates, and the tasks that deploy it.
 ARTIFACTS = ("code", "image", "site")
 DEPLOYING = (*CHANGING, *ARTIFACTS)
+#: A plan is of the stack, and a site is deployed once that stands.
+PLANNING = (*CHANGING, "code", "image")
 
 
 def read_options(

@@ -14,7 +14,7 @@ from commands.answers import (
     settle_harmless_questions,
     stack_error,
 )
-from commands.flags import CHANGE_HELP, CHANGING, VERIFY_HELP, read_options
+from commands.flags import CHANGE_HELP, PLANNING, VERIFY_HELP, read_options
 from commands.operation import operation
 from commands.target import Target, today
 from lib.document import as_document
@@ -47,7 +47,7 @@ _FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
         "revert-drift": "Bring drifted resources back to the template.",
         **{name: text for name, text in CHANGE_HELP.items() if name != "preview"},
     },
-    common=CHANGING,
+    common=PLANNING,
     describe_error=stack_error,
     changes=True,
 )

@@ -21,6 +21,7 @@ from lib.deploy.plans import Discarded
 from lib.document import as_document
 from lib.errors import NotOurs, Refused
 from lib.inputs import jobs, parameters
+from lib.inputs.artifacts import PARAMETERS, Artifacts
 from lib.operators import Level
 from lib.releases import history, releases, store
 from lib.releases.releases import Manifest
@@ -43,11 +44,13 @@ def apply(
 ) -> Outcome:
     """Execute exactly what a plan says, guarded, backed up, followed and recorded.
 
-    `job` is what this checkout has for the plan's environment, `file` the plan's name. `begin` is
+    `job` is what this checkout has for the plan's environment, `file` the plan's name. Code and
+    image are the plan's, whatever the checkout names, and a site is no part of one. `begin` is
     called first where the stack will be created, once nothing differs. Raises `Refused`, naming
     all that differs, when the world is no longer what the plan saw; nothing is touched then.
     """
     started = access.clock.monotonic()
+    job = replace(job, artifacts=Artifacts())
     _require_account(job, access, plan)
     if datetime.fromisoformat(plan.expires) <= access.clock.now():
         raise _refuse(job, plan, file, [f"it expired at {plan.expires}"])
@@ -89,7 +92,9 @@ def _read_again(
     planned = _restore_job(job, access, plan)
     declared = planned.templates[templates.MASTER].parameters
     bucket = store.bucket_of(planned, access)
-    filled = jobs.fill_in(job, bucket.name, plan.parameters)
+    # Whoever applies a plan need not have what was built for it, and it is published already.
+    built = {name: plan.parameters[name] for name in PARAMETERS if name in plan.parameters}
+    filled = jobs.fill_in(job, bucket.name) | built
     wanted = parameters.mask_secrets(filled, declared)
     differing = [
         *_compare_stack(plan, stack, declared),

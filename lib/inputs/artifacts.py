@@ -23,6 +23,7 @@ NOTHING = "none"
 
 #: The master's parameters that artefacts fill.
 CODE_BUCKET, CODE_KEY, IMAGE_TAG = "LambdaCodeBucket", "LambdaCodeKey", "ImageTag"
+PARAMETERS = (CODE_BUCKET, CODE_KEY, IMAGE_TAG)
 
 #: What the template runs where no tag is named.
 DEFAULT_TAG = "latest"

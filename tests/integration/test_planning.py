@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import (
+    REPOSITORY,
     STACK,
     Clone,
     Operator,
@@ -54,6 +55,22 @@ def test_a_plan_is_applied_in_a_second_clone_and_only_once(
     assert "it was applied already" in again["error"]
     assert again["changes"]
     assert again["action"] == "declined"
+
+
+def test_a_plan_brings_its_code_to_who_has_no_build(operator: Operator, tmp_path: Path) -> None:
+    code = REPOSITORY / "tests" / "support" / "artifacts" / "api"
+    path, made = write_plan(operator, "--code", str(code))
+    key = made.document["parameters"]["LambdaCodeKey"]
+    other = replace(operator, clone=Clone(tmp_path / "second"))
+    artifacts = other.clone.folder / "infrastructure" / "artifacts.json"
+    artifacts.write_text('{"code": "not/built/here", "site": "neither/this"}')
+    assert other.inv("apply", str(path), "--yes", "--json").document["action"] == "updated"
+    assert operator.cloud().parameters()["LambdaCodeKey"] == key
+    # Nor does taking it off need the build.
+    log = ("--allow-data-loss", "APIStack/ApplicationLogs")
+    path = write_plan(operator, "--code", "none", *log)[0]
+    assert other.inv("apply", str(path), "--yes", "--json").document["action"] == "updated"
+    assert operator.cloud().parameters()["LambdaCodeKey"] == ""
 
 
 def test_a_plan_that_the_world_has_overtaken_is_refused_and_can_be_discarded(
