@@ -195,6 +195,11 @@ def test_old_and_stale_prices_are_warned_of(book: Book) -> None:
     assert "(2025-01, stale)" in " ".join(given.text.split())
 
 
+def test_what_is_not_built_here_is_priced_all_the_same(book: Book, made: Estimated) -> None:
+    job = jobs.give_artifacts(prepare(), ROOT, code="not/built/here", site="neither/this")
+    assert estimates.estimate(job, TERMS, book).estimate == made.estimate
+
+
 def test_the_usage_file_can_be_chosen(tmp_path: Path, book: Book) -> None:
     path = tmp_path / "mine.json"
     path.write_text((ROOT / "infrastructure" / "usage" / "development.json").read_text())
