@@ -43,7 +43,14 @@ _VERBS = {"created": "create", "updated": "update", "rolled-back": "rollback"}
 
 
 def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
-    """Do what was decided for the stack's state."""
+    """Do what was decided for the stack's state; a preview clears what killed ones have left."""
+    outcome = _do(run, stack, decision)
+    if run.options.preview and stack is not None:
+        proposals.sweep(run, stack)
+    return outcome
+
+
+def _do(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
     if decision.move is Move.REPLACE and stack is not None:
         creation.clear_failed(run, stack, decision)
     if decision.move in (Move.REPLACE, Move.CREATE) and not run.options.preview:

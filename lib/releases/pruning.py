@@ -20,6 +20,7 @@ from lib.releases.history import Record
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
 from lib.stacks import changesets, stacks
+from lib.stacks.changesets import Purpose
 from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
 
@@ -127,6 +128,13 @@ def _find_live(job: Job, access: Access, bucket: Bucket) -> list[tuple[Stack, tu
     return [(stack, history.read(bucket, stack.name)) for stack in roots]
 
 
+_PURPOSES = {
+    Purpose.PLAN: "planned for {stack}",
+    Purpose.PREVIEW: "previewed for {stack}",
+    Purpose.DEPLOYMENT: "about to be deployed to {stack}",
+}
+
+
 def _find_needed(
     access: Access, bucket: Bucket, live: Sequence[tuple[Stack, tuple[Record, ...]]]
 ) -> dict[str, str]:
@@ -134,8 +142,8 @@ def _find_needed(
     cfn = access.aws.client("cloudformation")
     needed: dict[str, str] = {}
     for stack, records in live:
-        for planned in changesets.discard_expired(cfn, stack, access.clock):
-            needed.setdefault(planned.release, f"planned for {stack.name}")
+        for kept in changesets.discard_expired(cfn, stack, access.clock):
+            needed.setdefault(kept.release, _PURPOSES[kept.purpose].format(stack=stack.name))
         if stack.status is Status.REVIEW_IN_PROGRESS:
             continue  # The shell of a creation has no template, and may have gone with its plan.
         text = stacks.read_template(cfn, stack.id)
