@@ -23,7 +23,7 @@ from lib.errors import NotOurs, Refused
 from lib.inputs import jobs, parameters
 from lib.inputs.artifacts import PARAMETERS, Artifacts
 from lib.operators import Level
-from lib.releases import history, releases, store
+from lib.releases import releases, settling, store
 from lib.releases.releases import Manifest
 from lib.stacks import changesets, previews, stacks
 from lib.stacks.previews import ChangeSetStale
@@ -194,7 +194,7 @@ def _find_applied(job: Job, access: Access, plan: PlanFile) -> Iterator[str]:
     """Yield that the plan was applied already, if the stack's history tells."""
     try:
         # The day suffices, and forgives two machines whose clocks do not agree.
-        past = history.read(store.bucket_of(job, access), job.stack_name, since=plan.created[:10])
+        past = settling.read(job, access, since=plan.created[:10])
     except (BotoCoreError, ClientError):
         return  # It only explains what is refused in any case.
     for record in past:

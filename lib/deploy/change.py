@@ -189,7 +189,7 @@ def accept(made: Offer) -> Outcome:
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action
-        record = records.begin(run, _VERBS[action], stack_id)
+        record = records.begin(run, _VERBS[action], stack_id, watching.new_token())
     except BaseException:
         # Ctrl-C included: a change set that is not executed must not pile up.
         proposals.abandon(run, made.proposal)
@@ -267,7 +267,7 @@ def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: 
             changesets.execute(
                 run.cfn,
                 proposal,
-                token=watching.new_token(),
+                token=record.token,
                 disable_rollback=disable_rollback,
                 express=run.options.express,
             )

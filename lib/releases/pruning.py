@@ -15,7 +15,7 @@ from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.releases import code, history, releases, store
+from lib.releases import code, history, releases, settling, store
 from lib.releases.history import Record
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
@@ -125,7 +125,10 @@ def _find_live(job: Job, access: Access, bucket: Bucket) -> list[tuple[Stack, tu
         if not stack.parent_id
         and (stack.tags.get("ManagedBy") == MANAGED_BY or stack.name == job.stack_name)
     ]
-    return [(stack, history.read(bucket, stack.name)) for stack in roots]
+    return [
+        (stack, settling.settle(bucket, access, history.read(bucket, stack.name)))
+        for stack in roots
+    ]
 
 
 _PURPOSES = {
