@@ -217,8 +217,11 @@ def _refuse(job: Job, plan: PlanFile, file: str, differing: Sequence[str]) -> Re
 def discard(job: Job, access: Access, plan: PlanFile) -> Discarded:
     """Remove what a plan that is not applied left at AWS."""
     _require_account(job, access, plan)
-    found = None if plan.changes_nothing else _find_change_set(access, plan)
-    if found is None or found.execution.startswith("EXECUTE_"):
+    if plan.changes_nothing:
         return Discarded(plan.digest, False)
-    changesets.discard(access.aws.client("cloudformation"), plan.proposal, access.clock)
+    cfn = access.aws.client("cloudformation")
+    execution = previews.find_execution(cfn, plan.change_set, access.clock)
+    if execution is None or execution.startswith("EXECUTE_"):
+        return Discarded(plan.digest, False)
+    changesets.discard(cfn, plan.proposal, access.clock)
     return Discarded(plan.digest, True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.document import UNSHOWN
 from lib.operators import Level
 from lib.refusals import error_message
 from lib.stacks import obstacles, statuses
@@ -29,7 +30,8 @@ class Outcome:
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
     `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
-    `missing` says what does not work yet for want of an artefact.
+    `missing` says what does not work yet for want of an artefact. `seen` is the stack as AWS has
+    just described it, for whoever looks further; None where nobody has.
     """
 
     action: str
@@ -50,6 +52,7 @@ class Outcome:
     obstacles: tuple[Obstacle, ...] = ()
     besides: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    seen: Stack | None = field(default=None, repr=False, metadata=UNSHOWN)
 
     @property
     def failed(self) -> bool:
@@ -81,6 +84,7 @@ def unchanged(job: Job, stack: Stack | None, *, release: str = "") -> Outcome:
         stack.status if stack else Status.ABSENT,
         release,
         outputs=stack.outputs if stack else {},
+        seen=stack,
     )
 
 
@@ -107,6 +111,7 @@ def conclude(job: Job, action: str, stack_id: str, ending: Ending) -> Outcome:
         retained=retained,
         failure=_failure_of(ending) if failed else None,
         next_step=statuses.next_after(status).format(target=job.flags) if failed else "",
+        seen=ending.stack,
     )
 
 
