@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,9 +17,8 @@ from lib.deploy import (
     records,
     review,
 )
-from lib.deploy.outcomes import Outcome, conclude, unchanged
-from lib.document import as_document
-from lib.errors import Declined, DeploymentError, StateForbids
+from lib.deploy.outcomes import Outcome, conclude, telling_changes, unchanged
+from lib.errors import Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -165,19 +163,9 @@ def look_at(
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)
-    with _telling_changes(found):
+    with telling_changes(found.changes):
         barriers.check(run, stack, found, disable_rollback=made.keeps)
     return made
-
-
-@contextlib.contextmanager
-def _telling_changes(found: Review) -> Iterator[None]:
-    """Have a refusal say which changes it is about: that is when a program needs them."""
-    try:
-        yield
-    except DeploymentError as exc:
-        exc.details = {**exc.details, "changes": as_document(found.changes)}
-        raise
 
 
 def accept(made: Offer) -> Outcome:
@@ -185,7 +173,7 @@ def accept(made: Offer) -> Outcome:
     run, stack_id = made.run, made.proposal.stack_id
     creates = made.kind == "CREATE"
     try:
-        with _telling_changes(made.found):
+        with telling_changes(made.found.changes):
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.document import UNSHOWN
+from lib.document import UNSHOWN, as_document
+from lib.errors import DeploymentError
 from lib.operators import Level
 from lib.refusals import error_message
 from lib.stacks import obstacles, statuses
@@ -121,6 +123,16 @@ def _failure_of(ending: Ending) -> Failure:
         return ending.failure
     reason = ending.stack.reason if ending.stack else ""
     return Failure("", "", STACK_TYPE, ending.status, reason or "AWS gives no reason")
+
+
+@contextlib.contextmanager
+def telling_changes(changes: Sequence[Change]) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them."""
+    try:
+        yield
+    except DeploymentError as exc:
+        exc.details = {**exc.details, "changes": as_document(changes)}
+        raise
 
 
 def find_obstacles(job: Job, access: Access, outcome: Outcome) -> Outcome:
