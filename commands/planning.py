@@ -189,26 +189,35 @@ def _price(target: Target, made: Offer) -> Cost | None:
 
 
 @operation(
-    help={**_FILE_HELP, "format": "text (default), markdown, or json."},
+    help={
+        **_FILE_HELP,
+        "format": "text (default), markdown, or json.",
+        "out": "Write it into this file.",
+    },
     common=("json",),
 )
-def show(target: Target, file: str, format: str = "text") -> Answer:
+def show(target: Target, file: str, format: str = "text", out: str | None = None) -> Answer:
     """Deploy: show a plan, for people or for a pull request.
 
     inv plan.show plan.json
-    inv plan.show plan.json --format markdown
+    inv plan.show plan.json --format markdown --out plan.md
     """
     import json
 
     from lib.deploy import plans
+    from lib.inputs import documents
 
     chosen = plans.choose_format(format)
     found = plans.read(Path(file))
     document = as_document(found)
     if chosen == "json":
-        return Answer(document, json.dumps(document, indent=2))
-    draw = plans.draw_summary if chosen == "markdown" else plans.draw
-    return Answer(document, draw(found))
+        text = json.dumps(document, indent=2)
+    else:
+        text = (plans.draw_summary if chosen == "markdown" else plans.draw)(found)
+    if out is None:
+        return Answer(document, text)
+    documents.write_text(Path(out), f"{text}\n")
+    return Answer(document)
 
 
 @operation(

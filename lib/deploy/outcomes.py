@@ -16,6 +16,7 @@ from lib.refusals import error_message
 from lib.stacks import obstacles, statuses
 from lib.stacks.events import Ending, Failure
 from lib.stacks.obstacles import Obstacle
+from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
 from lib.templates.changes import Change
 from lib.templates.templates import STACK_TYPE
@@ -23,7 +24,6 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
-    from lib.stacks.stacks import Stack
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,10 @@ def test_a_plan_is_applied_in_a_second_clone_and_only_once(
     assert made.document == json.loads(path.read_text())
     assert len(change_sets(operator)) == 1
     digest = made.document["digest"]
-    shown = operator.run("plan.show", str(path), "--format", "markdown").out
+    page = tmp_path / "plan.md"
+    told = operator.run("plan.show", str(path), "--format", "markdown", "--out", str(page)).out
+    assert told == ""
+    shown = page.read_text()
     assert digest in shown
     assert "DatabaseStack/JobsTable" in shown
     # The other clone has the templates as they were, and applies the plan's all the same.
