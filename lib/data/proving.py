@@ -167,17 +167,23 @@ def require_complete(run: BackupRun) -> None:
     if not run.failed:
         return
     total = len(run.backups) + len(run.failed)
-    kind = AwsUnavailable if run.unavailable else BackupFailed
-    cure = ((run.unavailable and run.unavailable.next_step) or "Mend the cause").rstrip(".")
-    raise kind(
+    failure = BackupFailed(
         "\n".join(
             [
                 f"{len(run.failed)} of {total} tables could not be backed up:",
                 *(f"  - {failed.table}: {failed.reason}" for failed in run.failed),
             ]
         ),
-        next_step=f"{cure}; then run the same command again: the finished backups stay.",
+        next_step="Mend the cause and run the same command again; the finished backups stay.",
         details={"backups": as_document(run.backups), "failed": as_document(run.failed)},
+    )
+    if run.unavailable is None:
+        raise failure
+    cure = f"{run.unavailable.next_step.rstrip('.')}; then " if run.unavailable.next_step else ""
+    raise AwsUnavailable(
+        failure.message,
+        next_step=f"{cure}run the same command again; the finished backups stay.",
+        details=failure.details,
     )
 
 
