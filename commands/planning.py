@@ -246,7 +246,8 @@ def apply(target: Target, file: str, digest: str | None = None, no_verify: bool 
         place = _aim(target, found)
         settle_harmless_questions(place)
         begin = begin_first_creation(place, preview=False)
-        outcome = applying.apply(place.job, place.access, found, file, begin=begin)
+        again = _say_renewal([place], file)
+        outcome = applying.apply(place.job, place.access, found, again, begin=begin)
     return answer_verified(place, outcome, plans.read_options(found), wanted=not no_verify)
 
 
@@ -278,8 +279,19 @@ def _apply_everywhere(target: Target, found: PlanFile, file: str, *, checks: boo
     sites = [Site(place.job, place.aws) for place in places]
     begin = {place.region: begin_first_creation(place, preview=False) for place in places}
     operator = target.console.operator()
-    done = approved.apply(sites, operator, found, file, begin=begin, checks=checks)
+    again = _say_renewal(places, file)
+    done = approved.apply(sites, operator, found, again, begin=begin, checks=checks)
     return report.answer(done, operator)
+
+
+def _say_renewal(places: Sequence[Target], file: str) -> str:
+    """Say which commands make a plan anew, of the same regions, and apply that."""
+    flags, name = places[0].flags, shlex.quote(file)
+    if len(places) > 1:
+        names = ",".join(place.region for place in places)
+        flags = flags.replace(f"--region {places[0].region}", f"--regions {names}")
+    then = f"have that approved, then inv apply {name}{_how_to_reach(places[0])}"
+    return f"inv plan --out {name} {flags}, {then}"
 
 
 @contextlib.contextmanager

@@ -93,6 +93,7 @@ def test_a_plan_that_the_world_has_overtaken_is_refused_and_can_be_discarded(
     moved = operator.inv("apply", str(path), "--yes", code=3).err
     assert "the stack is UPDATE_COMPLETE, and was CREATE_COMPLETE" in moved
     assert other["digest"][:12] in moved
+    assert f"then inv apply {path} --local" in moved
     operator.inv("plan.discard", str(path))
     assert change_sets(operator) == []
 
