@@ -28,18 +28,24 @@ def place(region: str, env: str = "staging", environment: str = "staging") -> An
     [
         (
             [place("us-east-1")],
-            "inv plan --out 'a plan' --env staging --region us-east-1 --local, have that approved, "
-            "then inv apply 'a plan' --local",
+            (
+                "inv plan --out 'a plan' --env staging --region us-east-1 --local, have that approved, "
+                "then inv apply 'a plan' --local"
+            ),
         ),
         (
             [place("us-east-1"), place("us-west-2")],
-            "inv plan --out 'a plan' --env staging --regions us-east-1,us-west-2 --local, have "
-            "that approved, then inv apply 'a plan' --local",
+            (
+                "inv plan --out 'a plan' --env staging --regions us-east-1,us-west-2 --local, have "
+                "that approved, then inv apply 'a plan' --local"
+            ),
         ),
         (
             [place("us-east-1", "/a/b.json")],
-            "inv plan --out 'a plan' --env /a/b.json --region us-east-1 --local, have that "
-            "approved, then inv apply 'a plan' --env /a/b.json --local",
+            (
+                "inv plan --out 'a plan' --env /a/b.json --region us-east-1 --local, have that "
+                "approved, then inv apply 'a plan' --env /a/b.json --local"
+            ),
         ),
     ],
 )
