@@ -29,8 +29,8 @@ def place(region: str, env: str = "staging", environment: str = "staging") -> An
         (
             [place("us-east-1")],
             (
-                "inv plan --out 'a plan' --env staging --region us-east-1 --local, have that approved, "
-                "then inv apply 'a plan' --local"
+                "inv plan --out 'a plan' --env staging --region us-east-1 --local, have that "
+                "approved, then inv apply 'a plan' --local"
             ),
         ),
         (
