@@ -174,7 +174,7 @@ _OWN_NAME = re.compile(r"update-\d{8}-\d{6}-([0-9a-f]{12})-\w+")
 
 
 @dataclass(frozen=True)
-class Kept:
+class OwnChangeSet:
     """A change set that this tool has made: of which release, what for, and until when."""
 
     proposal: Proposal
@@ -183,7 +183,7 @@ class Kept:
     expires: datetime
 
 
-def list_own(cfn: CloudFormationClient, stack: Stack) -> tuple[Kept, ...]:
+def list_own(cfn: CloudFormationClient, stack: Stack) -> tuple[OwnChangeSet, ...]:
     """Return the change sets of a stack that this tool has made and nobody executed.
 
     Nobody else's are among them, and none that AWS executes or that does not say how old it is.
@@ -203,7 +203,7 @@ def list_own(cfn: CloudFormationClient, stack: Stack) -> tuple[Kept, ...]:
         lasts = _read_kept(summary)
         if name and lasts and not summary.get("ExecutionStatus", "").startswith("EXECUTE_"):
             proposal = Proposal(summary.get("ChangeSetId", ""), stack.id, kind)
-            found.append(Kept(proposal, name[1], *lasts))
+            found.append(OwnChangeSet(proposal, name[1], *lasts))
     return tuple(found)
 
 
@@ -218,7 +218,9 @@ def _read_kept(summary: ChangeSetSummaryTypeDef) -> tuple[Purpose, datetime] | N
     return (Purpose.DEPLOYMENT, made + LIFETIMES[Purpose.DEPLOYMENT]) if made else None
 
 
-def discard_expired(cfn: CloudFormationClient, stack: Stack, clock: Clock) -> tuple[Kept, ...]:
+def discard_expired(
+    cfn: CloudFormationClient, stack: Stack, clock: Clock
+) -> tuple[OwnChangeSet, ...]:
     """Delete what this tool's expired plans, and its killed processes, left; return the rest."""
     left = []
     for one in list_own(cfn, stack):
