@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import inspect
 import os
 import shlex
@@ -120,6 +121,9 @@ def carry_out(
     def do() -> Answer:
         try:
             return summarise(console, work())
+        except DeploymentError as error:
+            summarise(console, Answer({}, summary=_summarise_error(error)))
+            raise
         finally:
             leave_when_interrupted()
 
@@ -173,6 +177,13 @@ def summarise(console: Console, answer: Answer) -> Answer:
         except OSError as error:
             console.report(Note(f"The job's summary cannot be written: {error}", Level.WARNING))
     return answer
+
+
+def _summarise_error(error: DeploymentError) -> str:
+    """Return an error for the page beside a job: nobody should have to look for it in the log."""
+    lines = [error.message, *(["", f"Next: {error.next_step}"] if error.next_step else [])]
+    told = html.escape("\n".join(lines))
+    return f"### ✗ Not done\n\n<pre>{told}</pre>"
 
 
 def stop_on_termination() -> None:

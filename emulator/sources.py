@@ -91,6 +91,14 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "nested_change_sets_exist",
+        "DescribeChangeSet gives a change set of more than 1 MB page by page",
+        Witness.MODEL,
+        "If the output exceeds 1 MB, a string that identifies the next page of changes. If there "
+        "is no additional page, this value is null.",
+        API + "API_DescribeChangeSet.html",
+    ),
+    Source(
+        "nested_change_sets_exist",
         "What changes in one child is a Dynamic change of the siblings that read its outputs",
         Witness.QUOTED,
         "",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,9 +17,8 @@ from lib.deploy import (
     records,
     review,
 )
-from lib.deploy.outcomes import Outcome, conclude, unchanged
-from lib.document import as_document
-from lib.errors import Declined, DeploymentError, StateForbids
+from lib.deploy.outcomes import Outcome, conclude, telling_changes, unchanged
+from lib.errors import Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -43,7 +41,14 @@ _VERBS = {"created": "create", "updated": "update", "rolled-back": "rollback"}
 
 
 def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
-    """Do what was decided for the stack's state."""
+    """Do what was decided for the stack's state; a preview clears what killed ones have left."""
+    outcome = _do(run, stack, decision)
+    if run.options.preview and stack is not None:
+        proposals.sweep(run, stack)
+    return outcome
+
+
+def _do(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
     if decision.move is Move.REPLACE and stack is not None:
         creation.clear_failed(run, stack, decision)
     if decision.move in (Move.REPLACE, Move.CREATE) and not run.options.preview:
@@ -158,19 +163,9 @@ def look_at(
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)
-    with _telling_changes(found):
+    with telling_changes(found.changes):
         barriers.check(run, stack, found, disable_rollback=made.keeps)
     return made
-
-
-@contextlib.contextmanager
-def _telling_changes(found: Review) -> Iterator[None]:
-    """Have a refusal say which changes it is about: that is when a program needs them."""
-    try:
-        yield
-    except DeploymentError as exc:
-        exc.details = {**exc.details, "changes": as_document(found.changes)}
-        raise
 
 
 def accept(made: Offer) -> Outcome:
@@ -178,11 +173,11 @@ def accept(made: Offer) -> Outcome:
     run, stack_id = made.run, made.proposal.stack_id
     creates = made.kind == "CREATE"
     try:
-        with _telling_changes(made.found):
+        with telling_changes(made.found.changes):
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action
-        record = records.begin(run, _VERBS[action], stack_id)
+        record = records.begin(run, _VERBS[action], stack_id, watching.new_token())
     except BaseException:
         # Ctrl-C included: a change set that is not executed must not pile up.
         proposals.abandon(run, made.proposal)
@@ -260,7 +255,7 @@ def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: 
             changesets.execute(
                 run.cfn,
                 proposal,
-                token=watching.new_token(),
+                token=record.token,
                 disable_rollback=disable_rollback,
                 express=run.options.express,
             )

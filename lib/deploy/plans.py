@@ -235,7 +235,7 @@ def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
     try:
         given = {one.name: document[one.name] for one in fields(PlanFile)}
         given["regions"] = tuple(_parse(path, one) for one in given["regions"])
-        given["changes"] = tuple(map(_read_change, given["changes"]))
+        given["changes"] = tuple(map(read_change, given["changes"]))
         given |= {name: tuple(given[name]) for name in ("besides", "consents", "backups")}
         given["cost"] = Cost(**given["cost"]) if given["cost"] else None
         datetime.fromisoformat(given["expires"])
@@ -244,7 +244,7 @@ def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
         raise InputError(f"{path} is not a plan: {exc!r}.", next_step=_MAKE) from None
 
 
-def _read_change(document: Mapping[str, Any]) -> Change:
+def read_change(document: Mapping[str, Any]) -> Change:
     """Read a change as far as it is shown; the guard judges it anew."""
     plain = {
         name: document[name]

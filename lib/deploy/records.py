@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lib.stacks.events import Ending
 
 
-def begin(run: Run, action: str, stack_id: str) -> Record:
-    """Write down what is about to happen."""
+def begin(run: Run, action: str, stack_id: str, token: str) -> Record:
+    """Write down what is about to happen, by a request with this token."""
     identity = run.access.aws.identity()
     record = history.Record(
         release=run.release.name,
@@ -40,6 +40,7 @@ def begin(run: Run, action: str, stack_id: str) -> Record:
         ),
         express=run.options.express,
         plan=run.plan,
+        token=token,
     )
     _write(run, record)
     return record

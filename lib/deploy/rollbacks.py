@@ -12,7 +12,7 @@ from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.inputs.artifacts import Artifacts
 from lib.operators import Level, Listing
-from lib.releases import history, releases, store
+from lib.releases import releases, settling, store
 from lib.releases.history import Record
 from lib.stacks import admission, events, obstacles, stacks, statuses, watching
 from lib.stacks.obstacles import Obstacle
@@ -141,7 +141,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     started = access.clock.monotonic()
     stack, decision = admission.admit(job, access, Operation.UPDATE)
     bucket = store.bucket_of(job, access)
-    records = history.read(bucket, job.stack_name)
+    records = settling.read(job, access)
     record = _find_record(records, job, name)
     manifest = releases.find(bucket, record.release)
     if manifest is None:

@@ -233,7 +233,8 @@ class Request:
     express mode, `disable_rollback` that a failure is left as it is.
     `role_arn` is the service role that CloudFormation takes, then and for every
     later operation; "" leaves it with the role that the stack has, or the caller's own rights.
-    `expires` is until when the change set of a plan may be executed, "" for one of no plan.
+    `kept` says what its change set is kept for and until when, as `lib.stacks.changesets` writes
+    and reads it.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
@@ -247,7 +248,7 @@ class Request:
     previous: frozenset[str] = frozenset()
     disable_rollback: bool = False
     role_arn: str = ""
-    expires: str = ""
+    kept: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return the arguments that say what the stack is to become.

@@ -87,6 +87,13 @@ ONCE_BROKEN = [
     ("backup", "CreateBackup", "cut once, answer lost"),
     ("restore", "RestoreTableFromBackup", "cut once, answer lost"),
     ("delete", "DeleteStack", "credentials expire"),
+    ("replace-a-table", "DescribeBackup", "credentials expire"),
+    ("preview", "CreateChangeSet", "KILL after"),
+    ("plan", "CreateChangeSet", "KILL after"),
+    ("plan", "ListChangeSets", "INT before"),
+    ("plan-creation", "DescribeChangeSet", "INT after"),
+    ("apply", "ExecuteChangeSet", "KILL after"),
+    ("apply", "ExecuteChangeSet", "cut until botocore gives up, answers lost"),
 ]
 
 
@@ -145,6 +152,7 @@ def race(stage: Stage, name: str, *clones: str) -> list[Ended]:
         ("update", ("first", "first"), "UPDATE_COMPLETE"),
         ("update", ("first", "rekeyed"), "UPDATE_COMPLETE"),
         ("delete", ("first", "first"), ""),
+        ("apply", ("first", "first"), "UPDATE_COMPLETE"),
     ],
 )
 def test_of_two_operators_at_once_one_wins_and_the_other_is_told(
