@@ -18,7 +18,7 @@ from lib.deploy import (
     records,
     review,
 )
-from lib.deploy.outcomes import Outcome, conclude, unchanged
+from lib.deploy.outcomes import Outcome, conclude, look_into, unchanged
 from lib.document import as_document
 from lib.errors import Declined, DeploymentError, StateForbids
 from lib.operators import Level
@@ -207,9 +207,10 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     left = unchanged(run.job, stack, release=run.release.name)
     if not found.changes_nothing or stack is None or not stack.status.is_paused:
         return replace(left, preview=run.options.preview)
-    cause = events.tell_cause(run.cfn, events.read_operation(run.cfn, stack.id))
-    ending = events.Ending(stack.status, stack, (), cause)
+    happened = events.read_operation(run.cfn, stack.id)
+    ending = events.Ending(stack.status, stack, happened, events.tell_cause(run.cfn, happened))
     failed = conclude(run.job, left.action, stack.id, ending)
+    failed = look_into(run.job, run.access, failed, happened)
     way_out = statuses.leave_paused(stack.status, run.job.flags)
     return replace(failed, release=run.release.name, next_step=way_out)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.causes import gathering
+from lib.causes.evidence import Evidence
 from lib.operators import Level
 from lib.refusals import error_message
 from lib.stacks import obstacles, statuses
@@ -20,7 +22,7 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
-    from lib.stacks.stacks import Stack
+    from lib.stacks.stacks import Event, Stack
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Outcome:
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
     `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
-    `missing` says what does not work yet for want of an artefact.
+    `missing` says what does not work yet for want of an artefact. `evidence` is what was found out
+    about a failure beside AWS's event.
     """
 
     action: str
@@ -50,6 +53,7 @@ class Outcome:
     obstacles: tuple[Obstacle, ...] = ()
     besides: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -116,6 +120,17 @@ def _failure_of(ending: Ending) -> Failure:
         return ending.failure
     reason = ending.stack.reason if ending.stack else ""
     return Failure("", "", STACK_TYPE, ending.status, reason or "AWS gives no reason")
+
+
+def look_into(job: Job, access: Access, outcome: Outcome, events: Sequence[Event]) -> Outcome:
+    """Return a failed outcome with what is behind it, and with what the stack is stuck at.
+
+    `events` are those of the operation. A good outcome comes back as it is.
+    """
+    if not outcome.failed:
+        return outcome
+    evidence = gathering.look(job, access, outcome.failure, events)
+    return find_obstacles(job, access, replace(outcome, evidence=evidence))
 
 
 def find_obstacles(job: Job, access: Access, outcome: Outcome) -> Outcome:

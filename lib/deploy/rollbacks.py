@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.deploy import archives, change, images, outcomes, pauses, publishing
-from lib.deploy.outcomes import Outcome, conclude, find_obstacles
+from lib.deploy.outcomes import Outcome, conclude, look_into
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.inputs.artifacts import Artifacts
@@ -129,7 +129,7 @@ def _conclude(job: Job, access: Access, stack: Stack, ending: events.Ending) -> 
     removed = stack.status is Status.CREATE_FAILED and ending.status is Status.DELETE_COMPLETE
     if removed or ending.status in statuses.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
-    return find_obstacles(job, access, outcome)
+    return look_into(job, access, outcome, ending.events)
 
 
 def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
