@@ -54,9 +54,10 @@ def _decode(search: Search, encoded: str) -> str:
     )
     told = _read_json(str((answer or {}).get("DecodedMessage", "")))
     context: Mapping[str, Any] = told.get("context", {})
+    principal: Mapping[str, Any] = context.get("principal") or {}
     action = str(context.get("action", ""))
     search.add(_TITLES["action"], action)
-    search.add(_TITLES["principal"], str((context.get("principal") or {}).get("arn", "")))
+    search.add(_TITLES["principal"], str(principal.get("arn", "")))
     search.add(_TITLES["resource"], str(context.get("resource", "")))
     if told.get("explicitDeny"):
         search.add(_TITLES["because"], "a policy denies it explicitly")

@@ -94,8 +94,8 @@ TABLE: tuple[Wording, ...] = (
         r"(?:with (?:identifier|name) '?(?P<identifier>[^'\s]+)'? already exists)"
         r"|(?:Table already exists: (?P<table>[^\s\"]+))|(?P<name>[\w.-]{3,}) already exists",
         "something of that name is there already",
-        "look whose it is; what an earlier deletion retained comes back under the stack with "
-        "inv rescue.adopt, see inv --help rescue.adopt",
+        "what an earlier deletion retained comes back under the stack with inv rescue.adopt "
+        "--resource PATH --physical-id NAME {target}",
         "ample-dev-notification already exists",
         _GITHUB + "Sceptre/sceptre/issues/424",
     ),
@@ -125,7 +125,7 @@ TABLE: tuple[Wording, ...] = (
         "image-missing",
         r"CannotPullContainerError|CannotPullImageManifestError",
         "the image of a task could not be pulled: it is not in its repository, or out of reach",
-        "push the image and name it with --image, see inv --help deploy",
+        "push the image, then inv deploy --image TAG {target}",
         "CannotPullContainerError",
         _ECS + "task_cannot_pull_image.html",
     ),
@@ -176,7 +176,7 @@ TABLE: tuple[Wording, ...] = (
         "code-missing",
         r"Error occurred while GetObject\. S3 Error Code: (?P<code>\w+)",
         "Lambda could not read the function's code from its bucket ({code})",
-        "give the code with --code, see inv --help deploy",
+        "inv deploy --code FOLDER {target}, with the folder or zip that holds the code",
         'Resource handler returned message: "Error occurred while GetObject. S3 Error Code: '
         "NoSuchKey. S3 Error Message: The specified key does not exist. (Service: Lambda, Status "
         'Code: 400, Request ID: ...)" (RequestToken: ..., HandlerErrorCode: InvalidRequest)',
