@@ -31,6 +31,7 @@ from emulator import (
     nested_change_sets,
     nested_stacks,
     recovery,
+    refactors,
     requests,
     resource_types,
     sites,
@@ -453,6 +454,16 @@ def restored_tables_say_so() -> None:
     dynamodb._table_description = describe
 
 
+def stacks_can_be_refactored() -> None:
+    """Answer CreateStackRefactor and its like: move resources between stacks, or rename them.
+
+    Upstream has no such operation. AWS: "Stack refactoring" in the user guide; nested stacks take
+    part by definitions of their own, while the parent's template keeps its TemplateURL.
+    Canary: test_canary_stacks_can_be_refactored.
+    """
+    refactors.install()
+
+
 def resources_take_time(delay: float) -> None:
     """Make each resource that is created, changed or deleted take `delay` seconds.
 
@@ -505,6 +516,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     failed_outputs_are_told_by_the_rollback,
     exports_are_honoured,
     output_changes_have_no_rows,
+    stacks_can_be_refactored,
     shells_keep_their_id,
     nested_change_sets_exist,
     skipping_wants_stack_names,

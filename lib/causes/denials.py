@@ -52,7 +52,7 @@ def _decode(search: Search, encoded: str) -> str:
     answer = search.ask(
         "coded message", lambda: sts.decode_authorization_message(EncodedMessage=encoded)
     )
-    told = _read_json(str((answer or {}).get("DecodedMessage", "")))
+    told = _read_json(answer.get("DecodedMessage", "") if answer else "")
     context: Mapping[str, Any] = told.get("context", {})
     principal: Mapping[str, Any] = context.get("principal") or {}
     action = str(context.get("action", ""))
