@@ -13,7 +13,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ministack.core.responses import new_uuid, now_iso
-from ministack.services.cloudformation import engine, handlers, helpers, stacks
+from ministack.services.cloudformation import engine, handlers, helpers, provisioners, stacks
 
 from emulator import nested_stacks, requests, wire
 from emulator.wire import Json, Response
@@ -267,10 +267,42 @@ def _execute(params: Json) -> Response:
             f"[{made.execution}]"
         )
     resources = {name: _moved_resources(made, name) for name in made.definitions}
+    for source, destination in made.moves.items():
+        _retag(source, destination)
     for name, found in resources.items():
         _settle(made, name, found)
     made.execution = "EXECUTE_COMPLETE"
     return _answer("ExecuteStackRefactor", "")
+
+
+def _tagged(place: Place, record: Json) -> Json:
+    """Return a resource's properties with the tags that its stack at this place gives it."""
+    stack = _stack(place[0]) or {}
+    props: Json = provisioners._with_stack_tags(
+        record["ResourceType"],
+        record["Properties"],
+        stack.get("Tags") or [],
+        place[0],
+        stack["StackId"],
+        place[1],
+    )
+    return props
+
+
+def _retag(source: Place, destination: Place) -> None:
+    """Give a resource the tags of its new stack in the place of those of its old one."""
+    record = (_stack(source[0]) or {})["_resources"][source[1]]
+    before, after = _tagged(source, record), _tagged(destination, record)
+    if before == after:
+        return
+    # By its old place: upstream derives a name from that, and makes anew what has another.
+    token = provisioners._NAME_SEED.set(record.get("_name_seed", ""))
+    try:
+        provisioners._update_resource(
+            record["ResourceType"], record["PhysicalResourceId"], before, after, *source, None
+        )
+    finally:
+        provisioners._NAME_SEED.reset(token)
 
 
 def _settle(made: _Refactor, name: str, resources: Json) -> None:
@@ -282,6 +314,7 @@ def _settle(made: _Refactor, name: str, resources: Json) -> None:
         if stack["_resources"].get(logical_id) is record:
             continue
         record["LogicalResourceId"] = logical_id
+        keep_name(stack, logical_id, record)
         record["ResourceStatus"] = "UPDATE_COMPLETE"
         arguments = (stack_id, name, logical_id, record["ResourceType"])
         stacks._add_event(*arguments, "IMPORT_COMPLETE", "", record["PhysicalResourceId"])
@@ -296,6 +329,32 @@ def _settle(made: _Refactor, name: str, resources: Json) -> None:
     stack.pop("_undo", None)
     stack["Outputs"] = _outputs(stack, template, resources)
     stacks._add_event(stack_id, name, name, nested_stacks.TYPE, "UPDATE_COMPLETE", "", stack_id)
+
+
+def keep_name(stack: Json, logical_id: str, record: Json) -> None:
+    """Have a resource keep its name in a stack that would have given it another.
+
+    Upstream derives the name of a resource without one from its stack and its logical ID, and an
+    update that finds another makes it anew. The seed changes with a replacement that is one.
+    """
+    stack.setdefault("_kept_names", {})[logical_id] = {
+        "seed": record.get("_name_seed", ""),
+        "name": record["PhysicalResourceId"],
+    }
+
+
+def _honour_kept_names() -> None:
+    upstream = provisioners._physical_name
+
+    def physical_name(stack_name: str, logical_id: str, **more: Any) -> str:
+        kept = ((_stack(stack_name) or {}).get("_kept_names") or {}).get(logical_id)
+        if kept and kept["seed"] == provisioners._NAME_SEED.get():
+            name: str = kept["name"]
+            return name
+        derived: str = upstream(stack_name, logical_id, **more)
+        return derived
+
+    nested_stacks.patch("_physical_name", physical_name)
 
 
 def _outputs(stack: Json, template: Json, resources: Json) -> list[Json]:
@@ -356,9 +415,28 @@ def _draw_action(source: Place, destination: Place) -> str:
         + _tag("PhysicalResourceId", record["PhysicalResourceId"])
         + _tag("Description", "No configuration changes detected.")
         + _tag("Detection", "MANUAL")
+        + _draw_tags(source, destination, record)
         + f"<ResourceMapping>{draw('Source', source)}{draw('Destination', destination)}"
         "</ResourceMapping></member>"
     )
+
+
+def _draw_tags(source: Place, destination: Place, record: Json) -> str:
+    """Return the tags that a move brings and takes: those of the stacks, and AWS's own."""
+    kind = record["ResourceType"]
+    spec = provisioners._STACK_TAG_PROPERTY.get(kind)
+    if spec is None:
+        return ""
+    here, there = (
+        provisioners._tag_map(_tagged(place, record).get(spec[0]))
+        for place in (source, destination)
+    )
+    comes = {key: value for key, value in there.items() if here.get(key) != value}
+    added = "".join(
+        f"<member>{_tag('Key', key)}{_tag('Value', value)}</member>" for key, value in comes.items()
+    )
+    gone = "".join(_tag("member", key) for key in here if here[key] != there.get(key))
+    return f"<TagResources>{added}</TagResources><UntagResources>{gone}</UntagResources>"
 
 
 def _tag(name: str, text: str) -> str:
@@ -379,6 +457,7 @@ def _unknown(params: Json) -> Response:
 
 def install() -> None:
     """Answer the four operations that upstream does not know."""
+    _honour_kept_names()
     handlers._ACTION_HANDLERS.update(
         CreateStackRefactor=_create,
         DescribeStackRefactor=_describe,

@@ -20,7 +20,7 @@ from lib.deploy import (
 )
 from lib.deploy.outcomes import Outcome, conclude, look_into, unchanged
 from lib.document import as_document
-from lib.errors import Declined, DeploymentError, StateForbids
+from lib.errors import DataLossRefused, Declined, DeploymentError, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -158,17 +158,23 @@ def look_at(
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)
-    with _telling_changes(found):
+    with _telling_changes(run, found):
         barriers.check(run, stack, found, disable_rollback=made.keeps)
     return made
 
 
 @contextlib.contextmanager
-def _telling_changes(found: Review) -> Iterator[None]:
-    """Have a refusal say which changes it is about: that is when a program needs them."""
+def _telling_changes(run: Run, found: Review) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them.
+
+    Where data would be lost only because something stands elsewhere now, it says what moves it.
+    """
     try:
         yield
     except DeploymentError as exc:
+        if isinstance(exc, DataLossRefused) and found.moves:
+            instead = f"to move it instead: {review.command_to_move(run, found.moves)}"
+            exc.next_step = f"{instead}; {exc.next_step}"
         exc.details = {**exc.details, "changes": as_document(found.changes)}
         raise
 
@@ -178,7 +184,7 @@ def accept(made: Offer) -> Outcome:
     run, stack_id = made.run, made.proposal.stack_id
     creates = made.kind == "CREATE"
     try:
-        with _telling_changes(made.found):
+        with _telling_changes(run, made.found):
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action

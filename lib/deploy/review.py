@@ -13,7 +13,7 @@ from lib.errors import OperationFailed
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.stacks import deployed
-from lib.templates import comparison, proofs, remainder, templates
+from lib.templates import comparison, moves, proofs, remainder, templates
 from lib.templates.resolution import Tree
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
     from lib.templates.changes import Change
+    from lib.templates.moves import Move
     from lib.templates.templates import Template
 
 
@@ -35,13 +36,14 @@ class Review:
     `changes_nothing` may be true of a change set with rows, where AWS could only not rule a
     change out. `besides` names what changes and is no resource: outputs, exports, a nested
     stack's own policy. `before` is what was deployed, None for a creation and where nobody had
-    to look.
+    to look. `moves` are removals and additions that look like one resource in another place.
     """
 
     changes: tuple[Change, ...] = ()
     changes_nothing: bool = False
     besides: tuple[str, ...] = ()
     before: Deployed | None = None
+    moves: tuple[Move, ...] = ()
 
     def onto(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what was reviewed."""
@@ -93,7 +95,9 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     besides = remainder.list_differences(before.folder, run.job.templates, old, after)
     same = proposed.complete and not besides and all(change.is_phantom for change in merged)
     apart = _leave_out_resources(besides, merged)
-    return Review(loss.judge(merged, old, after, absent=before.absent), same, apart, before)
+    judged = loss.judge(merged, old, after, absent=before.absent)
+    found = moves.find(old, after, region=run.job.region)
+    return Review(judged, same and not run.options.settles, apart, before, found)
 
 
 _UNREAD = (
@@ -186,6 +190,22 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join([*names[:_BESIDES_AT_MOST], *([f"{rest} more"] if rest > 0 else [])])
 
 
+def _describe_moves(run: Run, found: Sequence[Move]) -> str:
+    """Say what would be removed and made anew though it only stands elsewhere in the templates."""
+    many = len(found) > 1
+    names = _list([f"{one.source} to {one.destination}" for one in found])
+    return (
+        f"{names}: {'these look' if many else 'this looks'} moved, and an update would make "
+        f"{'them' if many else 'it'} new and empty. To move {'them' if many else 'it'} with what "
+        f"{'they hold' if many else 'it holds'}: {command_to_move(run, found)}"
+    )
+
+
+def command_to_move(run: Run, found: Sequence[Move]) -> str:
+    """Return the command that moves resources instead of making them anew."""
+    return f"`inv rescue.refactor --move {moves.name(found)} {run.job.flags}`"
+
+
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
     """Show every change with its causes and what it does to data, and what AWS warns of."""
     where = f"stack {run.job.stack_name} in {run.job.region}"
@@ -195,6 +215,8 @@ def show(run: Run, proposed: ChangeSet, found: Review) -> None:
         real = any(not change.is_phantom for change in found.changes)
         alone = "Also changes" if real else f"No resource of {where} changes, only"
         run.access.say(f"{alone}: {_list(found.besides)}.")
+    if found.moves:
+        run.access.say(_describe_moves(run, found.moves), Level.WARNING)
     for warning in proposed.warnings:
         run.access.say(warning, Level.WARNING)
     if run.options.revert_drift and not proposed.reverts_drift:

@@ -157,7 +157,7 @@ def _paths(tree: Tree) -> frozenset[str]:
 
 
 def _is_made(move: Move, old: Tree, new: Tree) -> bool:
-    """Tell whether a move was made by an earlier run: it is deployed where the templates want it."""
+    """Tell whether an earlier run made a move: it is deployed where the templates want it."""
     there = _paths(old)
     return (
         move.source not in there and move.destination in there and move.destination in _paths(new)
@@ -313,8 +313,10 @@ def _fill_in(tree: Tree, known: Known, together: Sequence[Move]) -> Tree:
 
 
 def _require_filled(job: Job, shaped: Mapping[str, Mapping[str, object]]) -> None:
-    """Raise for a stack that would have no resource left: "CloudFormation doesn't support empty
-    stacks".
+    """Raise for a stack that would have no resource left.
+
+    "CloudFormation doesn't support empty stacks."
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-refactoring.html
     """
     empty = [path or job.stack_name for path, body in shaped.items() if not body["Resources"]]
     if empty:
@@ -347,7 +349,7 @@ def _carry_out(job: Job, access: Access, plan: Plan, where: str) -> str:
     refactors.wait_at_rest(cfn, ids, access.clock)
     if not state.is_done:
         raise OperationFailed(
-            f"AWS did not refactor {where} ({state.execution}): {state.reason or 'without a reason'}",
+            f"AWS did not refactor {where} ({state.execution}): {state.reason or 'it gives no why'}",
             next_step=f"inv status {job.flags}; nothing was replaced",
         )
     _look_again(cfn, plan, where)
@@ -381,7 +383,8 @@ def _make(job: Job, access: Access, plan: Plan, where: str) -> str:
     if not state.is_made:
         raise OperationFailed(
             f"AWS does not refactor {where}: {state.reason or state.status}. Nothing was changed.",
-            next_step=f"mend what it names, or leave it where it is; inv update --preview {job.flags}",
+            next_step="mend what it names, or leave it where it is; "
+            f"inv update --preview {job.flags}",
         )
     return refactor_id
 
@@ -403,8 +406,8 @@ def _require_only_moves(plan: Plan, actions: Sequence[Action], where: str) -> No
     if others or found != wanted:
         told = ", ".join(f"{one.kind} {one.entity} {one.physical_id}" for one in actions)
         raise StateForbids(
-            f"AWS would do more or less to {where} than was asked: {told or 'nothing'}. Nothing was "
-            "changed.",
+            f"AWS would do more or less to {where} than was asked: {told or 'nothing'}. "
+            "Nothing was changed.",
             next_step="name every resource that moves in --move",
         )
 
@@ -440,10 +443,12 @@ def _follow_up(
     action = "moved" if plan.moves else "unchanged"
     made = Refactored(action, job.stack_name, job.region, refactor_id, plan.moved)
     access.say("Updating the stack, so that its templates are those of the checkout.")
+    settling = replace(options, settles=True)
     try:
-        outcome = deployments.deploy(job, access, options, Mode.UPDATE)
+        outcome = deployments.deploy(job, access, settling, Mode.UPDATE)
     except Declined:
-        return replace(made, next_step=f"inv update {job.flags}")
+        named = moves.name([*plan.moves, *plan.done])
+        return replace(made, next_step=f"inv rescue.refactor --move {named} {job.flags}")
     return replace(made, update=outcome, next_step=outcome.next_step)
 
 

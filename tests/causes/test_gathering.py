@@ -25,6 +25,7 @@ BREAKER = (
     "Resource handler returned message: \"Error occurred during operation 'ECS Deployment Circuit "
     "Breaker was triggered'.\" (RequestToken: 1, HandlerErrorCode: GeneralServiceException)"
 )
+ANN = "arn:aws:sts::123456789012:assumed-role/deploy/ann"
 DENIED = (
     "User: arn:aws:sts::123456789012:assumed-role/deploy/ann is not authorized to perform: "
     "iam:CreateRole on resource: arn:aws:iam::123456789012:role/x because no identity-based policy "
@@ -239,11 +240,7 @@ def test_a_denied_action_is_taken_apart_and_looked_up_in_cloudtrail() -> None:
         ("denied to", "arn:aws:sts::123456789012:assumed-role/deploy/ann"),
         ("on", "arn:aws:iam::123456789012:role/x"),
         ("because", "no identity-based policy allows the iam:CreateRole action"),
-        (
-            "CloudTrail",
-            "2026-10-01T11:59:00Z CreateRole by "
-            "arn:aws:sts::123456789012:assumed-role/deploy/ann: User: ann is not authorized",
-        ),
+        ("CloudTrail", f"2026-10-01T11:59:00Z CreateRole by {ANN}: User: ann is not authorized"),
     ]
     [asked] = account.asked("LookupEvents")
     assert asked["LookupAttributes"] == [
