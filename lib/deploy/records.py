@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import polling
+from lib.deploy import freeing
 from lib.deploy.outcomes import Outcome, conclude, look_into
 from lib.inputs import parameters
 from lib.operators import Level
@@ -66,6 +67,7 @@ def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) 
             f"{', '.join(settling)}",
             Level.WARNING,
         )
+    freeing.warn_left_behind(run.job, run.access, ending.events)
     outcome = replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
     return look_into(run.job, run.access, outcome, ending.events)
 

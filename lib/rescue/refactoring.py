@@ -349,7 +349,7 @@ def _carry_out(job: Job, access: Access, plan: Plan, where: str) -> str:
     refactors.wait_at_rest(cfn, ids, access.clock)
     if not state.is_done:
         raise OperationFailed(
-            f"AWS did not refactor {where} ({state.execution}): {state.reason or 'it gives no why'}",
+            f"AWS did not refactor {where} ({state.execution}): {state.reason or 'no why given'}",
             next_step=f"inv status {job.flags}; nothing was replaced",
         )
     _look_again(cfn, plan, where)

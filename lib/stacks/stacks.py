@@ -56,6 +56,7 @@ class Stack:
     drift: str
     express: bool = False
     role_arn: str = ""
+    root_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
         express=answer.get("DeploymentConfig", {}).get("Mode") == _EXPRESS["Mode"],
         role_arn=answer.get("RoleARN", ""),
+        root_id=answer.get("RootId", ""),
     )
 
 
