@@ -88,7 +88,7 @@ def _look_around(search: Search, case: Case) -> None:
         names.look(search, case, match)
     elif match and match.wording.name == "limit":
         limits.look(search, case)
-    elif case.type in (containers.SERVICE, containers.CLUSTER) and case.physical_id:
+    if case.type in (containers.SERVICE, containers.CLUSTER) and case.physical_id:
         containers.look(search, case)
     elif functions.is_custom(case.type) or (case.type == functions.FUNCTION and case.physical_id):
         functions.look(search, case)

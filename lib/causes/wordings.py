@@ -194,7 +194,7 @@ TABLE: tuple[Wording, ...] = (
         "bucket-full",
         r"The bucket you tried to delete is not empty",
         "S3 deletes no bucket that holds objects",
-        "keep it with inv deploy --delete --retain all {target}, or empty it and delete again",
+        "empty the bucket, or keep it with --retain, then the same command again",
         "The bucket you tried to delete is not empty (Service: Amazon S3; Status Code: 409; Error "
         "Code: BucketNotEmpty; ...)",
         _GITHUB + "aws/aws-cdk/issues/21776",

@@ -51,7 +51,8 @@ def explain(job: Job, access: Access) -> Explanation:
     if cause is None:
         return _explain_tasks(job, access, stack)
     stuck = obstacles.look(cfn, stack.id, stack.status)
-    evidence = (*gathering.look(job, access, cause, found), *_describe_stuck(stuck))
+    others = [one for one in stuck if one.path != cause.path]
+    evidence = (*gathering.look(job, access, cause, found), *_describe_stuck(others))
     known = gathering.advise(cause.reason, evidence)
     return Explanation(
         stack.name,
@@ -72,9 +73,14 @@ def _describe_stuck(stuck: Sequence[Obstacle]) -> tuple[Evidence, ...]:
 
 
 def _next_step(job: Job, stack: Stack, stuck: Sequence[Obstacle], helps: str) -> str:
-    """Return what helps, and first what frees a stack that is stuck."""
+    """Return what helps, and first what frees a stack that is stuck.
+
+    What failed in a stack that rests, failed while what an update took out was deleted.
+    """
     if stuck:
         return outcomes.next_step(job, stack.status, stuck)
+    if stack.status.is_healthy:
+        return f"inv rollback {job.flags} says what was left behind, and what frees it"
     return helps or statuses.next_after(stack.status).format(target=job.flags)
 
 
