@@ -27,6 +27,7 @@ from ministack.services.cloudformation import (
 from emulator import (
     conditions,
     deletion,
+    event_properties,
     exports,
     nested_change_sets,
     nested_stacks,
@@ -454,6 +455,16 @@ def restored_tables_say_so() -> None:
     dynamodb._table_description = describe
 
 
+def events_tell_properties() -> None:
+    """Show in an event which properties its resource was to have.
+
+    Upstream leaves ResourceProperties out, by which the function behind a custom resource is
+    known. AWS: API_StackEvent.
+    Canary: test_canary_events_tell_properties.
+    """
+    event_properties.install()
+
+
 def stacks_can_be_refactored() -> None:
     """Answer CreateStackRefactor and its like: move resources between stacks, or rename them.
 
@@ -517,6 +528,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     exports_are_honoured,
     output_changes_have_no_rows,
     stacks_can_be_refactored,
+    events_tell_properties,
     shells_keep_their_id,
     nested_change_sets_exist,
     skipping_wants_stack_names,

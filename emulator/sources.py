@@ -470,6 +470,13 @@ SOURCES: tuple[Source, ...] = (
         "never stops",
         Witness.NONE,
     ),
+    Source(
+        "events_tell_properties",
+        "An event tells the properties that its resource was to have",
+        Witness.MODEL,
+        "BLOB of the properties used to create the resource.",
+        API + "API_StackEvent.html",
+    ),
     # Refactors
     Source(
         "stacks_can_be_refactored",

@@ -70,7 +70,8 @@ def choose_task(tasks: Sequence[_Json]) -> _Json | None:
 
 def describe(task: _Json) -> str:
     """Say why a task stopped, and how each of its containers ended."""
-    lines = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped without a reason")]
+    why = [str(task[key]) for key in ("stoppedReason", "stopCode") if task.get(key)]
+    lines = [f"{why[0]} ({why[1]})" if len(why) > 1 else "".join(why) or "stopped, no reason given"]
     for container in task.get("containers", []):
         code = container.get("exitCode")
         ends = [f"exit code {code}"] if code is not None else []

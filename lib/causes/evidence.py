@@ -81,11 +81,13 @@ class Case:
 class Search:
     """Look for evidence: what was found, what could not be looked at, what must not be shown.
 
-    `secrets` are values that are masked in whatever is found.
+    `secrets` are values that are masked in whatever is found. `told` are the functions, by name,
+    whose environment is among them.
     """
 
     access: Access
     secrets: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     found: list[Evidence] = field(default_factory=list)
     unread: dict[str, list[str]] = field(default_factory=dict)
     calls: int = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from lib.causes import logs
 from lib.causes.evidence import Case, Search
@@ -34,12 +36,23 @@ def look(search: Search, case: Case) -> None:
         lambda: functions.get_function_configuration(FunctionName=name),
     )
     config = answer or {}
-    search.hide(config.get("Environment", {}).get("Variables", {}).values())
+    hide_environment(search, _short(name), config if answer else None)
     for key in ("StateReason", "LastUpdateStatusReason"):
         search.add(f"function {_short(name)}", str(config.get(key) or ""))
     stream = _STREAM.search(case.reason)
+    if _short(name) not in search.told:
+        search.give_up("log", "the function's environment is not known, and must not be shown")
+        return
     group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{_short(name)}"
     logs.read_tail(search, str(group), stream[1] if stream else "")
+
+
+def hide_environment(search: Search, name: str, config: Mapping[str, Any] | None) -> None:
+    """Mask the values of a function's environment, as its configuration or properties have it."""
+    if config is None:
+        return
+    search.hide(((config.get("Environment") or {}).get("Variables") or {}).values())
+    search.told.add(name)
 
 
 def _find_function(case: Case) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib import parallel
 from lib.causes import containers, denials, functions, hooks, limits, names, wordings
@@ -31,7 +32,7 @@ def look(
     to be told in any case.
     """
     case = open_case(failure, events)
-    return investigate(job, access, case) if case else ()
+    return investigate(job, access, case, events) if case else ()
 
 
 def open_case(failure: Failure | None, events: Sequence[Event]) -> Case | None:
@@ -56,9 +57,17 @@ def open_case(failure: Failure | None, events: Sequence[Event]) -> Case | None:
     )
 
 
-def investigate(job: Job, access: Access, case: Case) -> tuple[Evidence, ...]:
-    """Look for all that there may be about a case, for as long as it is worth."""
+def investigate(
+    job: Job, access: Access, case: Case, events: Sequence[Event] = ()
+) -> tuple[Evidence, ...]:
+    """Look for all that there may be about a case, for as long as it is worth.
+
+    What stands in the `events` of the operation must not be shown even where it is gone since.
+    """
     search = Search(access, set(jobs.list_secret_values(job)))
+    for event in events:
+        if event.type == functions.FUNCTION:
+            functions.hide_environment(search, event.physical_id, _read_properties(event))
     problem: list[str] = []
 
     def run() -> None:
@@ -75,6 +84,15 @@ def investigate(job: Job, access: Access, case: Case) -> tuple[Evidence, ...]:
     if not ended:
         search.give_up("the rest", "it took too long")
     return search.conclude()
+
+
+def _read_properties(event: Event) -> dict[str, Any] | None:
+    """Return the properties that an event tells, None where it tells none."""
+    try:
+        found = json.loads(event.properties or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _look_around(search: Search, case: Case) -> None:

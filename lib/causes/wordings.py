@@ -165,7 +165,7 @@ TABLE: tuple[Wording, ...] = (
     Wording(
         "custom-resource",
         r"Received response status \[FAILED\] from custom resource|did not receive a response from "
-        r"your Custom Resource",
+        r"your Custom Resource|See the details in CloudWatch Log Stream",
         "the function behind the custom resource failed, or never answered",
         "mend what its log says, then inv deploy {target}",
         "Received response status [FAILED] from custom resource. Message returned: See the details "

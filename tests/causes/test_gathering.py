@@ -101,7 +101,7 @@ def test_a_failed_service_is_explained_by_its_stopped_task_and_the_end_of_its_lo
     account = ecs()
     found = texts(look(account, "AWS::ECS::Service", BREAKER, physical_id=SERVICE_ID))
     assert found["ECS task 0a1b2c3d4e5f"].splitlines() == [
-        "Essential container in task exited",
+        "Essential container in task exited (EssentialContainerExited)",
         "sidecar: exit code 0",
         "worker: exit code 1",
     ]
@@ -204,6 +204,24 @@ def test_a_custom_resource_is_explained_by_the_log_of_the_function_behind_it() -
     assert texts(found) == {"log /own/group": "boom **** password=****"}
     [asked] = account.asked("GetLogEvents")
     assert asked["logStreamName"] == "2021/08/17/[$LATEST]0a1b"
+
+
+def test_the_log_of_a_function_that_is_gone_keeps_the_secrets_of_its_environment() -> None:
+    gone = refusal("ResourceNotFoundException", "gone", "GetFunctionConfiguration")
+    account = Account(
+        "eu-west-1",
+        GetFunctionConfiguration=gone,
+        DescribeLogStreams={"logStreams": [{"logStreamName": "newest"}]},
+        GetLogEvents={"events": [{"message": "asked with very-secret-value"}]},
+    )
+    properties = json.dumps({"Environment": {"Variables": {"KEY": "very-secret-value"}}})
+    known = look(
+        account, "AWS::Lambda::Function", "no", physical_id="health", properties=properties
+    )
+    assert texts(known)["log /aws/lambda/health"] == "asked with ****"
+    unknown = look(account, "AWS::Lambda::Function", "no", physical_id="health")
+    assert "log /aws/lambda/health" not in texts(unknown)
+    assert "the function's environment is not known" in texts(unknown)[UNREAD]
 
 
 def test_a_function_is_explained_by_its_state_and_its_newest_log() -> None:

@@ -1,4 +1,4 @@
-"""A table moves from one nested stack to another with all that it holds, as an operator types it."""
+"""A table moves from one nested stack to another with all that it holds."""
 
 from __future__ import annotations
 
