@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
     from lib.templates.changes import Change
-    from lib.templates.moves import Move
+    from lib.templates.moves import Relocation
     from lib.templates.templates import Template
 
 
@@ -43,7 +43,7 @@ class Review:
     changes_nothing: bool = False
     besides: tuple[str, ...] = ()
     before: Deployed | None = None
-    moves: tuple[Move, ...] = ()
+    moves: tuple[Relocation, ...] = ()
 
     def onto(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what was reviewed."""
@@ -190,7 +190,7 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join([*names[:_BESIDES_AT_MOST], *([f"{rest} more"] if rest > 0 else [])])
 
 
-def _describe_moves(run: Run, found: Sequence[Move]) -> str:
+def _describe_moves(run: Run, found: Sequence[Relocation]) -> str:
     """Say what would be removed and made anew though it only stands elsewhere in the templates."""
     many = len(found) > 1
     names = _list([f"{one.source} to {one.destination}" for one in found])
@@ -201,7 +201,7 @@ def _describe_moves(run: Run, found: Sequence[Move]) -> str:
     )
 
 
-def command_to_move(run: Run, found: Sequence[Move]) -> str:
+def command_to_move(run: Run, found: Sequence[Relocation]) -> str:
     """Return the command that moves resources instead of making them anew."""
     return f"`inv rescue.refactor --move {moves.name(found)} {run.job.flags}`"
 

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.deploy import deployments
 from lib.deploy.deployments import Mode
+from lib.deploy.outcomes import Outcome
 from lib.document import keys
 from lib.drawing import draw_table
 from lib.errors import Declined, InputError, OperationFailed, StateForbids, TemplateError
@@ -24,17 +25,16 @@ from lib.releases import store
 from lib.rescue import reshaping
 from lib.rescue.reshaping import Known
 from lib.stacks import admission, deployed, refactors, stacks
-from lib.stacks.refactors import Action, Place
+from lib.stacks.refactors import Action, Location
 from lib.stacks.statuses import Operation
 from lib.templates import comparison, moves, templates
-from lib.templates.moves import Move
+from lib.templates.moves import Relocation
 from lib.templates.resolution import Resource, Tree
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.access import Access
-    from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Job, Options
     from lib.stacks.deployed import Deployed
     from lib.stacks.stacks import Stack
@@ -75,21 +75,23 @@ class Refactored:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Refactoring:
     """A refactor that was worked out: the moves that are left, and what each stack is to be.
 
     `done` are moves that an earlier run has made. `names` and `texts` are by the path of the
     stack, "" for the root.
     """
 
-    moves: tuple[Move, ...]
-    done: tuple[Move, ...]
+    moves: tuple[Relocation, ...]
+    done: tuple[Relocation, ...]
     moved: tuple[Moved, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def refactor(job: Job, access: Access, options: Options, wanted: Sequence[Move]) -> Refactored:
+def refactor(
+    job: Job, access: Access, options: Options, wanted: Sequence[Relocation]
+) -> Refactored:
     """Move resources of a stack to where the templates have them, then update it.
 
     Safe to repeat: what has moved already is left alone. Raises `InputError` for a path that is
@@ -111,7 +113,7 @@ def _list_moves(title: str, moved: Sequence[Moved]) -> Listing:
     return Listing(title, ("From", "To", "Type", "Physical ID"), rows)
 
 
-def work_out(job: Job, access: Access, wanted: Sequence[Move]) -> Plan:
+def work_out(job: Job, access: Access, wanted: Sequence[Relocation]) -> Refactoring:
     """Look at what is deployed and at the templates, and return how one becomes the other."""
     cfn = access.aws.client("cloudformation")
     stack, _ = admission.admit(job, access, Operation.UPDATE)
@@ -135,8 +137,8 @@ def work_out(job: Job, access: Access, wanted: Sequence[Move]) -> Plan:
         for one in left
     )
     if not left:
-        return Plan((), done, ())
-    return _shape(job, access, stack, before, old, Plan(left, done, moved))
+        return Refactoring((), done, ())
+    return _shape(job, access, stack, before, old, Refactoring(left, done, moved))
 
 
 def _resolve_checkout(job: Job, access: Access, stack: Stack) -> Tree:
@@ -156,7 +158,7 @@ def _paths(tree: Tree) -> frozenset[str]:
     return frozenset(one.path for one in tree.resources)
 
 
-def _is_made(move: Move, old: Tree, new: Tree) -> bool:
+def _is_made(move: Relocation, old: Tree, new: Tree) -> bool:
     """Tell whether an earlier run made a move: it is deployed where the templates want it."""
     there = _paths(old)
     return (
@@ -164,7 +166,9 @@ def _is_made(move: Move, old: Tree, new: Tree) -> bool:
     )
 
 
-def _require_sound(job: Job, move: Move, together: Sequence[Move], old: Tree, new: Tree) -> None:
+def _require_sound(
+    job: Job, move: Relocation, together: Sequence[Relocation], old: Tree, new: Tree
+) -> None:
     """Raise for a move that is not one: not deployed, not in the templates, or not the same."""
     live, wanted = _paths(old), _paths(new)
     owner = moves.split(move.destination)[0]
@@ -193,7 +197,7 @@ def _require_sound(job: Job, move: Move, together: Sequence[Move], old: Tree, ne
         )
 
 
-def _require_type(job: Job, move: Move, before: Resource, after: Resource) -> None:
+def _require_type(job: Job, move: Relocation, before: Resource, after: Resource) -> None:
     """Raise for a type that AWS does not refactor, or for two types."""
     if before.type != after.type:
         raise InputError(
@@ -208,7 +212,9 @@ def _require_type(job: Job, move: Move, before: Resource, after: Resource) -> No
         )
 
 
-def _shape(job: Job, access: Access, stack: Stack, before: Deployed, old: Tree, plan: Plan) -> Plan:
+def _shape(
+    job: Job, access: Access, stack: Stack, before: Deployed, old: Tree, plan: Refactoring
+) -> Refactoring:
     """Return a plan with what each stack that takes part is to be."""
     part = list(
         dict.fromkeys(
@@ -250,7 +256,7 @@ def _shape_unchanged(
     access: Access,
     before: Deployed,
     old: Tree,
-    plan: Plan,
+    plan: Refactoring,
     bodies: Mapping[str, templates.Body],
     known: Known,
 ) -> dict[str, dict[str, object]]:
@@ -278,7 +284,7 @@ def _find_changed(
     access: Access,
     before: Deployed,
     old: Tree,
-    plan: Plan,
+    plan: Refactoring,
     shaped: Mapping[str, Mapping[str, object]],
     known: Known,
 ) -> list[str]:
@@ -300,9 +306,9 @@ def _find_changed(
     ]
 
 
-def _fill_in(tree: Tree, known: Known, together: Sequence[Move]) -> Tree:
+def _fill_in(tree: Tree, known: Known, together: Sequence[Relocation]) -> Tree:
     """Return a tree in which references to what moves are its values, wherever it stands."""
-    back = [Move(one.destination, one.source) for one in together]
+    back = [Relocation(one.destination, one.source) for one in together]
     return replace(
         tree,
         resources=tuple(
@@ -327,7 +333,7 @@ def _require_filled(job: Job, shaped: Mapping[str, Mapping[str, object]]) -> Non
         )
 
 
-def _carry_out(job: Job, access: Access, plan: Plan, where: str) -> str:
+def _carry_out(job: Job, access: Access, plan: Refactoring, where: str) -> str:
     """Have AWS check the refactor, ask, execute it, and look again; return its ID."""
     cfn = access.aws.client("cloudformation")
     refactor_id = _make(job, access, plan, where)
@@ -357,13 +363,13 @@ def _carry_out(job: Job, access: Access, plan: Plan, where: str) -> str:
     return refactor_id
 
 
-def _make(job: Job, access: Access, plan: Plan, where: str) -> str:
+def _make(job: Job, access: Access, plan: Refactoring, where: str) -> str:
     """Ask AWS for the refactor, and return its ID once AWS has found it good."""
     cfn = access.aws.client("cloudformation")
 
-    def place(path: str) -> Place:
+    def place(path: str) -> Location:
         stack, logical_id = moves.split(path)
-        return Place(plan.names[stack], logical_id)
+        return Location(plan.names[stack], logical_id)
 
     try:
         refactor_id = refactors.create(
@@ -389,7 +395,7 @@ def _make(job: Job, access: Access, plan: Plan, where: str) -> str:
     return refactor_id
 
 
-def _require_only_moves(plan: Plan, actions: Sequence[Action], where: str) -> None:
+def _require_only_moves(plan: Refactoring, actions: Sequence[Action], where: str) -> None:
     """Raise where AWS would do anything but what was asked, or to anything else."""
     wanted = {
         (one.physical_id, *_names_of(plan, one.source), *_names_of(plan, one.destination))
@@ -412,12 +418,12 @@ def _require_only_moves(plan: Plan, actions: Sequence[Action], where: str) -> No
         )
 
 
-def _names_of(plan: Plan, path: str) -> tuple[str, str]:
+def _names_of(plan: Refactoring, path: str) -> tuple[str, str]:
     stack, logical_id = moves.split(path)
     return plan.names[stack], logical_id
 
 
-def _look_again(cfn: CloudFormationClient, plan: Plan, where: str) -> None:
+def _look_again(cfn: CloudFormationClient, plan: Refactoring, where: str) -> None:
     """Raise unless each resource is at its new place, and still the same one."""
     listed = {
         f"{path}/{one.logical_id}" if path else one.logical_id: one.physical_id
@@ -434,7 +440,7 @@ def _look_again(cfn: CloudFormationClient, plan: Plan, where: str) -> None:
 
 
 def _follow_up(
-    job: Job, access: Access, options: Options, plan: Plan, refactor_id: str
+    job: Job, access: Access, options: Options, plan: Refactoring, refactor_id: str
 ) -> Refactored:
     """Update the stack to the templates, so that its parents know what has moved.
 

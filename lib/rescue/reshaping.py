@@ -18,7 +18,7 @@ from typing import Any
 
 from lib.errors import InputError
 from lib.templates import moves as moving
-from lib.templates.moves import Move
+from lib.templates.moves import Relocation
 from lib.templates.resolution import Resource
 from lib.templates.unknowns import Unknown
 from lib.values import MASK
@@ -68,7 +68,7 @@ def find_attributes(
 
 def reshape(
     bodies: Mapping[str, Mapping[str, Any]],
-    moves: Sequence[Move],
+    moves: Sequence[Relocation],
     known: Known,
     *,
     pinned: Mapping[str, Resource] | None = None,
@@ -95,9 +95,9 @@ def reshape(
 
 
 def _settle(
-    move: Move,
+    move: Relocation,
     definition: Mapping[str, Any],
-    moves: Sequence[Move],
+    moves: Sequence[Relocation],
     known: Known,
     resolved: Resource | None,
 ) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class _Names:
 
     here: str
     there: str
-    moves: Sequence[Move]
+    moves: Sequence[Relocation]
     known: Known
     strict: bool = True
 
@@ -195,7 +195,7 @@ class _Names:
         return "", value
 
 
-def _redirect(path: str, body: dict[str, Any], moves: Sequence[Move], known: Known) -> None:
+def _redirect(path: str, body: dict[str, Any], moves: Sequence[Relocation], known: Known) -> None:
     """Have what stays in a stack refer to what left it by its value, by its new name if renamed."""
     names = _Names(path, path, moves, known)
     for section in ("Resources", "Outputs"):

@@ -55,7 +55,7 @@ _SLOW_START = 60.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A resource as a refactor names it: its stack's name, and its logical ID there."""
 
     stack: str
@@ -72,8 +72,8 @@ class Action:
     kind: str
     entity: str
     physical_id: str
-    source: Place
-    destination: Place
+    source: Location
+    destination: Location
     tagged: tuple[str, ...]
     untagged: tuple[str, ...]
 
@@ -100,7 +100,7 @@ class State:
 def create(
     cfn: CloudFormationClient,
     templates: Mapping[str, str],
-    moves: Iterable[tuple[Place, Place]],
+    moves: Iterable[tuple[Location, Location]],
     *,
     description: str,
 ) -> str:
@@ -123,7 +123,7 @@ def create(
     return answer["StackRefactorId"]
 
 
-def _as_location(place: Place) -> Any:
+def _as_location(place: Location) -> Any:
     return {"StackName": place.stack, "LogicalResourceId": place.logical_id}
 
 
@@ -201,9 +201,11 @@ def _read_action(answer: Mapping[str, Any]) -> Action:
     )
 
 
-def _read_place(answer: Mapping[str, Any]) -> Place:
+def _read_place(answer: Mapping[str, Any]) -> Location:
     """Read a place; AWS answers with a stack's ARN where it was given a name."""
-    return Place(stacks.name_of(answer.get("StackName", "")), answer.get("LogicalResourceId", ""))
+    return Location(
+        stacks.name_of(answer.get("StackName", "")), answer.get("LogicalResourceId", "")
+    )
 
 
 def execute(cfn: CloudFormationClient, refactor_id: str) -> None:

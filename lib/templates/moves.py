@@ -19,7 +19,7 @@ from lib.templates.unknowns import Unknown
 
 
 @dataclass(frozen=True)
-class Move:
+class Relocation:
     """A resource that is to be at another path: in another nested stack, by another name."""
 
     source: str
@@ -30,7 +30,7 @@ class Move:
         return f"{self.source}={self.destination}"
 
 
-def read(text: str) -> tuple[Move, ...]:
+def read(text: str) -> tuple[Relocation, ...]:
     """Return the moves that an operator names, `FROM=TO` by comma.
 
     Raises `InputError` for anything else, and for a path that stands twice on one side.
@@ -43,7 +43,7 @@ def read(text: str) -> tuple[Move, ...]:
                 f"--move takes FROM=TO, two paths, not {part!r}.",
                 next_step="--move DatabaseStack/JobsTable=StorageStack/JobsTable",
             )
-        found.append(Move(source.strip("/"), destination.strip("/")))
+        found.append(Relocation(source.strip("/"), destination.strip("/")))
     for side in ([one.source for one in found], [one.destination for one in found]):
         if twice := sorted({path for path in side if side.count(path) > 1}):
             raise InputError(f"--move names {', '.join(twice)} twice; a resource moves once.")
@@ -52,12 +52,12 @@ def read(text: str) -> tuple[Move, ...]:
     return tuple(found)
 
 
-def name(moves: Iterable[Move]) -> str:
+def name(moves: Iterable[Relocation]) -> str:
     """Return moves as an operator writes them."""
     return ",".join(map(str, moves))
 
 
-def find(before: Tree, after: Tree, *, region: str) -> tuple[Move, ...]:
+def find(before: Tree, after: Tree, *, region: str) -> tuple[Relocation, ...]:
     """Return what looks moved: gone here and come there, of one type, with the same properties.
 
     Of several that it could be, the one of the same logical ID is taken, and none where that
@@ -76,13 +76,13 @@ def find(before: Tree, after: Tree, *, region: str) -> tuple[Move, ...]:
         ]
         named = [other for other in alike if other.logical_id == resource.logical_id] or alike
         if len(named) == 1:
-            found.append(Move(resource.path, named[0].path))
+            found.append(Relocation(resource.path, named[0].path))
     taken = [move.destination for move in found]
     return tuple(move for move in found if taken.count(move.destination) == 1)
 
 
 def differ(
-    before: Resource, after: Resource, moves: Sequence[Move], *, region: str
+    before: Resource, after: Resource, moves: Sequence[Relocation], *, region: str
 ) -> tuple[Change, ...]:
     """Return what differs between a resource and the one it is to be, wherever both stand.
 
@@ -95,7 +95,7 @@ def differ(
     return comparison.compare(trees[0], trees[1], region=region)
 
 
-def follow(value: Any, moves: Sequence[Move]) -> Any:
+def follow(value: Any, moves: Sequence[Relocation]) -> Any:
     """Return a resolved value in which references to what moves name the place it moves to."""
     if isinstance(value, Mapping):
         return {key: follow(item, moves) for key, item in value.items()}

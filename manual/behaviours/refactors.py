@@ -67,7 +67,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         either_way=True,
     ),
     Behaviour(
-        "Resources move between nested stacks by a stack refactor, their parent's template as it is",
+        "Resources move between nested stacks by a stack refactor, their parent left as it is",
         ("rescue/refactoring.refactor", "stacks/refactors.create"),
         Witness.DOCUMENT,
         "Resources can be moved between nested stacks.",
