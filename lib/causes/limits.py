@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from botocore.exceptions import ClientError
 
 from lib.causes.evidence import Case, Search
 from lib.refusals import error_code
 
 #: Service Quotas says this where nobody asked for more than AWS's default.
-NO_APPLIED_QUOTA = "NoSuchResourceException"
+_NO_APPLIED_QUOTA = "NoSuchResourceException"
 
 #: The quota that a resource of a type counts against: the service's and the quota's code, as
 #: ListServiceQuotas gives them, and what it counts.
@@ -28,10 +30,7 @@ QUOTAS = {
 
 
 def look(search: Search, case: Case) -> None:
-    """Add the quota of a type's resources as it applies to the account, or AWS's default.
-
-    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
-    """
+    """Add the quota that a type's resources count against."""
     known = QUOTAS.get(case.type)
     if known is None:
         search.give_up("quota", f"which one {case.type} counts against is not known here")
@@ -39,16 +38,22 @@ def look(search: Search, case: Case) -> None:
     service, code, things = known
     quotas = search.access.aws.client("service-quotas")
 
-    def read() -> float:
-        try:
-            answer = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
-        except ClientError as exc:
-            if error_code(exc) != NO_APPLIED_QUOTA:
-                raise
-            answer = quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
-        return float(answer["Quota"]["Value"])
-
-    value = search.ask(f"quota {code}", read)
+    value = search.ask(f"quota {code}", lambda: read(quotas, service, code))
     if value is not None:
         region = search.access.aws.region
         search.add("quota", f"{value:g} {things} in {region} (Service Quotas, {service} {code})")
+
+
+def read(quotas: Any, service: str, code: str) -> float:
+    """Return a quota as it applies to the account, AWS's default where none was asked for.
+
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetAWSDefaultServiceQuota.html
+    """
+    names = {"ServiceCode": service, "QuotaCode": code}
+    try:
+        answer = quotas.get_service_quota(**names)
+    except ClientError as exc:
+        if error_code(exc) != _NO_APPLIED_QUOTA:
+            raise
+        answer = quotas.get_aws_default_service_quota(**names)
+    return float(answer["Quota"]["Value"])

@@ -66,7 +66,7 @@ class Location:
 class Action:
     """What a refactor would do to one resource or stack; `kind` is MOVE or CREATE.
 
-    `tagged` and `untagged` are the tags that come and go with it.
+    `tagged` are the tags that come with it.
     """
 
     kind: str
@@ -75,7 +75,6 @@ class Action:
     source: Location
     destination: Location
     tagged: tuple[str, ...]
-    untagged: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,6 @@ def _read_action(answer: Mapping[str, Any]) -> Action:
         _read_place(mapping.get("Source", {})),
         _read_place(mapping.get("Destination", {})),
         tuple(f"{tag['Key']}={tag['Value']}" for tag in answer.get("TagResources", [])),
-        tuple(answer.get("UntagResources", [])),
     )
 
 
