@@ -15,6 +15,7 @@ from lib.operators import Level
 from lib.stacks import deployed
 from lib.templates import comparison, moves, proofs, remainder, templates
 from lib.templates.resolution import Tree
+from lib.templates.unknowns import fill_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
         return Review(changes_nothing=True)
     _require_usable(run, proposed)
     before = deployed.read(run.cfn, stack, known=_published_texts(run)) if stack else None
-    after = resolve_wanted(run)
+    after = _fill_in(resolve_wanted(run), run.options.known)
     old = deployed.resolve_deployed(run.job, run.access, before) if before else None
     if before is None or old is None:
         return Review(
@@ -104,6 +105,20 @@ _UNREAD = (
     "Not every change inside nested stacks could be read; the "
     "deployed templates are compared with the new ones instead."
 )
+
+
+def _fill_in(tree: Tree, known: Mapping[str, str]) -> Tree:
+    """Return a tree in which the references that are known have their values."""
+    if not known:
+        return tree
+    return replace(
+        tree,
+        resources=tuple(
+            replace(one, properties=fill_in(one.properties, known)) for one in tree.resources
+        ),
+        outputs=fill_in(tree.outputs, known),
+        parameters=fill_in(tree.parameters, known),
+    )
 
 
 def resolve_wanted(run: Run) -> Tree:

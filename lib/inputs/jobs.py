@@ -59,7 +59,8 @@ class Options:
     """How to go about it; see the task's flags of the same names.
 
     `settles` has an update executed that changes no resource, so that what is deployed is the
-    release that was published, to the letter.
+    release that was published, to the letter. `known` is what references to resources come to,
+    by path or `PATH.ATTRIBUTE`, where that is known although only AWS tells.
     """
 
     preview: bool = False
@@ -72,6 +73,7 @@ class Options:
     force: bool = False
     shallow: bool = False
     settles: bool = False
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(

@@ -30,6 +30,7 @@ from lib.stacks.statuses import Operation
 from lib.templates import comparison, moves, templates
 from lib.templates.moves import Relocation
 from lib.templates.resolution import Resource, Tree
+from lib.templates.unknowns import fill_in
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
@@ -79,7 +80,7 @@ class Refactoring:
     """A refactor that was worked out: the moves that are left, and what each stack is to be.
 
     `done` are moves that an earlier run has made. `names` and `texts` are by the path of the
-    stack, "" for the root.
+    stack, "" for the root; `known` is what references come to once everything has moved.
     """
 
     moves: tuple[Relocation, ...]
@@ -87,6 +88,7 @@ class Refactoring:
     moved: tuple[Moved, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def refactor(
@@ -248,7 +250,7 @@ def _shape(
             next_step="split it first, with resources that hold nothing",
         )
     names = {path: stacks.name_of(stack_id) for path, stack_id in ids.items()}
-    return replace(plan, names=names, texts=texts)
+    return replace(plan, names=names, texts=texts, known=_know_after(plan, known))
 
 
 def _shape_unchanged(
@@ -298,24 +300,38 @@ def _find_changed(
         return [exc.message]
     back = {one.destination: one.source for one in plan.moves}
     returned = tuple(replace(one, path=back.get(one.path, one.path)) for one in new.resources)
-    here = _fill_in(replace(old, resources=old.resources), known, ())
-    there = _fill_in(replace(new, resources=returned), known, plan.moves)
+    here = _fill_in(old, known.values, ())
+    there = _fill_in(replace(new, resources=returned), known.values, plan.moves)
     return [
         f"{change.path} ({', '.join(change.properties) or change.action})"
         for change in comparison.compare(here, there, region=job.region)
     ]
 
 
-def _fill_in(tree: Tree, known: Known, together: Sequence[Relocation]) -> Tree:
+def _fill_in(tree: Tree, known: Mapping[str, str], together: Sequence[Relocation]) -> Tree:
     """Return a tree in which references to what moves are its values, wherever it stands."""
     back = [Relocation(one.destination, one.source) for one in together]
     return replace(
         tree,
         resources=tuple(
-            replace(one, properties=reshaping.fill_in(moves.follow(one.properties, back), known))
+            replace(one, properties=fill_in(moves.follow(one.properties, back), known))
             for one in tree.resources
         ),
     )
+
+
+def _know_after(plan: Refactoring, known: Known) -> dict[str, str]:
+    """Return what references to the resources come to once they have moved."""
+    found = {}
+    for one in plan.moved:
+        found[one.destination] = one.physical_id
+        begins = f"{one.source}."
+        found |= {
+            f"{one.destination}.{name.removeprefix(begins)}": value
+            for name, value in known.attributes.items()
+            if name.startswith(begins)
+        }
+    return found
 
 
 def _require_filled(job: Job, shaped: Mapping[str, Mapping[str, object]]) -> None:
@@ -449,7 +465,7 @@ def _follow_up(
     action = "moved" if plan.moves else "unchanged"
     made = Refactored(action, job.stack_name, job.region, refactor_id, plan.moved)
     access.say("Updating the stack, so that its templates are those of the checkout.")
-    settling = replace(options, settles=True)
+    settling = replace(options, settles=True, known=plan.known)
     try:
         outcome = deployments.deploy(job, access, settling, Mode.UPDATE)
     except Declined:

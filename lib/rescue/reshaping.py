@@ -13,7 +13,7 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lib.errors import InputError
@@ -35,6 +35,11 @@ class Known:
 
     physical_ids: Mapping[str, str]
     attributes: Mapping[str, str]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Return all that is known, by what an expression refers to."""
+        return {**self.physical_ids, **self.attributes}
 
     def value(self, path: str, attribute: str = "") -> str | None:
         """Return what Ref or GetAtt of a resource comes to now, None where nobody says.
@@ -142,24 +147,6 @@ def pin(value: Any, known: Known, about: str) -> Any:
         return found
 
     return _VARIABLE.sub(fill, value.expression)
-
-
-def fill_in(value: Any, known: Known) -> Any:
-    """Return a resolved value with what is known filled in, and the rest left unknown."""
-    if isinstance(value, Mapping):
-        return {key: fill_in(item, known) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill_in(item, known) for item in value]
-    if not isinstance(value, Unknown):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        path, dot, attribute = match[1].partition(".")
-        found = known.value(path, attribute if dot else "")
-        return match[0] if found is None else found
-
-    text = _VARIABLE.sub(fill, value.expression)
-    return replace(value, expression=text) if "${" in text else text
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def test_a_table_moves_to_another_nested_stack_with_its_items(operator: Operator
         }
     ]
     assert moved["update"]["action"] == "updated"
+    # Its readers get the same values from elsewhere, which is proven before it is executed.
+    assert all(one["follows"] and one["proof"] for one in moved["update"]["changes"])
     assert cloud.tree()["StorageStack/JobsTable"] == jobs
     assert "DatabaseStack/JobsTable" not in cloud.tree()
     assert cloud.items(jobs) == ITEMS
@@ -131,6 +133,27 @@ def test_a_move_that_was_made_is_not_made_again(operator: Operator) -> None:
     assert (again["action"], again["moves"], again["refactor"]) == ("unchanged", [], "")
     assert again["update"]["action"] == "unchanged"
     assert cloud.status() == "UPDATE_COMPLETE"
+
+
+def test_a_move_without_its_update_is_finished_by_the_command_that_is_printed(
+    operator: Operator,
+) -> None:
+    cloud = operator.cloud()
+    jobs = cloud.tables()["JobsTable"]
+    move_the_jobs(operator.clone)
+    with operator.at_a_terminal("rescue.refactor", "--move", MOVE, COLUMNS="200") as terminal:
+        terminal.expect("then update it?")
+        terminal.type("y\n")
+        terminal.expect("Update stack")
+        terminal.type("n\n")
+        shown = terminal.finish()
+    assert cloud.tree()["StorageStack/JobsTable"] == jobs
+    named = re.search(r"Next: inv (rescue\.refactor [^\r\n]*)", shown)
+    assert named
+    again = operator.run(*shlex.split(named[1]), "--yes", "--json").document
+    assert (again["action"], again["update"]["action"]) == ("unchanged", "updated")
+    assert operator.inv("update", "--json").document["action"] == "unchanged"
+    assert cloud.items(jobs) == ITEMS
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from lib.errors import InputError
 from lib.templates import moves, resolution, templates
 from lib.templates.moves import Relocation
 from lib.templates.resolution import Tree
+from lib.templates.unknowns import Unknown, fill_in
 
 MASTER = """
 Parameters: {Stage: {Type: String, Default: test}}
@@ -108,3 +109,15 @@ def test_moves_are_read_as_an_operator_writes_them() -> None:
 def test_what_is_no_move_is_refused(text: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         moves.read(text)
+
+
+def test_references_that_are_known_are_filled_in_and_others_left() -> None:
+    known = {"One/Jobs": "jobs", "One/Jobs.Arn": "arn:jobs"}
+    value = {
+        "Table": Unknown("${One/Jobs}"),
+        "List": [Unknown("${One/Jobs.Arn}/*"), Unknown("${One/Jobs}-${Two/Other}"), "x"],
+    }
+    assert fill_in(value, known) == {
+        "Table": "jobs",
+        "List": ["arn:jobs/*", Unknown("jobs-${Two/Other}"), "x"],
+    }
