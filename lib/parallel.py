@@ -79,3 +79,20 @@ def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:
         return waiting.popleft()
     except IndexError:
         return None
+
+
+def within(call: Callable[[], object], seconds: float) -> bool:
+    """Call a function on a thread of its own, and tell whether it ended within some seconds.
+
+    One that does not is left to itself: its thread is a daemon, and holds nobody up.
+    """
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            call()
+        finally:
+            ended.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    return ended.wait(seconds)

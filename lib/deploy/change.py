@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,8 +18,8 @@ from lib.deploy import (
     records,
     review,
 )
-from lib.deploy.outcomes import Outcome, conclude, telling_changes, unchanged
-from lib.errors import Declined, StateForbids
+from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
+from lib.errors import DataLossRefused, Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -163,9 +164,25 @@ def look_at(
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)
-    with telling_changes(found.changes):
+    with _telling_changes(run, found):
         barriers.check(run, stack, found, disable_rollback=made.keeps)
     return made
+
+
+@contextlib.contextmanager
+def _telling_changes(run: Run, found: Review) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them.
+
+    Where data would be lost only because something stands elsewhere now, it says what moves it.
+    """
+    try:
+        with telling_changes(found.changes):
+            yield
+    except DataLossRefused as exc:
+        if found.moves:
+            instead = f"to move it instead: {review.command_to_move(run, found.moves)}"
+            exc.next_step = f"{instead}; {exc.next_step}"
+        raise
 
 
 def accept(made: Offer) -> Outcome:
@@ -173,7 +190,7 @@ def accept(made: Offer) -> Outcome:
     run, stack_id = made.run, made.proposal.stack_id
     creates = made.kind == "CREATE"
     try:
-        with telling_changes(made.found.changes):
+        with _telling_changes(run, made.found):
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action
@@ -202,9 +219,10 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     left = unchanged(run.job, stack, release=run.release.name)
     if not found.changes_nothing or stack is None or not stack.status.is_paused:
         return replace(left, preview=run.options.preview)
-    cause = events.tell_cause(run.cfn, events.read_operation(run.cfn, stack.id))
-    ending = events.Ending(stack.status, stack, (), cause)
+    happened = events.read_operation(run.cfn, stack.id)
+    ending = events.Ending(stack.status, stack, happened, events.tell_cause(run.cfn, happened))
     failed = conclude(run.job, left.action, stack.id, ending)
+    failed = look_into(run.job, run.access, failed, happened)
     way_out = statuses.leave_paused(stack.status, run.job.flags)
     return replace(failed, release=run.release.name, next_step=way_out)
 

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 from lib.data import consent, loss
 from lib.deploy import protection, running_tasks
 from lib.deploy.change_list import list_changes
-from lib.deploy.outcomes import (
-    Outcome,
-    conclude,
-    find_obstacles,
-    telling_changes,
-    unchanged,
-)
+from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.operators import Level, Listing
 from lib.stacks import deployed, events, obstacles, stacks, watching
@@ -229,4 +223,4 @@ def _carry_out(
         job, access, step.stack_id, after, stop=watching.UNSTOPPABLE, expected=touched
     )
     outcome = conclude(job, "deleted", stack.id, ending)
-    return find_obstacles(job, access, outcome) if outcome.failed else outcome
+    return look_into(job, access, outcome, ending.events)

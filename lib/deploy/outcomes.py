@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.causes import gathering
+from lib.causes.evidence import Evidence
 from lib.document import UNSHOWN, as_document
 from lib.errors import DeploymentError
 from lib.operators import Level
@@ -24,6 +26,7 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
+    from lib.stacks.stacks import Event
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class Outcome:
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
     `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
-    `missing` says what does not work yet for want of an artefact. `seen` is the stack as AWS has
-    just described it, for whoever looks further; None where nobody has.
+    `missing` says what does not work yet for want of an artefact. `evidence` is what was found out
+    about a failure beside AWS's event. `seen` is the stack as AWS has just described it, for
+    whoever looks further; None where nobody has.
     """
 
     action: str
@@ -54,6 +58,7 @@ class Outcome:
     obstacles: tuple[Obstacle, ...] = ()
     besides: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     seen: Stack | None = field(default=None, repr=False, metadata=UNSHOWN)
 
     @property
@@ -133,6 +138,17 @@ def telling_changes(changes: Sequence[Change]) -> Iterator[None]:
     except DeploymentError as exc:
         exc.details = {**exc.details, "changes": as_document(changes)}
         raise
+
+
+def look_into(job: Job, access: Access, outcome: Outcome, events: Sequence[Event]) -> Outcome:
+    """Return a failed outcome with what is behind it, and with what the stack is stuck at.
+
+    `events` are those of the operation. A good outcome comes back as it is.
+    """
+    if not outcome.failed:
+        return outcome
+    evidence = gathering.look(job, access, outcome.failure, events)
+    return find_obstacles(job, access, replace(outcome, evidence=evidence))
 
 
 def find_obstacles(job: Job, access: Access, outcome: Outcome) -> Outcome:

@@ -171,10 +171,10 @@ def follow(job: Job, access: Access) -> Outcome:
         access.say(f"Nothing is running on stack {stack.name} in {job.region}: {stack.status}.")
         ending = events.Ending(stack.status, stack, (), None)
         outcome = outcomes.conclude(job, "unchanged", stack.id, ending)
-        return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome
+        return outcomes.look_into(job, access, outcome, ending.events)
     stop = _STOPS.get(stack.status, watching.UNSTOPPABLE)
     begun = events.mark_beginning(cfn, stack.id)
     ending = watching.wait(job, access, stack.id, begun, stop=stop)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
     outcome = outcomes.conclude(job, action, stack.id, ending)
-    return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome
+    return outcomes.look_into(job, access, outcome, ending.events)

@@ -56,7 +56,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """How to go about it; see the task's flags of the same names."""
+    """How to go about it; see the task's flags of the same names.
+
+    `settles` has an update executed that changes no resource, so that what is deployed is the
+    release that was published, to the letter. `known` is what references to resources come to,
+    by path or `PATH.ATTRIBUTE`, where that is known although only AWS tells.
+    """
 
     preview: bool = False
     allow_data_loss: frozenset[str] = frozenset()
@@ -67,6 +72,8 @@ class Options:
     retain: frozenset[str] = frozenset()
     force: bool = False
     shallow: bool = False
+    settles: bool = False
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(

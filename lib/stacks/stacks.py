@@ -56,6 +56,7 @@ class Stack:
     drift: str
     express: bool = False
     role_arn: str = ""
+    root_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class StackResource:
 class Event:
     """One event of one stack in a tree; `path` is "" for the root stack itself.
 
-    What a hook says stands apart from `reason`, on an event whose status is still in progress:
+    `properties` are the resource's, as JSON, where AWS tells them. What a hook says stands apart
+    from `reason`, on an event whose status is still in progress:
     `HookStatus: HOOK_COMPLETE_FAILED` beside `ResourceStatus: CREATE_IN_PROGRESS` (recorded).
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html
     """
@@ -103,6 +105,8 @@ class Event:
     hook_status: str = ""
     hook_mode: str = ""
     hook_reason: str = ""
+    hook_id: str = ""
+    properties: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -216,6 +220,7 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
         express=answer.get("DeploymentConfig", {}).get("Mode") == _EXPRESS["Mode"],
         role_arn=answer.get("RoleARN", ""),
+        root_id=answer.get("RootId", ""),
     )
 
 
@@ -514,6 +519,8 @@ def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
         hook_status=str(entry.get("HookStatus", "")),
         hook_mode=str(entry.get("HookFailureMode", "")),
         hook_reason=entry.get("HookStatusReason", ""),
+        hook_id=entry.get("HookInvocationId", ""),
+        properties=entry.get("ResourceProperties", ""),
     )
 
 
