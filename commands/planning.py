@@ -14,7 +14,7 @@ from commands.answers import (
     settle_harmless_questions,
     stack_error,
 )
-from commands.flags import CHANGE_HELP, PLANNING, VERIFY_HELP, read_options
+from commands.flags import CHANGE_HELP, PLANNING, RECORDING, VERIFY_HELP, read_options
 from commands.operation import operation
 from commands.target import Target, today
 from lib.document import as_document
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lib.terminal.console import Console
 
 #: The flags of a task that a plan tells its environment, region and stack.
-_FROM_FILE = ("profile", "yes", "json", "local", "debug")
+_FROM_FILE = ("profile", "yes", "json", "local", "debug", *RECORDING)
 _FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
 
 

@@ -1,0 +1,283 @@
+"""Record a task while it runs, and run a recorded one again without anything outside."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from commands.flags import Common, as_names
+from lib import outside
+from lib.drawing import measure_width
+from lib.errors import InputError, Refused
+from lib.inputs import jobs
+from lib.operators import Level, Note
+from lib.recordings.checkout import Checkout
+from lib.recordings.codec import decode
+from lib.recordings.recorder import Listener, Recorder
+from lib.recordings.recordings import CHECKOUT, Recording
+
+if TYPE_CHECKING:
+    from commands.target import Target
+    from lib.recordings.replayer import Replayer
+    from lib.terminal.console import Console
+
+#: What of the environment decides where calls go, and what they are told.
+_SETTINGS = ("AWS_ENDPOINT_URL",)
+
+#: What of the environment would decide here, were it left in place.
+_DECIDING = ("AWS_", "GITHUB_STEP_SUMMARY")
+
+#: How deep the checkout of a replay lies, for what was named as `../../file`.
+_DEPTH = "machine/home/work/there"
+
+
+@contextlib.contextmanager
+def record(
+    target: Target, chosen: Common, given: Mapping[str, Any], key: str, name: str
+) -> Iterator[Recorder]:
+    """Have everything that a run is told written into `--record`'s file.
+
+    The streams of the console are listened to, and its person's replies. Raises `InputError`
+    for a file that is there already or cannot be written.
+    """
+    flags = {"common": asdict(replace(chosen, record=None, record_hide=None)), "own": dict(given)}
+    named = [one for part in flags.values() for one in part.values() if _is_file(one)]
+    checkout = Checkout(target.root, named)
+    path = Path(chosen.record or "")
+    with _create(path) as stream:
+        recorder = Recorder(stream, checkout, datetime.now(UTC))
+        head = {
+            "task": key,
+            "name": name,
+            "flags": {**flags, "record": chosen.record},
+            "named": named,
+        }
+        recorder.begin({**head, **_describe(target)}, as_names(chosen.record_hide))
+        _listen(target.console, recorder)
+        recorder.hide(
+            os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        )
+        with outside.through(recorder):
+            yield recorder
+
+
+def _is_file(value: Any) -> bool:
+    """Tell whether a flag names a file."""
+    return isinstance(value, str) and bool(value) and Path(value).is_file()
+
+
+def _create(path: Path) -> TextIO:
+    """Open a new file that its owner alone may read."""
+    try:
+        opened = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise InputError(
+            f"There is a file {path} already, and a recording writes over nothing.",
+            next_step="name another file",
+        ) from None
+    except OSError as exc:
+        raise InputError(f"No recording can be written to {path}: {exc.strerror}.") from None
+    return os.fdopen(opened, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def _describe(target: Target) -> dict[str, Any]:
+    """Return what else a run shows and asks by."""
+    console = target.console
+    here = Path.cwd()
+    inside = here.is_relative_to(target.root)
+    return {
+        "commit": jobs.read_commit(target.root),
+        "console": {
+            name: getattr(console, name) for name in ("colour", "redraw", "interactive", "github")
+        },
+        "columns": measure_width(),
+        "folder": str(here.relative_to(target.root)) if inside else ".",
+        "settings": {
+            name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)
+        },
+    }
+
+
+def _listen(console: Console, recorder: Recorder) -> None:
+    """Have the recorder hear what a console writes and is told."""
+    console.out = cast("TextIO", Listener(console.out, lambda text: recorder.show("out", text)))
+    console.err = cast("TextIO", Listener(console.err, lambda text: recorder.show("err", text)))
+    console.source = cast("TextIO", Replies(console.source))
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What a person types, which passes through the tape."""
+
+    source: TextIO | None
+
+    def readline(self) -> str:
+        """Return the next line that was typed, now or when it was recorded."""
+        return outside.ask("reply", {}, lambda: self.source.readline() if self.source else "")
+
+
+def tell(console: Console, path: str) -> None:
+    """Say where the recording is, and what it is for; a replay shows the same."""
+    console.report(
+        Note(f"Recorded in {path}, with accounts, addresses and secrets replaced.", Level.INFO)
+    )
+    console.line(f"  Next: read it before you send it; inv rescue.replay {shlex.quote(path)}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a replay has the recorded machine's files: its checkout, and what lay elsewhere."""
+
+    root: Path
+    elsewhere: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> Place:
+        """Return the places in a folder that is empty."""
+        return cls(folder / _DEPTH / "checkout", folder / "elsewhere")
+
+    def find(self, name: str, folder: str) -> Path:
+        """Return where a recorded file stands, by the name that it was recorded under."""
+        if name.startswith(f"{CHECKOUT}/"):
+            return self.root / name.removeprefix(f"{CHECKOUT}/")
+        if name.startswith("/"):
+            return self.elsewhere / name[1:]
+        return self.root / folder / name
+
+    def cover(self, value: Any) -> Any:
+        """Return a value of JSON with the paths that the recorded machine had."""
+        if isinstance(value, str):
+            return value.replace(str(self.root), CHECKOUT).replace(str(self.elsewhere), "")
+        if isinstance(value, list):
+            return [self.cover(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.cover(item) for key, item in value.items()}
+        return value
+
+
+@contextlib.contextmanager
+def lay_out(recording: Recording) -> Iterator[Place]:
+    """Put the recorded files into a folder for the time of a replay, and go there.
+
+    The working folder, the width of the terminal and the settings of AWS are those of the
+    recorded run meanwhile, whatever they are here.
+    """
+    before, environ = Path.cwd(), dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="plot-palette-replay-") as made:
+        place = Place.below(Path(made).resolve())
+        _write_files(recording, place)
+        for name in [name for name in environ if name.startswith(_DECIDING)]:
+            del os.environ[name]
+        os.environ.update(recording.head["settings"], COLUMNS=str(recording.head["columns"]))
+        os.chdir(place.root / recording.head["folder"])
+        try:
+            yield place
+        finally:
+            os.chdir(before)
+            os.environ.clear()
+            os.environ.update(environ)
+
+
+def _write_files(recording: Recording, place: Place) -> None:
+    """Write what the run read; of what it did not read there is the name alone."""
+    folder = recording.head["folder"]
+    (place.root / folder).mkdir(parents=True, exist_ok=True)
+    named = set(recording.head["named"])
+    for name in {*recording.head["names"], *recording.files}:
+        is_beside = name in named
+        path = place.find(name, folder) if is_beside else place.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = recording.files.get(name)
+        path.write_bytes(decode(kept["content"]) if kept else b"")
+
+
+def read_flags(recording: Recording, place: Place) -> tuple[Common, dict[str, Any]]:
+    """Return the flags of a recorded run, their files where they are now."""
+    flags = recording.head["flags"]
+    folder, named = recording.head["folder"], set(recording.head["named"])
+
+    def move(value: Any) -> Any:
+        is_elsewhere = value in named and value.startswith("/") if isinstance(value, str) else False
+        return str(place.find(value, folder)) if is_elsewhere else value
+
+    common = {key: move(value) for key, value in flags["common"].items() if key != "record"}
+    own = {key: move(value) for key, value in flags["own"].items()}
+    return Common(**common, record=flags["record"]), own
+
+
+def open_console(recording: Recording, chosen: Common, out: Mirror, err: Mirror) -> Console:
+    """Return a console as the recorded run had it, whose person answers as then."""
+    from lib.terminal.console import Console
+
+    stack = chosen.stack_name or f"plot-palette-{chosen.env}"
+    return Console(
+        out=cast("TextIO", out),
+        err=cast("TextIO", err),
+        source=cast("TextIO", Replies(None)),
+        **recording.head["console"],
+        yes=chosen.yes,
+        verbose=chosen.debug,
+        title=f"inv {recording.head['name']}: {stack}",
+        unfold=chosen.all,
+    )
+
+
+def judge(told: Console, recording: Recording, tape: Replayer, ended: tuple[str, str, int]) -> int:
+    """Say what a replay cannot vouch for, and return the exit code that it ends with."""
+    out, err, code = ended
+    for one in tape.missing:
+        told.report(Note(f"Not replayed: the recording has no answer to {one}", Level.ERROR))
+    if tape.missing:
+        return Refused.exit_code
+    if recording.end is None:
+        text = f"{recording.path} ends before its run did, which was killed."
+        told.report(Note(text, Level.WARNING))
+        return code
+    for text in find_differences(recording.end, out, err, code):
+        told.report(Note(text, Level.WARNING))
+    return code
+
+
+def find_differences(end: Mapping[str, Any], out: str, err: str, code: int) -> Iterator[str]:
+    """Yield in what a replay differs from what was recorded: this checkout decides differently."""
+    if code != end["exit_code"]:
+        yield f"This checkout ends with exit code {code}; recorded was {end['exit_code']}."
+    for name, here in (("out", out), ("err", err)):
+        lines, before = here.splitlines(), str(end[name]).splitlines()
+        if here != end[name]:
+            pairs = zip(lines, before, strict=False)
+            common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+            was = before[common] if common < len(before) else "nothing more"
+            yield f"std{name} differs from line {common + 1} on, where the recorded run said: {was}"
+
+
+class Mirror:
+    """A stream of a replay: it says the recorded machine's paths, and remembers what it said."""
+
+    def __init__(self, stream: TextIO, place: Place) -> None:
+        self._stream = stream
+        self._place = place
+        self.said: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Write what the recorded machine wrote."""
+        told: str = self._place.cover(text)
+        self.said.append(told)
+        return self._stream.write(told)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    @property
+    def text(self) -> str:
+        """Return everything that was written."""
+        return "".join(self.said)
