@@ -28,7 +28,11 @@ from lib.terminal import finish
 from lib.terminal.console import Console, open_console
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
+    from commands.taping import Rerun
     from lib.recordings.recorder import Recorder
+    from lib.recordings.recordings import Recording
     from lib.terminal.journal import Journal
 
 
@@ -137,28 +141,30 @@ def join_flags(body: Callable[..., Answer], common: Sequence[str]) -> inspect.Si
     return inspect.Signature([inspect.Parameter("context", keyword), *named, *flags])
 
 
-def replay_run(told: Console, path: Path) -> int:
-    """Run a recorded run again offline, and return its exit code.
+def rerun(recording: Recording, stdout: TextIO, stderr: TextIO) -> Rerun:
+    """Run a recorded run again offline; what it shows goes where it went then.
 
-    Everything that it shows goes where it went then. What it asks beyond the recording, and where
-    it ends differently, is told to the console afterwards, with exit code 3 for the first.
+    Raises `InputError` where this checkout has not the task.
     """
     from commands import taping
-    from lib.recordings import recordings, replayer
+    from lib.recordings import replayer
 
-    recording = recordings.read(path)
     key = str(recording.head["task"])
     if key not in RUNS:
-        raise InputError(f"{path} records the task {key}, which this checkout has not.")
+        raise InputError(
+            f"{recording.path} records the task {recording.head['name']}, which this checkout "
+            "has not.",
+            next_step=f"replay it with commit {recording.head['commit'] or 'unknown'}",
+        )
     with taping.lay_out(recording) as place, replayer.offline():
-        out, err = taping.Mirror(sys.stdout, place), taping.Mirror(sys.stderr, place)
+        out, err = taping.Mirror(stdout, place), taping.Mirror(stderr, place)
         tape = replayer.Replayer(recording, place.cover)
         with outside.through(tape), contextlib.ExitStack() as kept:
             chosen, given = taping.read_flags(recording, place)
             console = taping.open_console(recording, chosen, out, err)
             target = aim(chosen, console, None, root=place.root)
             code = RUNS[key].carry_out(target, chosen, given, kept)
-    return taping.judge(told, recording, tape, (out.text, err.text, code))
+    return taping.Rerun(out.text, err.text, code, tuple(tape.missing))
 
 
 @contextlib.contextmanager

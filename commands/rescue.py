@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from commands.operation import operation, replay_run
+from commands.operation import operation, rerun
 from commands.target import Target
 from lib.operators import Answer
 
@@ -17,5 +18,11 @@ def replay(target: Target, file: str) -> Answer:
     """Rescue: run a recorded run again, offline.
 
     inv rescue.replay incident.jsonl
+    inv rescue.replay tests/recorded/runs/incident.jsonl
     """
-    return Answer(None, exit_code=replay_run(target.console, Path(file)))
+    from commands import taping
+    from lib.recordings import recordings
+
+    recording = recordings.read(Path(file))
+    ended = rerun(recording, sys.stdout, sys.stderr)
+    return Answer(None, exit_code=taping.judge(target.console, recording, ended))

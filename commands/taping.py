@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shlex
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +27,6 @@ from lib.recordings.recordings import CHECKOUT, Recording
 
 if TYPE_CHECKING:
     from commands.target import Target
-    from lib.recordings.replayer import Replayer
     from lib.terminal.console import Console
 
 #: What of the environment decides where calls go, and what they are told.
@@ -65,8 +65,20 @@ def record(
         recorder.hide(
             os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         )
+        _heed_interrupts(recorder)
         with outside.through(recorder):
             yield recorder
+
+
+def _heed_interrupts(recorder: Recorder) -> None:
+    """Have the recorder learn of Ctrl-C and SIGTERM, which wait until it has written."""
+
+    def interrupt(*_: object) -> None:
+        if recorder.interrupt():
+            raise KeyboardInterrupt
+
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interruption, interrupt)
 
 
 def _is_file(value: Any) -> bool:
@@ -230,33 +242,48 @@ def open_console(recording: Recording, chosen: Common, out: Mirror, err: Mirror)
     )
 
 
-def judge(told: Console, recording: Recording, tape: Replayer, ended: tuple[str, str, int]) -> int:
+@dataclass(frozen=True)
+class Rerun:
+    """What a replay came to: its streams, its exit code, and what it asked beyond the recording."""
+
+    out: str
+    err: str
+    code: int
+    missing: tuple[str, ...] = ()
+
+
+def judge(told: Console, recording: Recording, ended: Rerun) -> int:
     """Say what a replay cannot vouch for, and return the exit code that it ends with."""
-    out, err, code = ended
-    for one in tape.missing:
+    for one in ended.missing:
         told.report(Note(f"Not replayed: the recording has no answer to {one}", Level.ERROR))
-    if tape.missing:
+    if ended.missing:
+        told.line(f"  Next: replay it with the checkout that wrote it: {_commit_of(recording)}")
         return Refused.exit_code
     if recording.end is None:
         text = f"{recording.path} ends before its run did, which was killed."
         told.report(Note(text, Level.WARNING))
-        return code
-    for text in find_differences(recording.end, out, err, code):
+        return ended.code
+    for text in _find_differences(recording.end, ended):
         told.report(Note(text, Level.WARNING))
-    return code
+    return ended.code
 
 
-def find_differences(end: Mapping[str, Any], out: str, err: str, code: int) -> Iterator[str]:
+def _commit_of(recording: Recording) -> str:
+    return str(recording.head["commit"] or "an unknown commit")
+
+
+def _find_differences(end: Mapping[str, Any], ended: Rerun) -> Iterator[str]:
     """Yield in what a replay differs from what was recorded: this checkout decides differently."""
-    if code != end["exit_code"]:
-        yield f"This checkout ends with exit code {code}; recorded was {end['exit_code']}."
-    for name, here in (("out", out), ("err", err)):
-        lines, before = here.splitlines(), str(end[name]).splitlines()
-        if here != end[name]:
-            pairs = zip(lines, before, strict=False)
-            common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-            was = before[common] if common < len(before) else "nothing more"
-            yield f"std{name} differs from line {common + 1} on, where the recorded run said: {was}"
+    if ended.code != end["exit_code"]:
+        yield f"This checkout ends with exit code {ended.code}; recorded was {end['exit_code']}."
+    for name, here in (("out", ended.out), ("err", ended.err)):
+        if here == end[name]:
+            continue
+        pairs = itertools.zip_longest(here.splitlines(), str(end[name]).splitlines(), fillvalue="")
+        number, was = next(
+            ((at, was) for at, (now, was) in enumerate(pairs, 1) if now != was), (0, "")
+        )
+        yield f"std{name} differs from line {number} on; recorded was: {was}"
 
 
 class Mirror:

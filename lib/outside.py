@@ -30,9 +30,15 @@ Place = tuple[int, ...]
 
 @dataclass(eq=False)
 class Strand:
-    """One thread of a recorded run: its place, how often it forked, how long its last ask took."""
+    """One thread of a recorded run.
+
+    `second` is when the last answer came that it knows of: its own, its parent's until it was
+    forked, those of its children once they have been waited for. `forks` counts the times that it
+    started others, `took` is how long its last ask took.
+    """
 
     place: Place = ()
+    second: float = 0.0
     forks: int = 0
     took: float = 0.0
 
@@ -45,9 +51,6 @@ class Tape(Protocol):
 
     def ask(self, strand: Strand, kind: str, what: Mapping[str, Any], do: Callable[[], Any]) -> Any:
         """Return what `do` returns or raises, now or when it was recorded."""
-
-    def monotonic(self, strand: Strand) -> float:
-        """Return the seconds of the last answer that a strand knows of."""
 
     def now(self, strand: Strand) -> datetime:
         """Return the time in UTC of the last answer that a strand knows of."""
@@ -113,7 +116,7 @@ def took() -> float:
 def monotonic() -> float:
     """Return seconds that only grow; on a tape they move when something outside answers."""
     tape = _tape.get()
-    return time.monotonic() if tape is None else tape.monotonic(_strand.get())
+    return time.monotonic() if tape is None else _strand.get().second
 
 
 def now() -> datetime:
@@ -160,23 +163,32 @@ class Strands:
             self._parent = _strand.get()
             self._parent.forks += 1
             self._fork = self._parent.forks
+            self._begun = self._parent.second
+            self._children: list[Strand] = []
 
     def run(self, index: int, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Call a function as the strand of this index; without a tape simply call it."""
         if self._tape is None:
             return call(*arguments)
         context = contextvars.Context()
-        place = (*self._parent.place, self._fork, index)
+        child = Strand((*self._parent.place, self._fork, index), self._begun)
+        self._children.append(child)
         context.run(_tape.set, self._tape)
-        context.run(_strand.set, Strand(place))
+        context.run(_strand.set, child)
         return context.run(call, *arguments)
+
+    def join(self) -> None:
+        """Let the parent know what its children know, now that they have ended.
+
+        Raises KeyboardInterrupt where it came while the recorded run waited for them.
+        """
+        if self._tape is not None:
+            known = (child.second for child in self._children)
+            self._parent.second = max(self._parent.second, *known, self._begun)
+            if self._tape.was_interrupted(self._parent):
+                raise KeyboardInterrupt
 
     def note_interrupt(self) -> None:
         """Write down that Ctrl-C came while these were waited for."""
         if self._tape is not None:
             self._tape.note_interrupt(self._parent)
-
-    def interrupt_again(self) -> None:
-        """Raise KeyboardInterrupt where it came when the run was recorded."""
-        if self._tape is not None and self._tape.was_interrupted(self._parent):
-            raise KeyboardInterrupt

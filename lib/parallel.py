@@ -54,7 +54,7 @@ def side_by_side(
     except KeyboardInterrupt:
         strands.note_interrupt()
         raise
-    strands.interrupt_again()
+    strands.join()
     if errors:
         raise errors[min(errors)]
     return [results[index] for index in range(len(given))]

@@ -14,8 +14,10 @@ from lib.recordings.recordings import CHECKOUT
 #: Where the files lie that decide what is deployed.
 FOLDER = "infrastructure"
 
+#: A parameter that is NoEcho, written as a block or within braces.
 _NO_ECHO = re.compile(
-    r"^  (?P<name>\w+):[ \t]*\n(?:    .*\n|\n)*?    NoEcho:[ \t]*['\"]?true", re.MULTILINE
+    r"^  (?P<name>\w+):[ \t]*(?:\n(?:    .*\n|\n)*?    |\{[^}\n]*?)NoEcho:[ \t]*['\"]?true",
+    re.MULTILINE,
 )
 
 
@@ -32,14 +34,14 @@ class Checkout:
         self._root = root
         self._prefix = f"{root / FOLDER}/"
         self._named = {str(Path(one).absolute()): one for one in named}
-        self._opened: dict[str, None] = {}
+        self._opened: dict[str, bytes | None] = {}
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and arguments and isinstance(arguments[0], str):
             path = arguments[0]
             if path.startswith(self._prefix) or str(Path(path).absolute()) in self._named:
-                self._opened[path] = None
+                self._opened.setdefault(path, None)
 
     def list_names(self) -> list[str]:
         """Return the names of the files that decide, read or not."""
@@ -48,25 +50,37 @@ class Checkout:
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 
     def list_read(self, known: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield the files that were read, as they are, but for those that are `known`."""
+        """Yield the files that were read, but for those that are `known`.
+
+        As they were when they were listed first: somebody may edit them meanwhile.
+        """
         for path in list(self._opened):
-            name = self._named.get(str(Path(path).absolute())) or str(
-                Path(path).relative_to(self._root).as_posix()
-            )
+            name = self._name(path)
             if name in known:
                 continue
-            try:
-                yield name, Path(path).read_bytes()
-            except OSError:
-                continue
+            content = self._opened[path]
+            if content is None:
+                try:
+                    content = self._opened[path] = Path(path).read_bytes()
+                except OSError:
+                    continue
+            yield name, content
 
-    def find_secrets(self) -> set[str]:
-        """Return the values that the parameter files give to NoEcho parameters.
+    def _name(self, path: str) -> str:
+        """Return what a file is called in the recording."""
+        named = self._named.get(str(Path(path).absolute()))
+        return named or Path(path).relative_to(self._root).as_posix()
+
+    def find_secret_names(self) -> set[str]:
+        """Return the names of NoEcho parameters.
 
         Read here as text, because a run whose files are at fault is worth a recording too.
         """
         texts = [path.read_text(errors="replace") for path in self._files("cloudformation")]
-        names = {match["name"] for text in texts for match in _NO_ECHO.finditer(text)}
+        return {match["name"] for text in texts for match in _NO_ECHO.finditer(text)}
+
+    def find_secrets(self, names: Collection[str]) -> set[str]:
+        """Return the values that the parameter files give to some parameters."""
         named = [Path(one) for one in self._named if one.endswith(".json")]
         found: set[str] = set()
         for path in [*self._files("parameters"), *(one for one in named if one.is_file())]:

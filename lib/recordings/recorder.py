@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
@@ -14,7 +15,6 @@ from lib.recordings.checkout import Checkout
 from lib.recordings.codec import decode, describe_error, encode, encode_request, without_binary
 from lib.recordings.recordings import FORMAT
 from lib.recordings.scrubbing import Scrubber
-from lib.recordings.timing import Times
 
 
 class Recorder:
@@ -40,9 +40,11 @@ class Recorder:
         self._began = began
         self._monotonic = monotonic
         self._zero = monotonic()
-        self._times = Times()
         self._scrubber = Scrubber()
         self._open: dict[int, dict[str, Any]] = {}
+        self._is_writing = False
+        self._must_stop = False
+        self._interrupts = 0
         self._shown: dict[str, list[str]] = {"out": [], "err": []}
         self._kept: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -50,7 +52,9 @@ class Recorder:
     def begin(self, head: Mapping[str, Any], hidden: Iterable[str]) -> None:
         """Write what is run; `hidden` are words that the person wants nobody to read."""
         self._scrubber.hide(hidden)
-        self._scrubber.hide(self._checkout.find_secrets())
+        secret = self._checkout.find_secret_names()
+        self._scrubber.hide_named(secret)
+        self._scrubber.hide(self._checkout.find_secrets(secret))
         told = {"kind": "run", "format": FORMAT, "began": self._began.isoformat()}
         self._write({**told, **head, "names": self._checkout.list_names()})
 
@@ -59,31 +63,50 @@ class Recorder:
         began = self._monotonic()
         event = {"kind": kind, "strand": list(strand.place), **encode_request(what)}
         self._open[id(event)] = event
-        answer: Any = None
         outcome: dict[str, Any] = {}
         try:
-            answer = do()
-            outcome = {"answer": encode(answer)}
+            outcome = {"answer": encode(do())}
         except BaseException as exc:
             outcome = {"error": describe_error(exc)}
             raise
         finally:
             ended = self._monotonic()
             strand.took = ended - began
-            self._open.pop(id(event), None)
-            second = round(ended - self._zero, 6)
-            self._times.note(strand.place, second)
-            self._write_files()
-            self._write({**event, "at": second, "took": round(strand.took, 6), **outcome})
+            strand.second = max(strand.second, round(ended - self._zero, 6))
+            with self._undisturbed(strand):
+                self._open.pop(id(event), None)
+                self._write_files()
+                self._write(
+                    {**event, "at": strand.second, "took": round(strand.took, 6), **outcome}
+                )
         return decode(outcome["answer"])
 
-    def monotonic(self, strand: Strand) -> float:
-        """Return the second of the last answer that a strand knows of."""
-        return self._times.at(strand.place)
+    @contextlib.contextmanager
+    def _undisturbed(self, strand: Strand) -> Iterator[None]:
+        """Put off Ctrl-C until something is written, and say that it came after that."""
+        if strand.place:
+            # Only the main thread is ever interrupted.
+            yield
+            return
+        self._is_writing = True
+        try:
+            yield
+        finally:
+            self._is_writing = False
+            if self._must_stop:
+                self._must_stop = False
+                self._write({"kind": "interrupt", "strand": [], "at": strand.second})
+                raise KeyboardInterrupt
+
+    def interrupt(self) -> bool:
+        """Learn of Ctrl-C; tell whether it may interrupt now, and not once this has written."""
+        self._interrupts += 1
+        self._must_stop = self._is_writing
+        return not self._is_writing
 
     def now(self, strand: Strand) -> datetime:
         """Return the time of the last answer that a strand knows of."""
-        return self._began + timedelta(seconds=self.monotonic(strand))
+        return self._began + timedelta(seconds=strand.second)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Keep values out from now on."""
@@ -95,7 +118,9 @@ class Recorder:
 
     def note_interrupt(self, strand: Strand) -> None:
         """Write down that Ctrl-C came while a strand waited for others."""
-        self._write({"kind": "interrupt", "strand": list(strand.place), "fork": strand.forks})
+        strand.second = round(self._monotonic() - self._zero, 6)
+        told = {"strand": list(strand.place), "at": strand.second, "fork": strand.forks}
+        self._write({"kind": "interrupt", **told})
 
     def was_interrupted(self, _strand: Strand) -> bool:
         """Tell that nothing is repeated here."""
@@ -112,7 +137,8 @@ class Recorder:
         self._write_files(again=True)
         shown = {name: self._scrubber.screen("".join(all)) for name, all in self._shown.items()}
         told = {name: self._checkout.cover(text) for name, text in shown.items()}
-        self._write({"kind": "end", "exit_code": exit_code, **told})
+        ended = {"exit_code": exit_code, "interrupts": self._interrupts}
+        self._write({"kind": "end", **ended, **told})
 
     def _write_files(self, *, again: bool = False) -> None:
         """Write the files that were read since; `again` those that would be scrubbed differently.

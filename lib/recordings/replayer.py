@@ -14,14 +14,13 @@ from lib.errors import Refused
 from lib.outside import Strand
 from lib.recordings.codec import decode, encode_request, make_error
 from lib.recordings.recordings import Event, Recording
-from lib.recordings.timing import Times
 from lib.values import canonical
 
 #: What a line holds beside what was asked.
 _BESIDE = frozenset({"strand", "at", "took", "answer", "error", "unanswered"})
 
 #: What is answered in order, whatever exactly was asked: it is the run that is asked, or chance.
-_IN_ORDER = frozenset({"sleep", "id", "commit", "sign in", "region", "reply", "emulator"})
+_IN_ORDER = frozenset({"sleep", "id", "commit", "sign in", "region", "reply", "emulator", "mail"})
 
 #: What reaches another machine or another program.
 _OUTSIDE = frozenset({"socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen"})
@@ -64,18 +63,29 @@ class Replayer:
         self._recording = recording
         self._cover = cover
         self._began = datetime.fromisoformat(recording.head["began"])
-        self._times = Times()
         self._lock = threading.Lock()
         self._left: dict[str, deque[Event]] = {}
-        self._interrupts: set[tuple[int, ...]] = set()
+        self._interrupts: dict[tuple[int, ...], float] = {}
         #: What was asked for and is not recorded, each said once.
         self.missing: list[str] = []
+        self._stops = 0
+        self._then: list[Event] = []
+        self._last: Event = {}
         for event in recording.events:
             if event["kind"] == "interrupt":
-                self._interrupts.add((*event["strand"], event["fork"]))
+                self._learn_interrupt(event)
                 continue
+            if not event["strand"]:
+                self._last = event
             what = {key: item for key, item in event.items() if key not in _BESIDE}
             self._left.setdefault(_key(what), deque()).append(event)
+
+    def _learn_interrupt(self, event: Event) -> None:
+        """Note where Ctrl-C came: while others were waited for, or after the last answer."""
+        if "fork" in event:
+            self._interrupts[(*event["strand"], event["fork"])] = event["at"]
+        else:
+            self._then.append(self._last)
 
     def ask(self, strand: Strand, kind: str, what: Mapping[str, Any], do: Callable[[], Any]) -> Any:
         """Return the recorded answer, or raise the recorded error."""
@@ -83,14 +93,20 @@ class Replayer:
         event = self._take(strand, asked)
         if event is None:
             return self._go_without(strand, asked)
-        self._times.note(strand.place, event.get("at", 0.0))
+        strand.second = max(strand.second, event.get("at", 0.0))
         strand.took = event.get("took", 0.0)
-        if "error" in event:
-            raise make_error(event["error"])
-        if event.get("unanswered"):
+        if event.get("unanswered") or any(event is one for one in self._then):
             # Only Ctrl-C leaves a call behind.
-            raise KeyboardInterrupt
+            raise self._stop()
+        if "error" in event:
+            error = make_error(event["error"])
+            raise self._stop() if isinstance(error, KeyboardInterrupt) else error
         return decode(event["answer"])
+
+    def _stop(self) -> KeyboardInterrupt:
+        """Return the next Ctrl-C."""
+        self._stops += 1
+        return KeyboardInterrupt()
 
     def _take(self, strand: Strand, asked: Mapping[str, Any]) -> Event | None:
         with self._lock:
@@ -105,10 +121,11 @@ class Replayer:
     def _go_without(self, strand: Strand, asked: Mapping[str, Any]) -> Any:
         """Answer what was not recorded, where that can be, or say which it is."""
         if asked["kind"] == "sleep":
-            self._times.note(strand.place, self._times.at(strand.place) + asked["seconds"])
+            strand.second += asked["seconds"]
             return None
-        if self._was_left:
-            raise KeyboardInterrupt
+        if self._stops < self._interrupts_left:
+            # It came where nothing was asked, so it comes where nothing more is recorded.
+            raise self._stop()
         told = describe(asked)
         self.missing.append(told)
         raise Refused(
@@ -118,18 +135,14 @@ class Replayer:
         )
 
     @property
-    def _was_left(self) -> bool:
-        """Tell whether the recorded run ended by Ctrl-C, wherever exactly it came."""
+    def _interrupts_left(self) -> int:
+        """Return how often the recorded run was interrupted; it was killed where it has no end."""
         end = self._recording.end
-        return end is not None and end["exit_code"] == 130
-
-    def monotonic(self, strand: Strand) -> float:
-        """Return the second of the last answer that a strand knows of."""
-        return self._times.at(strand.place)
+        return int(end["interrupts"]) if end else 0
 
     def now(self, strand: Strand) -> datetime:
         """Return the time of the last answer that a strand knows of."""
-        return self._began + timedelta(seconds=self.monotonic(strand))
+        return self._began + timedelta(seconds=strand.second)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Hide nothing: a recording holds no secrets."""
@@ -142,7 +155,12 @@ class Replayer:
 
     def was_interrupted(self, strand: Strand) -> bool:
         """Tell whether Ctrl-C came at this fork."""
-        return (*strand.place, strand.forks) in self._interrupts
+        at = self._interrupts.get((*strand.place, strand.forks))
+        if at is None:
+            return False
+        strand.second = max(strand.second, at)
+        self._stops += 1
+        return True
 
 
 def _key(what: Mapping[str, Any]) -> str:

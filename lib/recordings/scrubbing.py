@@ -84,6 +84,7 @@ class Scrubber:
         self._words: re.Pattern[str] | None = None
         self._loose: list[str] = []
         self._made: set[str] = set()
+        self._names: set[str] = set()
         self._lock = threading.RLock()
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -97,6 +98,15 @@ class Scrubber:
                     continue
                 self._replace(secret, disguise(secret, self._count("secret")))
                 self._loose.append(secret)
+
+    def hide_named(self, names: Iterable[str]) -> None:
+        """Replace from now on whatever is said to be the value of these parameters."""
+        self._names.update(names)
+
+    def _is_secret(self, name: str) -> bool:
+        return name in self._names or bool(
+            _NAMES_SECRET.search(name) and not _NAMES_NONE.search(name)
+        )
 
     def replace_digest(self, content: bytes, digest: str) -> None:
         """Have a digest stand for what is written down in the place of what it was taken of."""
@@ -124,12 +134,11 @@ class Scrubber:
         """Hide what stands beside a name that looks secret."""
         for key, beside in _PAIRS:
             named, told = value.get(key), value.get(beside)
-            if isinstance(named, str) and isinstance(told, str) and _NAMES_SECRET.search(named):
+            if isinstance(named, str) and isinstance(told, str) and self._is_secret(named):
                 self.hide([told])
 
     def _named(self, name: str, value: str) -> str:
-        is_secret = _NAMES_SECRET.search(name) and not _NAMES_NONE.search(name)
-        if is_secret and not value.startswith("arn:"):
+        if self._is_secret(name) and not value.startswith("arn:"):
             self.hide([value])
         return self._alone.get(value) or self.text(value)
 
@@ -246,7 +255,7 @@ def disguise(secret: str, number: int) -> str:
 
 
 def make_address(length: int, number: int) -> str:
-    """Return an address that is nobody's, of a length, for which there have to be 8 characters."""
+    """Return an address that is nobody's, of a length; one of less than 10 may get longer."""
     domain = "@example.com" if length > len("p99@example.com") else "@x.test"
     return f"p{number}".ljust(max(length - len(domain), 1), "x") + domain
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.recorded import answers, change_sets, recordings, singles, verdicts
+from tests.recorded import answers, change_sets, recordings, runs, singles, verdicts
 from tests.recorded.explanations import EXPLANATIONS
 from tests.recorded.verdicts import Row
 
@@ -30,6 +30,11 @@ def judge(folder: Path) -> Iterator[Row]:
     for name, content in recordings.read_snapshots(folder):
         yield from answers.judge(name, content)
         yield from singles.judge_writes(name, content)
+    for run in runs.read(folder):
+        yield from runs.judge(run)
+        for single in runs.list_answers(run):
+            yield from answers.judge(single.name, single.data)
+            yield from singles.judge(single)
     for single in recordings.read_singles(folder):
         yield from answers.judge(single.name, single.data)
         yield from singles.judge(single)

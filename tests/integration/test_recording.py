@@ -1,0 +1,162 @@
+"""A run that was recorded on one machine is run again on another, byte for byte and offline."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import (
+    NEVER,
+    Clone,
+    Operator,
+    Result,
+    shrink,
+)
+
+pytestmark = pytest.mark.integration
+
+#: The small application has no health endpoint that could be asked.
+UNVERIFIED = ("--no-verify",)
+
+#: What the small application is given that nobody else may read.
+PASSWORD = "correct-horse-7"
+ADDRESS = "jane.doe@plotpalette.com"
+
+
+PHRASE = "Phrase: { Type: String, NoEcho: true }"
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """Somebody with the small application, which takes a password and an address."""
+    folder = tmp_path_factory.mktemp("here")
+    someone = Operator(Clone(folder / "clone"), folder / "state")
+    shrink(someone.clone)
+    someone.clone.edit(
+        "master",
+        (
+            "  Way: { Type: String }",
+            "  Way: { Type: String }\n  Contact: { Type: String }\n  " + PHRASE,
+        ),
+    )
+    someone.clone.set_parameters(Phrase=PASSWORD, Contact=ADDRESS)
+    someone.inv("upload")
+    yield someone
+    someone.leave()
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Operator:
+    """Somebody on another machine, with a checkout of other templates and no emulator."""
+    return Operator(Clone(tmp_path / "there" / "clone"), tmp_path / "there" / "state")
+
+
+Replay = Callable[..., None]
+
+
+@pytest.fixture
+def replay(stranger: Operator, tmp_path: Path) -> Replay:
+    """Hold a recorded run against its replay on the other machine."""
+
+    def hold(here: Result, recording: Path, *, shows_secrets: bool = False) -> None:
+        sent = tmp_path / "sent.jsonl"
+        shutil.copy(recording, sent)
+        settings = {"COLUMNS": "132", "AWS_REGION": "eu-west-1", "AWS_PROFILE": "nobody"}
+        there = stranger.run("rescue.replay", str(sent), code=here.code, **settings)
+        end = json.loads(recording.read_text().splitlines()[-1])
+        kept = Result(end["exit_code"], end["out"], end["err"])
+        assert (there.out, there.err) == (kept.out, kept.err)
+        # What stands for a secret, on a screen that shows one, is all that may differ.
+        assert (there == here) is not shows_secrets
+        assert not stranger.state.exists()
+        text = recording.read_text()
+        assert PASSWORD not in text
+        assert ADDRESS not in text
+        assert str(recording.parent) not in text
+
+    return hold
+
+
+numbers = itertools.count(1)
+
+
+def record(operator: Operator, *arguments: str, code: int = 0) -> tuple[Result, Path]:
+    """Run a task recorded."""
+    name = f"run-{next(numbers)}.jsonl"
+    result = operator.inv(*arguments, "--record", name, code=code)
+    return result, operator.clone.folder / name
+
+
+def test_a_creation(operator: Operator, replay: Replay) -> None:
+    here, recording = record(operator, "deploy", *UNVERIFIED, "--stack-name", "made")
+    assert "was created" in here.err
+    assert operator.cloud().status("made") == "CREATE_COMPLETE"
+    replay(here, recording)
+
+
+@pytest.fixture(scope="module")
+def deployed(operator: Operator) -> Operator:
+    operator.inv("deploy", *UNVERIFIED)
+    return operator
+
+
+def test_a_preview_for_programs(deployed: Operator, replay: Replay) -> None:
+    deployed.clone.set_parameters(Word=ADDRESS)
+    here, recording = record(deployed, "update", "--preview", "--json")
+    assert here.document["action"] == "unchanged"
+    assert "NotesStack/First" in [change["path"] for change in here.document["changes"]]
+    assert ADDRESS in here.out
+    replay(here, recording, shows_secrets=True)
+
+
+def test_an_update_that_fails_and_is_rolled_back(deployed: Operator, replay: Replay) -> None:
+    deployed.clone.set_parameters(Word="two")
+    before = deployed.clone.template("notes").read_text()
+    never = NEVER.replace("\n  Handle:", "\n  Knob:").replace("!Ref Handle", "!Ref Knob")
+    deployed.clone.add_resource("notes", never)
+    try:
+        here, recording = record(deployed, "update", *UNVERIFIED, code=1)
+    finally:
+        deployed.clone.template("notes").write_text(before)
+    assert "ROLLBACK_COMPLETE" in here.err
+    replay(here, recording)
+
+
+def test_a_plan_and_why_it_is_not_applied(deployed: Operator, replay: Replay) -> None:
+    deployed.clone.set_parameters(Word="planned")
+    here, recording = record(deployed, "plan", "--out", "plan.json")
+    # Its digest is of the address, too.
+    replay(here, recording, shows_secrets=True)
+    deployed.clone.set_parameters(Word="other")
+    deployed.inv("update", *UNVERIFIED, "--yes")
+    here, recording = record(deployed, "apply", "plan.json", *UNVERIFIED, code=3)
+    assert "in this checkout the parameter Word is 'other', and was 'planned'" in here.err
+    replay(here, recording, shows_secrets=True)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_left(operator: Operator, replay: Replay, sent: signal.Signals) -> None:
+    operator.clone.set_parameters(Way="shut")
+    name = f"left-{sent.name.lower()}"
+    arguments = ("deploy", *UNVERIFIED, "--stack-name", name, "--record", f"{name}.jsonl")
+    process = operator.start(*arguments, "--local")
+    assert process.stderr
+    shown = []
+    for line in process.stderr:
+        shown.append(line)
+        if "CREATE_IN_PROGRESS   NotesStack/Gate" in line:
+            break
+    operator.clone.set_parameters(Way="open")
+    process.send_signal(sent)
+    rest = operator.finish(process, code=130)
+    operator.cloud().open_gate(name)
+    replay(
+        Result(rest.code, rest.out, "".join(shown) + rest.err),
+        operator.clone.folder / f"{name}.jsonl",
+    )
