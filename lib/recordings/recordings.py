@@ -49,7 +49,7 @@ def read(path: Path) -> Recording:
     Raises `InputError` for a file that is none, or of another format.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise InputError(f"The recording {path} cannot be read: {exc}.") from None
     events = list(_parse(lines))

@@ -126,6 +126,8 @@ class Replayer:
         if self._stops < self._interrupts_left:
             # It came where nothing was asked, so it comes where nothing more is recorded.
             raise self._stop()
+        if self._recording.end is None:
+            raise Refused(f"The recording {self._recording.path} ends here: its run was killed.")
         told = describe(asked)
         self.missing.append(told)
         raise Refused(

@@ -25,8 +25,12 @@ from lib.values import MASK
 EXAMPLES = ("123456789012", "111122223333", "444455556666", "777788889999")
 _NOBODYS = frozenset({*EXAMPLES, "000000000000", "111111111111"})
 
-#: What an account's number looks like, wherever it stands: never within a word or a longer number.
-_ACCOUNT = re.compile(r"(?<![0-9A-Za-z.])\d{12}(?![0-9A-Za-z])")
+#: What an account's number looks like, wherever it stands: never within a word, a longer number or
+#: a UUID, whose end may be digits alone.
+_ACCOUNT = re.compile(
+    r"(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?<![0-9A-Za-z.])\d{12}(?![0-9A-Za-z])"
+)
 _EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 _EXAMPLE_DOMAINS = ("example.com", "example.org", "example.net")
 
@@ -164,7 +168,7 @@ class Scrubber:
             if not _NAMES_NONE.search(found[1]):
                 self.hide([found[2]])
         text = _EMAIL.sub(lambda m: self._address(m[0]), text)
-        text = _ACCOUNT.sub(lambda m: self._account(m[0]), text)
+        text = _ACCOUNT.sub(lambda m: m["uuid"] or self._account(m[0]), text)
         for secret, stand_in in self._alone.items():
             for mark in "\"'":
                 text = text.replace(f"{mark}{secret}{mark}", f"{mark}{stand_in}{mark}")

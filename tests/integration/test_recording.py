@@ -6,13 +6,18 @@ import itertools
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import (
+    CTRL_C,
     NEVER,
+    REGION,
+    REPOSITORY,
     Clone,
     Operator,
     Result,
@@ -160,3 +165,86 @@ def test_a_run_that_is_left(operator: Operator, replay: Replay, sent: signal.Sig
         Result(rest.code, rest.out, "".join(shown) + rest.err),
         operator.clone.folder / f"{name}.jsonl",
     )
+
+
+def test_many_regions_at_once(operator: Operator, replay: Replay) -> None:
+    operator.clone.set_parameters(Way="open", Word="many")
+    regions = ("--regions", f"{REGION},eu-west-1", "--stack-name", "everywhere")
+    here, recording = record(operator, "deploy-multi-region", *UNVERIFIED, *regions)
+    assert "eu-west-1      |" in here.err
+    replay(here, recording)
+
+
+def test_what_a_person_answers_at_a_terminal(deployed: Operator, stranger: Operator) -> None:
+    deployed.clone.set_parameters(Word="asked", Way="shut")
+    asked = ("update", *UNVERIFIED, "--record", "asked.jsonl")
+    with deployed.at_a_terminal(*asked) as terminal:
+        terminal.expect("[y/N]")
+        terminal.type("y\n")
+        terminal.expect("IN_PROGRESS   NotesStack/Gate")
+        terminal.type(CTRL_C)
+        terminal.expect("keep [w]aiting")
+        terminal.type("w\n")
+        deployed.cloud().open_gate("plot-palette-development")
+        terminal.finish()
+    deployed.clone.set_parameters(Way="open")
+    path = deployed.clone.folder / "asked.jsonl"
+    there = stranger.run("rescue.replay", str(path))
+    end = json.loads(path.read_text().splitlines()[-1])
+    # A pipe that is read as text ends lines for each return of the carriage.
+    shown = end["err"].replace("\r", "\n")
+    assert (there.out, there.err) == (end["out"], shown)
+    assert "\x1b[" in there.err
+    assert "keep [w]aiting" in there.err
+
+
+def test_a_run_that_was_killed_is_replayed_as_far_as_it_came(
+    operator: Operator, stranger: Operator
+) -> None:
+    operator.clone.set_parameters(Way="shut")
+    arguments = ("deploy", *UNVERIFIED, "--stack-name", "killed", "--record", "killed.jsonl")
+    process = operator.start(*arguments, "--local")
+    assert process.stderr
+    assert any("CREATE_IN_PROGRESS   NotesStack/Gate" in line for line in process.stderr)
+    operator.clone.set_parameters(Way="open")
+    process.kill()
+    operator.finish(process, code=-signal.SIGKILL)
+    operator.cloud().open_gate("killed")
+    there = stranger.run("rescue.replay", str(operator.clone.folder / "killed.jsonl"), code=3)
+    assert "CREATE_IN_PROGRESS   NotesStack/Gate" in there.err
+    assert "killed.jsonl ends here: its run was killed." in there.err
+
+
+def test_a_dropped_recording_is_a_test(operator: Operator, tmp_path: Path) -> None:
+    _here, recording = record(operator, "outputs", "--stack-name", "nowhere", code=3)
+    shutil.copy(recording, tmp_path / "incident.jsonl")
+    judged = run_judge(tmp_path)
+    assert judged.code == 0
+    assert "runs: 3 of 3" in judged.out
+    (tmp_path / "incident.jsonl").write_text(
+        recording.read_text().replace('"exit_code": 3', '"exit_code": 0')
+    )
+    judged = run_judge(tmp_path)
+    assert judged.code == 1
+    assert "runs: incident.jsonl: exit code" in judged.out
+
+
+def run_judge(folder: Path) -> Result:
+    command = [sys.executable, "-m", "tests.recorded", str(folder)]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return Result(ran.returncode, ran.stdout, ran.stderr)
+
+
+def test_a_recording_writes_over_nothing(operator: Operator) -> None:
+    path = operator.clone.folder / "there.jsonl"
+    path.write_text("mine")
+    refused = operator.inv("outputs", "--record", "there.jsonl", code=2)
+    assert "There is a file there.jsonl already" in refused.err
+    assert path.read_text() == "mine"
+
+
+def test_what_is_no_recording_is_named(operator: Operator) -> None:
+    (operator.clone.folder / "plain.txt").write_text("{}\n")
+    for name in ("plain.txt", "missing.jsonl"):
+        refused = operator.run("rescue.replay", name, code=2)
+        assert name in refused.err

@@ -170,6 +170,7 @@ def test_a_digest_follows_what_it_is_of() -> None:
         "someone@example.com",
         "3f10f149123456789012abcdef",
         "plot-palette-6dd4c83d-597e-479e-98d3-ba454d196b9a",
+        "4528b0c9-6c28-4524-ae03-390812345678",
         "arn:aws:iam::aws:policy/ReadOnlyAccess",
         "1234567890123",
     ],
