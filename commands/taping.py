@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shlex
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from commands.target import Target
     from lib.terminal.console import Console
 
-#: What of the environment decides where calls go, and what they are told.
-_SETTINGS = ("AWS_ENDPOINT_URL",)
+#: What of the environment decides where calls go, and how a terminal is drawn on.
+_SETTINGS = ("AWS_ENDPOINT_URL", "TERM")
 
 #: What of the environment would decide here, were it left in place.
-_DECIDING = ("AWS_", "GITHUB_STEP_SUMMARY")
+_DECIDING = ("AWS_", "TERM", "GITHUB_STEP_SUMMARY")
 
 #: How deep the checkout of a replay lies, for what was named as `../../file`.
 _DEPTH = "machine/home/work/there"
@@ -111,6 +112,7 @@ def _describe(target: Target) -> dict[str, Any]:
             name: getattr(console, name) for name in ("colour", "redraw", "interactive", "github")
         },
         "columns": measure_width(),
+        "lines": shutil.get_terminal_size(fallback=(80, 24)).lines,
         "folder": str(here.relative_to(target.root)) if inside else ".",
         "settings": {
             name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)
@@ -188,7 +190,10 @@ def lay_out(recording: Recording) -> Iterator[Place]:
         _write_files(recording, place)
         for name in [name for name in environ if name.startswith(_DECIDING)]:
             del os.environ[name]
-        os.environ.update(recording.head["settings"], COLUMNS=str(recording.head["columns"]))
+        os.environ.update(recording.head["settings"])
+        os.environ.update(
+            {name: str(recording.head[name.lower()]) for name in ("COLUMNS", "LINES")}
+        )
         os.chdir(place.root / recording.head["folder"])
         try:
             yield place
@@ -288,19 +293,19 @@ class Mirror:
     def __init__(self, stream: TextIO, place: Place) -> None:
         self._stream = stream
         self._place = place
-        self.said: list[str] = []
+        self._said: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the stream has, its encoding for example."""
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write what the recorded machine wrote."""
         told: str = self._place.cover(text)
-        self.said.append(told)
+        self._said.append(told)
         return self._stream.write(told)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._stream.flush()
 
     @property
     def text(self) -> str:
         """Return everything that was written."""
-        return "".join(self.said)
+        return "".join(self._said)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.recordings.recordings import CHECKOUT
+from lib.recordings.recordings import CHECKOUT, HOME
 
 #: Where the files lie that decide what is deployed.
 FOLDER = "infrastructure"
@@ -33,8 +33,12 @@ class Checkout:
         """`root` is the checkout, `named` are the files that flags name."""
         self._root = root
         self._prefix = f"{root / FOLDER}/"
+        self._home = re.compile(rf"{re.escape(str(Path.home()))}(?=/)")
         self._named = {str(Path(one).absolute()): one for one in named}
         self._opened: dict[str, bytes | None] = {}
+
+    def listen(self) -> None:
+        """Have Python tell of each file that is opened from now on."""
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -94,8 +98,8 @@ class Checkout:
         return [path for path in (self._root / FOLDER / folder).glob("*.*") if path.is_file()]
 
     def cover(self, text: str) -> str:
-        """Return a text in which the checkout has a path that is nobody's."""
-        return text.replace(str(self._root), CHECKOUT)
+        """Return a text in which the checkout, and whose home it is in, have paths of nobody's."""
+        return self._home.sub(HOME, text.replace(str(self._root), CHECKOUT))
 
     def cover_values(self, value: Any) -> Any:
         """Return a value of JSON in which the checkout has a path that is nobody's."""

@@ -55,6 +55,7 @@ class Recorder:
         secret = self._checkout.find_secret_names()
         self._scrubber.hide_named(secret)
         self._scrubber.hide(self._checkout.find_secrets(secret))
+        self._checkout.listen()
         told = {"kind": "run", "format": FORMAT, "began": self._began.isoformat()}
         self._write({**told, **head, "names": self._checkout.list_names()})
 
@@ -170,11 +171,11 @@ class Listener:
         self._stream = stream
         self._tell = tell
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the stream has, its encoding for example."""
+        return getattr(self._stream, name)
+
     def write(self, text: str) -> int:
         """Write and tell."""
         self._tell(text)
         return self._stream.write(text)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._stream.flush()

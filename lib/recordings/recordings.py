@@ -24,6 +24,9 @@ FORMAT = 1
 #: What stands for the checkout that a run was in, wherever its path was said.
 CHECKOUT = "/checkout"
 
+#: What stands for the home of whoever recorded it.
+HOME = "/home/somebody"
+
 Event = Mapping[str, Any]
 
 
