@@ -37,7 +37,7 @@ _SETTINGS = ("AWS_ENDPOINT_URL", "TERM")
 _DECIDING = ("AWS_", "TERM", "GITHUB_STEP_SUMMARY")
 
 #: How deep the checkout of a replay lies, for what was named as `../../file`.
-_DEPTH = "machine/home/work/there"
+_DEPTH = "one/two/three/four"
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ class Target:
     #: What the flags give beside the templates; see `lib.inputs.artifacts`.
     artifacts: Mapping[str, str | None] = field(default_factory=dict)
     #: The checkout whose files are meant.
-    root: Path = ROOT
+    root: Path = field(default_factory=lambda: ROOT)
     #: What the regions of one task have in common, hence handed on by `replace`.
     shared: dict[str, SignIn] = field(default_factory=dict, repr=False, compare=False)
 

@@ -87,6 +87,7 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "prune": Document(Removal),
     "docs": Document(Written),
     "graph": Document(Graph),
+    "rescue.replay": "what the recorded run printed",
     "local.start": _EMULATOR,
     "local.stop": _EMULATOR,
     "local.reset": _EMULATOR,

@@ -25,7 +25,7 @@ FORMAT = 1
 CHECKOUT = "/checkout"
 
 #: What stands for the home of whoever recorded it.
-HOME = "/home/somebody"
+HOME = "~"
 
 Event = Mapping[str, Any]
 
@@ -82,9 +82,3 @@ def _parse(lines: list[str]) -> Iterator[dict[str, Any]]:
         if not isinstance(event, dict) or "kind" not in event:
             return
         yield event
-
-
-def is_recording(path: Path) -> bool:
-    """Tell whether a file begins as a recorded run does."""
-    with path.open("rb") as file:
-        return file.readline(100).startswith(b'{"kind": "run"')

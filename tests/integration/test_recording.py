@@ -227,10 +227,12 @@ def test_a_dropped_recording_is_a_test(operator: Operator, tmp_path: Path) -> No
     judged = run_judge(tmp_path)
     assert judged.code == 1
     assert "runs: incident.jsonl: exit code" in judged.out
+    assert run_judge("--renew", tmp_path / "incident.jsonl").code == 0
+    assert run_judge(tmp_path).code == 0
 
 
-def run_judge(folder: Path) -> Result:
-    command = [sys.executable, "-m", "tests.recorded", str(folder)]
+def run_judge(*arguments: str | Path) -> Result:
+    command = [sys.executable, "-m", "tests.recorded", *map(str, arguments)]
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return Result(ran.returncode, ran.stdout, ran.stderr)
 

@@ -13,10 +13,13 @@ from tests.recorded.verdicts import Row
 #: The cases that this repository carries.
 CASES = Path(__file__).with_name("cases")
 
+#: Runs of users, each a file that was dropped there.
+INCIDENTS = Path(__file__).with_name("incidents")
+
 
 def main(folders: Sequence[Path]) -> int:
-    """Replay each folder, or the repository's own cases; print what came of it."""
-    rows = [row for folder in folders or [CASES] for row in judge(folder)]
+    """Replay each folder, or the repository's own cases and incidents; print what came of it."""
+    rows = [row for folder in folders or [CASES, INCIDENTS] for row in judge(folder)]
     sys.stdout.write(f"{verdicts.draw(rows, EXPLANATIONS)}\n")
     return 0 if verdicts.is_acceptable(rows, EXPLANATIONS) else 1
 
