@@ -40,7 +40,7 @@ LEFT_OUT = shutil.ignore_patterns(
 _PRELUDE = r"""
 inv() {
   case " $* " in
-    *" --local "* | " local."* | " --"* | " docs "* | " graph "*) command inv "$@" ;;
+    *" --local "* | " local."* | " --"* | " docs "* | " graph "* | " rescue.replay "*) command inv "$@" ;;
     *) command inv "$@" --local ;;
   esac
 }
