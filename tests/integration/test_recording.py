@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -250,3 +251,31 @@ def test_what_is_no_recording_is_named(operator: Operator) -> None:
     for name in ("plain.txt", "missing.jsonl"):
         refused = operator.run("rescue.replay", name, code=2)
         assert name in refused.err
+
+
+def test_a_run_in_a_real_account_has_another_account_s_number(
+    operator: Operator, stranger: Operator
+) -> None:
+    # The emulator takes twelve digits for a key as the account that they name.
+    account, secret = "390812345678", "wJalrXUtnFEMIplantedK7MDENGbPxRfiCY"
+    operator.clone.set_parameters(Way="open", Word="real")
+    settings = {
+        "AWS_ENDPOINT_URL": operator.cloud().endpoint,
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": "FwoGZXIvYXdzEPlantedSessionToken",
+    }
+    path = operator.clone.folder / "real.jsonl"
+    task = ("deploy", "--yes", *UNVERIFIED, "--stack-name", "real", "--json")
+    here = operator.run(*task, "--record", "real.jsonl", **settings)
+    assert f":{account}:stack/real/" in here.document["stack_id"]
+    text = path.read_text()
+    for planted in (account, secret, settings["AWS_SESSION_TOKEN"], PASSWORD, ADDRESS):
+        assert planted not in text
+    there = stranger.run("rescue.replay", str(path))
+    found = re.search(r"plot-palette-cfn-(\d{12})-", there.err)
+    assert found
+    assert (there.out, there.err) == (
+        here.out.replace(account, found[1]),
+        here.err.replace(account, found[1]),
+    )
