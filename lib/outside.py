@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import hashlib
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,6 +130,8 @@ def sleep(seconds: float) -> None:
 
 def new_id() -> str:
     """Return a random UUID."""
+    import uuid
+
     return ask("id", {}, lambda: str(uuid.uuid4()))
 
 
@@ -140,6 +140,8 @@ def digest(content: bytes) -> str:
 
     A recording holds such content changed, and then has this digest changed to match.
     """
+    import hashlib
+
     found = hashlib.sha256(content).hexdigest()
     tape = _tape.get()
     if tape is not None:

@@ -32,7 +32,7 @@ _ACCOUNT = re.compile(
     r"|(?<![0-9A-Za-z.])\d{12}(?![0-9A-Za-z])"
 )
 _EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
-_EXAMPLE_DOMAINS = ("example.com", "example.org", "example.net")
+_EXAMPLE_DOMAINS = ("example.com", "example.org", "example.net", "x.test")
 
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
@@ -193,7 +193,7 @@ class Scrubber:
         return made if text.endswith("=") else made.rstrip("=")
 
     def _account(self, number: str) -> str:
-        if number in _NOBODYS:
+        if number in _NOBODYS or number in self._made:
             return number
         known = self._stand_ins.get(number)
         if known is None:

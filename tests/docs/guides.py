@@ -40,7 +40,8 @@ LEFT_OUT = shutil.ignore_patterns(
 _PRELUDE = r"""
 inv() {
   case " $* " in
-    *" --local "* | " local."* | " --"* | " docs "* | " graph "* | " rescue.replay "*) command inv "$@" ;;
+    *" --local "* | " local."* | " --"* | " docs "* | " graph "*) command inv "$@" ;;
+    " rescue.replay "*) command inv "$@" ;;
     *) command inv "$@" --local ;;
   esac
 }

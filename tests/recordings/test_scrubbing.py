@@ -129,6 +129,15 @@ def test_equal_things_stay_equal_and_different_ones_different() -> None:
     assert scrubber.text(once) == once
 
 
+def test_what_was_scrubbed_is_not_scrubbed_again() -> None:
+    scrubber = Scrubber()
+    # A number that is a key, too, is replaced by one that looks like an account's.
+    scrubber.hide([ACCOUNT, NO_ECHO])
+    once = scrubber.text(f"{ACCOUNT} {NO_ECHO} {ADDRESS} me@co.io")
+    assert scrubber.text(once) == once
+    assert scrubber.screen(once) == once
+
+
 def test_what_is_shown_keeps_its_width() -> None:
     scrubber = Scrubber()
     text = f"stack in {ACCOUNT} for {ADDRESS}"
