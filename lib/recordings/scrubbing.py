@@ -71,6 +71,10 @@ _PAIRS = (
     ("name", "value"),
 )
 
+#: How DynamoDB writes a value that is no structure.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
+_ATTRIBUTES = frozenset({"S", "N", "SS", "NS"})
+
 #: A shorter value goes where it stands alone; elsewhere it would spoil every word it is in.
 _SHORTEST = 6
 _HARMLESS = frozenset({"", "true", "false", "null", MASK})
@@ -89,6 +93,7 @@ class Scrubber:
         self._loose: list[str] = []
         self._made: set[str] = set()
         self._names: set[str] = set()
+        self._attributes: dict[str, str] = {}
         self._lock = threading.RLock()
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -131,8 +136,22 @@ class Scrubber:
             return [self.value(item, name) for item in value]
         if not isinstance(value, Mapping):
             return value
+        if len(value) == 1 and (kind := next(iter(value))) in _ATTRIBUTES:
+            return {kind: self._attribute(value[kind])}
         self._learn_pairs(value)
         return {self.text(key): self.value(item, key) for key, item in value.items()}
+
+    def _attribute(self, value: Any) -> Any:
+        """Return what stands for a value in an item of a table, which is its owner's affair."""
+        if isinstance(value, list):
+            return [self._attribute(one) for one in value]
+        if not isinstance(value, str):
+            return value
+        with self._lock:
+            if value not in self._attributes:
+                # Only here: what tables hold may be any word, and would spoil it everywhere.
+                self._attributes[value] = disguise(value, len(self._attributes) + 1)
+            return self._attributes[value]
 
     def _learn_pairs(self, value: Mapping[str, Any]) -> None:
         """Hide what stands beside a name that looks secret."""

@@ -129,6 +129,18 @@ def test_equal_things_stay_equal_and_different_ones_different() -> None:
     assert scrubber.text(once) == once
 
 
+def test_what_a_table_holds_is_taken_out_and_nothing_else_is_spoilt() -> None:
+    item = {"id": {"S": "stack"}, "age": {"N": "41"}, "on": {"BOOL": True}, "of": {"SS": ["a"]}}
+    scrubber = Scrubber()
+    left = scrubber.value({"Items": [item], "Status": "stack"})
+    again = scrubber.value({"ExclusiveStartKey": {"id": {"S": "stack"}}})
+    assert left["Items"][0]["id"]["S"] not in ("stack", "")
+    assert left["Items"][0]["age"]["N"] != "41"
+    assert left["Items"][0]["on"] == {"BOOL": True}
+    assert left["Status"] == "stack"
+    assert again["ExclusiveStartKey"]["id"] == left["Items"][0]["id"]
+
+
 def test_what_was_scrubbed_is_not_scrubbed_again() -> None:
     scrubber = Scrubber()
     # A number that is a key, too, is replaced by one that looks like an account's.
