@@ -41,14 +41,24 @@ class Strand:
     took: float = 0.0
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the outside; see `ask`."""
+
+    kind: str
+    what: Mapping[str, Any]
+    do: Callable[[], Any]
+    then: Callable[[Any], None] | None = None
+
+
 class Tape(Protocol):
     """What stands between a run and the outside."""
 
     #: Whether answers come from a recording, and the outside is not to be touched.
     replays: bool
 
-    def ask(self, strand: Strand, kind: str, what: Mapping[str, Any], do: Callable[[], Any]) -> Any:
-        """Return what `do` returns or raises, now or when it was recorded."""
+    def ask(self, strand: Strand, asked: Asked) -> Any:
+        """Return what is found outside or raise it, now or when it was recorded."""
 
     def now(self, strand: Strand) -> datetime:
         """Return the time in UTC of the last answer that a strand knows of."""
@@ -92,17 +102,23 @@ def is_replayed() -> bool:
     return tape is not None and tape.replays
 
 
-def ask(kind: str, what: Mapping[str, Any], do: Callable[[], Answer]) -> Answer:
+def ask(
+    kind: str,
+    what: Mapping[str, Any],
+    do: Callable[[], Answer],
+    then: Callable[[Any], None] | None = None,
+) -> Answer:
     """Return what `do` finds outside.
 
     `kind` says in a word what sort of thing is asked, `what` everything that its answer depends
     on. Both, and the answer, have to be values that JSON can hold, times and bytes included.
+    On a tape `then` is told the answer or the error, of threads in the order of their answers.
     Raises what `do` raises.
     """
     tape = _tape.get()
     if tape is None:
         return do()
-    kept: Answer = tape.ask(_strand.get(), kind, what, do)
+    kept: Answer = tape.ask(_strand.get(), Asked(kind, what, do, then))
     return kept
 
 

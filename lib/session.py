@@ -428,24 +428,31 @@ class _Taped:
         service, region = self.meta.service_model.service_name, self.meta.region_name
         call = super()._make_api_call  # type: ignore[misc]  # botocore's, in the class made of both
         what = {"service": service, "region": region, "operation": operation_name}
-        told: Mapping[str, Any] = {}
+
+        def tell(found: Any) -> None:
+            if self.observe:
+                told = _as_answer(found)
+                self.observe(_as_call(service, operation_name, region, outside.took(), told))
+
         try:
-            told = outside.ask(
+            return outside.ask(
                 "call",
                 {**what, "parameters": api_params},
                 lambda: call(operation_name, api_params),
+                tell if self.observe else None,
             )
         except ClientError as exc:
-            told = exc.response
-            kind = self.exceptions.from_code(told.get("Error", {}).get("Code"))
-            raise exc if isinstance(exc, kind) else kind(told, operation_name) from None
-        except BotoCoreError as exc:
-            told = {"Error": {"Code": type(exc).__name__}}
-            raise
-        finally:
-            if self.observe and told:
-                self.observe(_as_call(service, operation_name, region, outside.took(), told))
-        return told
+            kind = self.exceptions.from_code(exc.response.get("Error", {}).get("Code"))
+            raise exc if isinstance(exc, kind) else kind(exc.response, operation_name) from None
+
+
+def _as_answer(found: Any) -> Mapping[str, Any]:
+    """Return what a call came to, its answer or an error, in botocore's form."""
+    if isinstance(found, ClientError):
+        return found.response
+    if isinstance(found, BaseException):
+        return {"Error": {"Code": type(found).__name__}}
+    return found  # type: ignore[no-any-return]  # an answer
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
-from lib.outside import Strand
+from lib.outside import Asked, Strand
 from lib.recordings.checkout import Checkout
 from lib.recordings.codec import decode, describe_error, encode, encode_request, without_binary
 from lib.recordings.recordings import FORMAT
@@ -59,27 +59,30 @@ class Recorder:
         told = {"kind": "run", "format": FORMAT, "began": self._began.isoformat()}
         self._write({**told, **head, "names": self._checkout.list_names()})
 
-    def ask(self, strand: Strand, kind: str, what: Mapping[str, Any], do: Callable[[], Any]) -> Any:
+    def ask(self, strand: Strand, asked: Asked) -> Any:
         """Ask the outside and write down what it answers."""
         began = self._monotonic()
-        event = {"kind": kind, "strand": list(strand.place), **encode_request(what)}
+        told = {"kind": asked.kind, "strand": list(strand.place)}
+        event = {**told, **encode_request(asked.what)}
         self._open[id(event)] = event
+        found: Any = None
         outcome: dict[str, Any] = {}
         try:
-            outcome = {"answer": encode(do())}
+            found = asked.do()
+            outcome = {"answer": encode(found)}
         except BaseException as exc:
-            outcome = {"error": describe_error(exc)}
+            found, outcome = exc, {"error": describe_error(exc)}
             raise
         finally:
             ended = self._monotonic()
-            strand.took = ended - began
+            strand.took = round(ended - began, 6)
             strand.second = max(strand.second, round(ended - self._zero, 6))
-            with self._undisturbed(strand):
+            with self._undisturbed(strand), self._lock:
                 self._open.pop(id(event), None)
                 self._write_files()
-                self._write(
-                    {**event, "at": strand.second, "took": round(strand.took, 6), **outcome}
-                )
+                self._write({**event, "at": strand.second, "took": strand.took, **outcome})
+                if asked.then:
+                    asked.then(found)
         return decode(outcome["answer"])
 
     @contextlib.contextmanager

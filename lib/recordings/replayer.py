@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lib.errors import Refused
-from lib.outside import Strand
+from lib.outside import Asked, Strand
 from lib.recordings.codec import decode, encode_request, make_error
 from lib.recordings.recordings import Event, Recording
 from lib.values import canonical
@@ -24,6 +24,9 @@ _IN_ORDER = frozenset({"sleep", "id", "commit", "sign in", "region", "reply", "e
 
 #: What reaches another machine or another program.
 _OUTSIDE = frozenset({"socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen"})
+
+#: How long a thread waits to tell of its answer after the others, seconds.
+_LONGEST_TURN = 1.0
 
 #: How much of a request is shown.
 _SHOWN = 300
@@ -69,6 +72,8 @@ class Replayer:
         #: What was asked for and is not recorded, each said once.
         self.missing: list[str] = []
         self._stops = 0
+        self._turn = threading.Condition()
+        self._calls = [one for one in recording.events if one["kind"] == "call"]
         self._then: list[Event] = []
         self._last: Event = {}
         for event in recording.events:
@@ -87,9 +92,9 @@ class Replayer:
         else:
             self._then.append(self._last)
 
-    def ask(self, strand: Strand, kind: str, what: Mapping[str, Any], do: Callable[[], Any]) -> Any:
+    def ask(self, strand: Strand, wanted: Asked) -> Any:
         """Return the recorded answer, or raise the recorded error."""
-        asked = {"kind": kind, **self._cover(encode_request(what))}
+        asked = {"kind": wanted.kind, **self._cover(encode_request(wanted.what))}
         event = self._take(strand, asked)
         if event is None:
             return self._go_without(strand, asked)
@@ -100,8 +105,21 @@ class Replayer:
             raise self._stop()
         if "error" in event:
             error = make_error(event["error"])
+            self._tell(wanted, event, error)
             raise self._stop() if isinstance(error, KeyboardInterrupt) else error
-        return decode(event["answer"])
+        answer = decode(event["answer"])
+        self._tell(wanted, event, answer)
+        return answer
+
+    def _tell(self, wanted: Asked, event: Event, found: Any) -> None:
+        """Tell of an answer when it is its turn, or after a while where another never comes."""
+        if wanted.then is None:
+            return
+        with self._turn:
+            self._turn.wait_for(lambda: self._calls[0] is event, timeout=_LONGEST_TURN)
+            self._calls = [one for one in self._calls if one is not event]
+            wanted.then(found)
+            self._turn.notify_all()
 
     def _stop(self) -> KeyboardInterrupt:
         """Return the next Ctrl-C."""

@@ -339,3 +339,23 @@ def test_paths_of_the_machine_are_nobody_s(studio: Studio) -> None:
     studio.record(lambda: outside.ask("thing", {"said": place}, lambda: place))
     [event] = [one for one in studio.events() if one["kind"] == "thing"]
     assert event["said"] == "/checkout/infrastructure and ~/notes"
+
+
+def test_what_is_told_of_answers_keeps_their_order(studio: Studio) -> None:
+    def run(order: list[int]) -> list[Any]:
+        told: list[Any] = []
+        turn = [threading.Event() for _ in order]
+        after = dict(zip(order[1:], order, strict=False))
+
+        def work(item: int) -> None:
+            if item in after:
+                turn[after[item]].wait(0.2)
+            outside.ask("call", {"item": item}, lambda: f"answer {item}", told.append)
+            turn[item].set()
+
+        side_by_side(work, range(3), at_once=3)
+        return told
+
+    here = studio.record(lambda: run([2, 0, 1]))
+    assert here == ["answer 2", "answer 0", "answer 1"]
+    assert studio.replay(lambda: run([1, 0, 2])) == here
