@@ -83,7 +83,7 @@ class Run:
         return code
 
 
-#: Every task that can be run again, by the module and the name of its function.
+#: Every task that can be recorded, and hence run again, by the module and the name of its function.
 RUNS: dict[str, Run] = {}
 
 
@@ -103,7 +103,9 @@ def operation(
     def make_task(body: Callable[Concatenate[Target, Own], Answer]) -> Task[Any]:
         name = body.__name__.replace("_", "-")
         key = f"{body.__module__}.{body.__name__}"
-        runs = RUNS[key] = Run(key, name, body, describe_error)
+        runs = Run(key, name, body, describe_error)
+        if "record" in common:
+            RUNS[key] = runs
 
         def run(_context: Context, **given: Any) -> None:
             chosen = Common(**{name: given.pop(name) for name in common})

@@ -36,6 +36,9 @@ _SETTINGS = ("AWS_ENDPOINT_URL", "TERM")
 #: What of the environment would decide here, were it left in place.
 _DECIDING = ("AWS_", "TERM", "GITHUB_STEP_SUMMARY")
 
+#: A longer value of a flag names no file.
+_LONGEST_PATH = 1024
+
 #: How deep the checkout of a replay lies, for what was named as `../../file`.
 _DEPTH = "one/two/three/four"
 
@@ -51,6 +54,7 @@ def record(
     """
     flags = {"common": asdict(replace(chosen, record=None, record_hide=None)), "own": dict(given)}
     named = [one for part in flags.values() for one in part.values() if _is_file(one)]
+    artifacts = [one for one in target.artifacts.values() if one and Path(one).is_dir()]
     checkout = Checkout(target.root, named)
     path = Path(chosen.record or "")
     with _create(path) as stream:
@@ -60,6 +64,7 @@ def record(
             "name": name,
             "flags": {**flags, "record": chosen.record},
             "named": named,
+            "folders": artifacts,
         }
         recorder.begin({**head, **_describe(target)}, as_names(chosen.record_hide))
         _listen(target.console, recorder)
@@ -84,7 +89,8 @@ def _heed_interrupts(recorder: Recorder) -> None:
 
 def _is_file(value: Any) -> bool:
     """Tell whether a flag names a file."""
-    return isinstance(value, str) and bool(value) and Path(value).is_file()
+    is_short = isinstance(value, str) and 0 < len(value) < _LONGEST_PATH
+    return is_short and Path(value).is_file()
 
 
 def _create(path: Path) -> TextIO:
@@ -150,13 +156,14 @@ def tell(console: Console, path: str) -> None:
 class Place:
     """Where a replay has the recorded machine's files: its checkout, and what lay elsewhere."""
 
+    folder: Path
     root: Path
     elsewhere: Path
 
     @classmethod
     def below(cls, folder: Path) -> Place:
         """Return the places in a folder that is empty."""
-        return cls(folder / _DEPTH / "checkout", folder / "elsewhere")
+        return cls(folder, folder / _DEPTH / "checkout", folder / "elsewhere")
 
     def find(self, name: str, folder: str) -> Path:
         """Return where a recorded file stands, by the name that it was recorded under."""
@@ -210,20 +217,36 @@ def _write_files(recording: Recording, place: Place) -> None:
     named = set(recording.head["named"])
     for name in {*recording.head["names"], *recording.files}:
         is_beside = name in named
-        path = place.find(name, folder) if is_beside else place.root / name
+        path = _keep_inside(place, place.find(name, folder) if is_beside else place.root / name)
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = recording.files.get(name)
         path.write_bytes(decode(kept["content"]) if kept else b"")
 
 
+def _keep_inside(place: Place, path: Path) -> Path:
+    """Return a path of a replay; a recording may come from anybody, and touches nothing else."""
+    if not Path(os.path.normpath(path)).is_relative_to(place.folder):
+        raise InputError(f"The recording names a file outside: {place.cover(str(path))}.")
+    return path
+
+
 def read_flags(recording: Recording, place: Place) -> tuple[Common, dict[str, Any]]:
-    """Return the flags of a recorded run, their files where they are now."""
-    flags = recording.head["flags"]
-    folder, named = recording.head["folder"], set(recording.head["named"])
+    """Return the flags of a recorded run, their files where they are now.
+
+    Raises `InputError` where it was given a file that is no text, or a folder: neither is recorded.
+    """
+    flags, folder = recording.head["flags"], recording.head["folder"]
+    for name in recording.head["folders"]:
+        raise InputError(f"The run was given the folder {name}, which is not in the recording.")
+    for name, kept in recording.files.items():
+        if "base64" in kept["content"]:
+            raise InputError(f"The run was given {name}, which is no text and not recorded.")
 
     def move(value: Any) -> Any:
-        is_elsewhere = value in named and value.startswith("/") if isinstance(value, str) else False
-        return str(place.find(value, folder)) if is_elsewhere else value
+        if not isinstance(value, str):
+            return value
+        path = _keep_inside(place, place.find(value, folder))
+        return str(path) if value.startswith("/") else value
 
     common = {key: move(value) for key, value in flags["common"].items() if key != "record"}
     own = {key: move(value) for key, value in flags["own"].items()}

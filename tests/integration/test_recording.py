@@ -246,6 +246,25 @@ def test_a_recording_writes_over_nothing(operator: Operator) -> None:
     assert path.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"out": null', '"out": "../../../../../../../../../escaped.json"'),
+        ('"names": [', '"names": ["../../../../../../../escaped.json", '),
+    ],
+)
+def test_a_stranger_s_recording_writes_nothing_outside(
+    operator: Operator, tmp_path: Path, old: str, new: str
+) -> None:
+    operator.clone.set_parameters(Way="open")
+    _here, recording = record(operator, "plan", "--stack-name", "nothing")
+    text = recording.read_text()
+    assert old in text
+    (tmp_path / "crafted.jsonl").write_text(text.replace(old, new, 1))
+    refused = operator.run("rescue.replay", str(tmp_path / "crafted.jsonl"), code=2)
+    assert "The recording names a file outside: " in refused.err
+
+
 def test_what_is_no_recording_is_named(operator: Operator) -> None:
     (operator.clone.folder / "plain.txt").write_text("{}\n")
     for name in ("plain.txt", "missing.jsonl"):
