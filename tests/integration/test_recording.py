@@ -238,6 +238,17 @@ def run_judge(*arguments: str | Path) -> Result:
     return Result(ran.returncode, ran.stdout, ran.stderr)
 
 
+def test_names_are_hidden_where_it_is_asked_for(deployed: Operator, stranger: Operator) -> None:
+    hidden = ("--record-hide", "development", "--record", "hidden.jsonl")
+    here = deployed.inv("status", *hidden)
+    path = deployed.clone.folder / "hidden.jsonl"
+    assert "development" in here.out
+    assert "development" not in path.read_text()
+    there = stranger.run("rescue.replay", str(path))
+    assert len(there.out) == len(here.out)
+    assert "differs" not in there.err
+
+
 def test_a_recording_writes_over_nothing(operator: Operator) -> None:
     path = operator.clone.folder / "there.jsonl"
     path.write_text("mine")
