@@ -42,7 +42,7 @@ class Strand:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Inquiry:
     """What is asked of the outside; see `ask`."""
 
     kind: str
@@ -57,7 +57,7 @@ class Tape(Protocol):
     #: Whether answers come from a recording, and the outside is not to be touched.
     replays: bool
 
-    def ask(self, strand: Strand, asked: Asked) -> Any:
+    def ask(self, strand: Strand, asked: Inquiry) -> Any:
         """Return what is found outside or raise it, now or when it was recorded."""
 
     def now(self, strand: Strand) -> datetime:
@@ -118,7 +118,7 @@ def ask(
     tape = _tape.get()
     if tape is None:
         return do()
-    kept: Answer = tape.ask(_strand.get(), Asked(kind, what, do, then))
+    kept: Answer = tape.ask(_strand.get(), Inquiry(kind, what, do, then))
     return kept
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
-from lib.outside import Asked, Strand
+from lib.outside import Inquiry, Strand
 from lib.recordings.checkout import Checkout
 from lib.recordings.codec import decode, describe_error, encode, encode_request, without_binary
 from lib.recordings.recordings import FORMAT
@@ -59,7 +59,7 @@ class Recorder:
         told = {"kind": "run", "format": FORMAT, "began": self._began.isoformat()}
         self._write({**told, **head, "names": self._checkout.list_names()})
 
-    def ask(self, strand: Strand, asked: Asked) -> Any:
+    def ask(self, strand: Strand, asked: Inquiry) -> Any:
         """Ask the outside and write down what it answers."""
         began = self._monotonic()
         told = {"kind": asked.kind, "strand": list(strand.place)}

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lib.errors import Refused
-from lib.outside import Asked, Strand
+from lib.outside import Inquiry, Strand
 from lib.recordings.codec import decode, encode_request, make_error
 from lib.recordings.recordings import Event, Recording
 from lib.values import canonical
@@ -92,7 +92,7 @@ class Replayer:
         else:
             self._then.append(self._last)
 
-    def ask(self, strand: Strand, wanted: Asked) -> Any:
+    def ask(self, strand: Strand, wanted: Inquiry) -> Any:
         """Return the recorded answer, or raise the recorded error."""
         asked = {"kind": wanted.kind, **self._cover(encode_request(wanted.what))}
         event = self._take(strand, asked)
@@ -111,7 +111,7 @@ class Replayer:
         self._tell(wanted, event, answer)
         return answer
 
-    def _tell(self, wanted: Asked, event: Event, found: Any) -> None:
+    def _tell(self, wanted: Inquiry, event: Event, found: Any) -> None:
         """Tell of an answer when it is its turn, or after a while where another never comes."""
         if wanted.then is None:
             return
