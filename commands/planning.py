@@ -16,7 +16,14 @@ from commands.answers import (
     settle_harmless_questions,
     stack_error,
 )
-from commands.flags import CHANGE_HELP, DEFAULT_ENVIRONMENT, PLANNING, VERIFY_HELP, read_options
+from commands.flags import (
+    CHANGE_HELP,
+    DEFAULT_ENVIRONMENT,
+    PLANNING,
+    RECORDING,
+    VERIFY_HELP,
+    read_options,
+)
 from commands.operation import operation
 from commands.target import Target, today
 from lib.document import as_document
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 
 #: The flags of a task that a plan tells its environment, region and stack. Where the environment
 #: is a file somewhere, only its name is the plan's.
-_FROM_FILE = ("env", "profile", "yes", "json", "local", "debug")
+_FROM_FILE = ("env", "profile", "yes", "json", "local", "debug", *RECORDING)
 _FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
 _ENV_HELP = {"env": "The environment's file, for a plan that was made of a path."}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from commands.answers import answer_outcome, settle_harmless_questions
 from commands.flags import CHANGE_HELP, DEPLOYING, read_options
-from commands.operation import operation
+from commands.operation import operation, rerun
 from commands.target import Target
 from lib.document import as_document
 from lib.operators import Answer
@@ -20,7 +23,7 @@ from lib.operators import Answer
     }
 )
 def explain(target: Target) -> Answer:
-    """Look: find the cause behind the last failure.
+    """Rescue: find the cause behind the last failure.
 
     inv rescue.explain --env staging
     inv rescue.explain --env production --json
@@ -56,7 +59,7 @@ def refactor(
     allow_data_loss: str | None = None,
     no_backup: bool = False,
 ) -> Answer:
-    """Deploy: move or rename a resource without replacing it.
+    """Rescue: move or rename a resource without replacing it.
 
     inv rescue.refactor --move DatabaseStack/JobsTable=StorageStack/JobsTable --preview
     inv rescue.refactor --env production --move DatabaseStack/Jobs=DatabaseStack/JobsTable
@@ -70,3 +73,21 @@ def refactor(
     found = refactoring.refactor(target.job, target.access, options, wanted)
     code = answer_outcome(target, found.update).exit_code if found.update else 0
     return Answer(as_document(found), refactoring.draw(found), exit_code=code)
+
+
+@operation(
+    help={"file": "The recording, as --record wrote it."},
+    common=(),
+)
+def replay(target: Target, file: str) -> Answer:
+    """Rescue: run a recorded run again, offline.
+
+    inv rescue.replay incident.jsonl
+    inv rescue.replay tests/recorded/runs/incident.jsonl
+    """
+    from commands import taping
+    from lib.recordings import recordings
+
+    recording = recordings.read(Path(file))
+    ended = rerun(recording, sys.stdout, sys.stderr)
+    return Answer(None, exit_code=taping.judge(target.console, recording, ended))

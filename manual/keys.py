@@ -91,6 +91,7 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "prune": Document(Removal),
     "docs": Document(Written),
     "graph": Document(Graph),
+    "rescue.replay": "what the recorded run printed",
     "local.start": _EMULATOR,
     "local.stop": _EMULATOR,
     "local.reset": _EMULATOR,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lib import outside
 from lib.errors import InputError, NotOurs
 from lib.inputs import artifacts, environments, parameters
 from lib.inputs.artifacts import Artifacts
@@ -127,6 +128,10 @@ def read(root: Path, environment: str, region: str, stack_name: str | None, *, f
 
 def read_commit(root: Path) -> str:
     """Return the commit that is checked out, marked when files differ, or "" outside git."""
+    return outside.ask("commit", {}, lambda: _ask_git(root))
+
+
+def _ask_git(root: Path) -> str:
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
         ran = subprocess.run(  # noqa: S603 (a fixed command)
