@@ -179,7 +179,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
     )
     console.unfold = chosen.all
     stop_on_termination()
-    with keep_journal(console, name, stack, wanted=logged) as journal:
+    with contextlib.closing(console), keep_journal(console, name, stack, wanted=logged) as journal:
         yield aim(chosen, console, journal)
 
 

@@ -110,7 +110,7 @@ def _draw_each(found: Sequence[Change], width: int) -> Iterator[DrawnLine]:
             yield DrawnLine(text, _TONES[sign])
         if change.data_loss != "none":
             named = f"{'':<{_PATH}}{change.physical_id}"
-            yield from (DrawnLine(text) for text in wrap(named, width, whole=True) if text.strip())
+            yield from (DrawnLine(text) for text in wrap(named, width) if text.strip())
             yield from _indent(f"! {change.verdict}", width, Tone.REMOVED)
         elif change.replacement == "Conditional" and change.action == "Modify":
             yield from _indent(change.verdict or "may be replaced", width)
@@ -183,7 +183,7 @@ def _explain_alike(cause: Cause) -> str:
 
 def _indent(text: str, width: int, tone: Tone = Tone.PLAIN) -> list[DrawnLine]:
     """Return the lines of something said about a resource."""
-    lines = wrap(" " * _PROPERTY + text, width, hang=_VALUE)
+    lines = wrap(" " * _PROPERTY + text, width, hang=_VALUE, breaks=True)
     return [DrawnLine(line, tone) for line in lines]
 
 

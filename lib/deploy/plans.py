@@ -286,9 +286,7 @@ def draw_facts(plan: PlanFile) -> str:
     if plan.regions:
         return "\n\n".join([*map(draw_facts, plan.regions), f"All together {plan.digest}"])
     width = measure_width()
-    lines = (
-        wrap(f"{name:<12} {value}", width, hang=13, whole=True) for name, value in _facts(plan)
-    )
+    lines = (wrap(f"{name:<12} {value}", width, hang=13) for name, value in _facts(plan))
     return "\n".join(line for found in lines for line in found)
 
 

@@ -110,7 +110,7 @@ def draw_outputs(outputs: Mapping[str, str]) -> str:
     """Return outputs as a table for people, or "" when there are none."""
     if not outputs:
         return ""
-    return draw_table(("Output", "Value"), sorted(outputs.items()))
+    return draw_table(("Output", "Value"), sorted(outputs.items()), whole=("Value",))
 
 
 def choose_format(name: str) -> Callable[[Mapping[str, str]], str]:

@@ -20,6 +20,7 @@ from lib.operators import (
     Operator,
     Progress,
     ResourceProgress,
+    Rested,
 )
 from lib.polling import Clock
 from lib.regions.crews import Crew, Ended
@@ -102,6 +103,7 @@ class Desk:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.operator.report(Rested())
         if kind is not None:
             self._abandon()
 
@@ -190,7 +192,7 @@ class Desk:
         if said is None:
             return
         region, progress = said
-        if isinstance(progress, Expected):
+        if isinstance(progress, Expected | Rested):
             return
         self._log(region, progress)
         if isinstance(progress, ResourceProgress):

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import outside
 from lib.errors import Interrupted
-from lib.operators import Expected, Level, OnInterrupt, ResourceProgress
+from lib.operators import Expected, Level, OnInterrupt, ResourceProgress, Rested
 from lib.refusals import explain, is_passing
 from lib.stacks import events, stacks
 
@@ -40,31 +40,36 @@ def wait(
     *,
     stop: str,
     expected: Iterable[str] = (),
+    usually: Callable[[], float | None] | None = None,
 ) -> Ending:
     """Follow an operation to its end, showing each event once.
 
     `stop` is the task that would stop it, one of the constants above; `expected` has the paths
-    of what it will touch, as far as that is known.
+    of what it will touch, as far as that is known, `usually` returns the seconds that such an
+    operation takes.
 
     Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
     goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
     that expire while watching end the watch, not the operation, and the error says so.
     """
     cfn = access.aws.client("cloudformation")
-    access.operator.report(Expected(frozenset(expected)))
+    access.operator.report(Expected(frozenset(expected), usually))
     show = _shower(job, access)
-    while True:
-        try:
-            with leaving_running(job, access, stop=stop):
-                return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
-        except Interrupted:
-            choice = access.operator.on_interrupt(stop == STOP_UPDATE)
-            if choice is OnInterrupt.DETACH:
-                raise
-            if choice is OnInterrupt.CANCEL:
-                stacks.cancel_update(cfn, stack_id, token=new_token())
-                access.say("Asked CloudFormation to cancel the update; following its rollback.")
-                stop = UNSTOPPABLE
+    try:
+        while True:
+            try:
+                with leaving_running(job, access, stop=stop):
+                    return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
+            except Interrupted:
+                choice = access.operator.on_interrupt(stop == STOP_UPDATE)
+                if choice is OnInterrupt.DETACH:
+                    raise
+                if choice is OnInterrupt.CANCEL:
+                    stacks.cancel_update(cfn, stack_id, token=new_token())
+                    access.say("Asked CloudFormation to cancel the update; following its rollback.")
+                    stop = UNSTOPPABLE
+    finally:
+        access.operator.report(Rested())
 
 
 def _shower(job: Job, access: Access) -> Callable[[Event], None]:

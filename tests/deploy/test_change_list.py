@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -97,13 +98,20 @@ def test_what_follows_and_may_be_replaced_is_not_folded_away() -> None:
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_nothing_is_wider_than_the_terminal_and_nothing_is_cut(width: int) -> None:
     before, after = (f"arn:aws:lambda:us-east-1:123456789012:function:{c * 150}" for c in "ab")
-    long = Change("A" * 70 + "/B", "AWS::X::Y", "Modify", causes=(Cause("Uri", before, after),))
+    long = Change("A" * 20 + "/B", "AWS::X::Y", "Modify", causes=(Cause("Uri", before, after),))
     shown = text(long, TABLE, FOLLOWER, width=width)
     assert max(map(len, shown.splitlines())) <= width
     together = "".join(shown.split())
     assert before in together
     assert after in together
     assert long.path in together
+
+
+def test_the_names_of_what_changes_stay_in_one_piece_to_be_copied() -> None:
+    named = replace(TABLE, path=f"{'A' * 40}/{'B' * 30}", physical_id="arn:" + "x" * 90)
+    shown = text(named, width=60)
+    assert f"-/+ {named.path}" in shown.splitlines()
+    assert f"    {named.physical_id}" in shown.splitlines()
 
 
 def test_of_long_policies_only_the_statement_that_differs_is_shown() -> None:
