@@ -77,7 +77,7 @@ class Run:
                 from commands import taping
 
                 taping.tell(target.console, chosen.record)
-            target.console.close_group()
+            target.console.close()
         finally:
             for recorder in recorders:
                 recorder.end(code)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lib.access import Access
     from lib.inputs.jobs import Options
+    from lib.releases.history import Record
     from lib.releases.store import Bucket
     from lib.templates.templates import Template
 
@@ -36,6 +37,7 @@ class Run:
     it brings a paused stack back to what was last stable. With `asks` a change is shown and asked
     about; a first creation is not, since there is nothing that it could cost. `expires` is until
     when a plan that is being made may be applied, `plan` the digest of one that is being applied.
+    `past` is the stack's history, newest first, where it was read already.
     """
 
     job: Job
@@ -49,6 +51,7 @@ class Run:
     replays: bool = False
     expires: str = ""
     plan: str = ""
+    past: Sequence[Record] = ()
 
     @property
     def cfn(self) -> CloudFormationClient:

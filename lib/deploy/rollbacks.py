@@ -158,7 +158,9 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     images.require_earlier(job, access, stack, values)
     archives.require(earlier, access, stack)
     run = replace(
-        publishing.reopen(earlier, access, options, manifest.files, values), action="rolled-back"
+        publishing.reopen(earlier, access, options, manifest.files, values),
+        action="rolled-back",
+        past=records,
     )
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)
