@@ -74,7 +74,7 @@ class ResourceProgress:
     """One stack event: what happened to which resource.
 
     `path` names the resource from the root (`DatabaseStack/JobsTable`), `elapsed` counts
-    seconds since the operation was first watched.
+    seconds since the operation's first event.
     """
 
     time: datetime

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from lib.costs import chart, differences
+from lib import chart
+from lib.costs import differences
 from lib.costs.book import Standing, draw_price
 from lib.costs.charges import BASELINE, HOURS_A_MONTH, USAGE
 from lib.costs.differences import Comparison
@@ -374,18 +375,27 @@ def draw_chart(made: Sequence[Estimated]) -> str:
     sections = []
     for item in made:
         found = item.estimate
-        bars = [
-            chart.Bar(name if whole else f"{name}, at least", Range(*map(to_cents, amount)))
+        amounts = {
+            name if whole else f"{name}, at least": Range(*map(to_cents, amount))
             for name, (amount, whole) in _by_service(found).items()
-        ]
+        }
         # A bar without length says nothing, unless its price is what is missing.
-        bars = [bar for bar in bars if bar.amount.max or "at least" in bar.label]
-        bars.sort(key=lambda bar: -bar.amount.typical)
+        bars = [
+            _draw_bar(label, amount)
+            for label, amount in amounts.items()
+            if amount.max or "at least" in label
+        ]
+        bars.sort(key=lambda bar: -bar.end)
         heading = f"{found.environment}, {found.region}: {_total(found)}"
         sections.append(chart.Section(heading, bars))
     described = "; ".join(
-        f"{section.heading}: "
-        + ", ".join(f"{bar.label} ${bar.amount.typical}" for bar in section.bars)
+        f"{section.heading}: " + ", ".join(f"{bar.label} ${bar.end}" for bar in section.bars)
         for section in sections
     )
     return chart.draw("Estimated cost by service, USD a month", described, sections)
+
+
+def _draw_bar(label: str, amount: Range) -> chart.Bar:
+    """Return the bar of an amount, as long as what is usual."""
+    text = f"${amount.typical:,.2f}  (${amount.min:,.2f} to ${amount.max:,.2f})"
+    return chart.Bar(label, Decimal(0), amount.typical, text, (amount.min, amount.max))

@@ -31,8 +31,9 @@ class Board:
 
     def note(self, event: ResourceProgress) -> None:
         """Take in one event."""
-        if self.began is None:
-            self.began = self.now() - event.elapsed
+        # An event is seen some time after it happened, and who joins late sees many at once.
+        began = self.now() - event.elapsed
+        self.began = began if self.began is None else min(self.began, began)
         if not event.path:
             self.undoing = self.undoing or "ROLLBACK" in event.status
         elif event.status.endswith("_IN_PROGRESS"):

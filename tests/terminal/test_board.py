@@ -85,6 +85,11 @@ def test_time_does_not_run_backwards_with_late_events() -> None:
     assert "2:10" in shown(board(), event("CREATE_COMPLETE"), event("X_COMPLETE", "B", 5))[0]
 
 
+def test_who_joins_late_sees_how_long_it_has_been_going_on() -> None:
+    events = [event("CREATE_IN_PROGRESS", name, at) for name, at in (("A", 0), ("B", 130))]
+    assert shown(board(), *events)[0].endswith("2:10")
+
+
 def test_nothing_in_a_name_steers_the_terminal() -> None:
     told = shown(board(), event("CREATE_IN_PROGRESS", "a\x1b]0;x\x07b"))
     assert told[1] == "└── a]0;xb  create 0:00"
