@@ -6,14 +6,13 @@ risk, replaced, changed in place, following, added or removed, as the headline c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lib.drawing import wrap
 from lib.operators import Drawing, DrawnLine, Tone
-from lib.values import MASK, narrow_texts
+from lib.values import MASK, list_differences
 
 if TYPE_CHECKING:
     from lib.templates.changes import Cause, Change
@@ -140,34 +139,37 @@ def _distinct(causes: Sequence[Cause]) -> list[Cause]:
     return list(shown.values())
 
 
-def _draw_cause(cause: Cause, width: int, replaced: str) -> list[DrawnLine]:
-    """Return one property: on a line where there is room, else a line to each value."""
+def _draw_cause(cause: Cause, width: int, replaced: str) -> Iterator[DrawnLine]:
+    """Yield one property: what differs in it, each difference on a line where there is room."""
     decides = _DECIDES[replaced] if cause.requires_recreation in _REPLACING else ""
     name = f"{cause.property}{decides}"
     if not cause.before and not cause.after:
-        return _indent(name, width)
-    if cause.before == cause.after:
-        return _indent(f"{name}: {_explain_alike(cause)}", width)
-    whole = cause.before, cause.after
-    for before, after in (whole, narrow_texts(*whole)):
-        text = f"{name}: {before or '-'} → {after or '-'}"
-        if len(text) + _PROPERTY <= width and "\n" not in text:
-            return _indent(text, width)
-    parts = [f"  {_space_out(before) or '-'}", f"→ {_space_out(after) or '-'}"]
-    lines = [f"  {line}" for part in parts for line in part.splitlines()]
-    return [
-        *_indent(f"{name}:", width),
-        *(folded for line in lines for folded in _indent(line, width)),
-    ]
+        yield from _indent(name, width)
+    elif cause.before == cause.after:
+        yield from _indent(f"{name}: {_explain_alike(cause)}", width)
+    elif len(differences := list_differences(cause.before, cause.after)) == 1:
+        [(path, before, after)] = differences
+        inner = "" if not path else path if path.startswith("[") else f".{path}"
+        yield from _draw_difference(f"{cause.property}{inner}{decides}", before, after, width)
+    else:
+        yield from _indent(f"{name}:", width)
+        for path, before, after in differences:
+            yield from _draw_difference(f"  {path}".rstrip(), before, after, width)
 
 
-def _space_out(value: str) -> str:
-    """Return a value with spaces between the members of a structure, to fold it there."""
-    return _SEAMS.sub(r"\g<0> ", value)
+def _draw_difference(name: str, before: str, after: str, width: int) -> Iterator[DrawnLine]:
+    """Yield one difference: on a line where there is room, else a line to each value."""
+    colon = ": " if name else "  "
+    text = f"{name}{colon}{before or '-'} → {after or '-'}"
+    if len(text) + _PROPERTY <= width and "\n" not in text:
+        yield from _indent(text, width)
+        return
+    if name:
+        yield from _indent(f"{name}:", width)
+    for part in (f"    {before or '-'}", f"  → {after or '-'}"):
+        for line in part.splitlines():
+            yield from _indent(line, width)
 
-
-#: The commas between members, also of a structure of which the ends are cut off.
-_SEAMS = re.compile(r"(?<=[\]}\"\w]),(?=[\[{\"])")
 
 #: What such a property comes to, by whether the resource is replaced.
 _REPLACING = ("Always", "Conditionally")

@@ -98,7 +98,8 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     apart = _leave_out_resources(besides, merged)
     judged = loss.judge(merged, old, after, absent=before.absent)
     found = moves.find(old, after, region=run.job.region)
-    return Review(judged, same and not run.options.settles, apart, before, found)
+    same = same and not run.options.settles
+    return Review(consent.count_items(run.access, judged), same, apart, before, found)
 
 
 _UNREAD = (

@@ -125,6 +125,26 @@ def test_of_long_policies_only_the_statement_that_differs_is_shown() -> None:
     assert "S3" not in shown
 
 
+def test_of_lists_each_member_that_differs_has_its_line() -> None:
+    before, after = (
+        json.dumps([{"Name": "api", "Environment": [{"Name": n, "Value": v} for n in "AB"]}])
+        for v in ("old", "new")
+    )
+    cause = Cause("ContainerDefinitions", before, after, "Always")
+    shown = text(Change("Task", "AWS::ECS::TaskDefinition", "Modify", "True", causes=(cause,)))
+    assert shown.splitlines()[-3:] == [
+        "      ContainerDefinitions (replaces it):",
+        "        [api].Environment[A].Value: old → new",
+        "        [api].Environment[B].Value: old → new",
+    ]
+
+
+def test_a_single_member_that_differs_stands_beside_its_property() -> None:
+    pair = (json.dumps({"Mode": "on", "Days": n}) for n in (1, 2))
+    shown = text(Change("A", "AWS::X::Y", "Modify", causes=(Cause("Keep", *pair),)))
+    assert "      Keep.Days: 1 → 2" in shown.splitlines()
+
+
 def test_two_sides_that_read_the_same_are_said_to() -> None:
     alike = Cause("ServiceToken", "arn:aws:x", "arn:aws:x", follows=True)
     secret = Cause("Password", "****", "****")
