@@ -192,9 +192,10 @@ def _label(
     columns: Sequence[str], row: Sequence[str], column: int, width: int, whole: Collection[str]
 ) -> str:
     """Return what stands beneath a row: a value that did not fit, with its column's name."""
-    label = f"  {columns[column]}: " if len(columns) > _PAIR else "  "
-    text = label + row[column]
-    return text if columns[column] in whole else "\n".join(wrap(text, width, hang=4))
+    if columns[column] in whole:
+        return f"  {row[column]}"
+    text = f"  {columns[column]}: {row[column]}" if len(columns) > _PAIR else f"  {row[column]}"
+    return "\n".join(wrap(text, width, hang=4))
 
 
 def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -171,7 +171,7 @@ def _differ(path: str, before: Any, after: Any) -> Iterator[tuple[str, str, str]
         yield path, _write_member(before), _write_member(after)
         return
     for key in dict.fromkeys([*old, *new]):
-        inner = f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}"
+        inner = f"{path}{key}" if key.startswith("[") or not path else f"{path}/{key}"
         if key in old and key in new:
             yield from _differ(inner, old[key], new[key])
         else:

@@ -88,8 +88,8 @@ def test_structures_differ_member_by_member_named_where_members_have_names() -> 
         "Come": True,
     }
     assert values.list_differences(json.dumps(before), json.dumps(after)) == [
-        ("Environment[B].Value", "2", "3"),
-        ("Roles[S].Action[]", "s3:Put", "s3:List"),
+        ("Environment[B]/Value", "2", "3"),
+        ("Roles[S]/Action[]", "s3:Put", "s3:List"),
         ("Ports", "443", ""),
         ("Ports", "", "8080"),
         ("Ports", "", "8081"),

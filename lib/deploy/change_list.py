@@ -134,9 +134,23 @@ def _name(change: Change) -> str:
 
 
 def _distinct(causes: Sequence[Cause]) -> list[Cause]:
-    """Return causes, each that reads the same only once."""
-    shown = {(cause.property, cause.before, cause.after): cause for cause in causes}
+    """Return causes, each that reads the same only once.
+
+    AWS names a member of a structure, and our comparison the structure that it is in.
+    """
+    shown: dict[tuple[str, str, str], Cause] = {}
+    for cause in causes:
+        differences = list_differences(cause.before, cause.after)
+        path, before, after = (
+            differences[0] if len(differences) == 1 else ("", cause.before, cause.after)
+        )
+        shown.setdefault((_join(cause.property, path), before, after), cause)
     return list(shown.values())
+
+
+def _join(name: str, path: str) -> str:
+    """Return the path of what is in a property."""
+    return f"{name}/{path}" if path and not path.startswith("[") else f"{name}{path}"
 
 
 def _draw_cause(cause: Cause, width: int, replaced: str) -> Iterator[DrawnLine]:
@@ -149,8 +163,8 @@ def _draw_cause(cause: Cause, width: int, replaced: str) -> Iterator[DrawnLine]:
         yield from _indent(f"{name}: {_explain_alike(cause)}", width)
     elif len(differences := list_differences(cause.before, cause.after)) == 1:
         [(path, before, after)] = differences
-        inner = "" if not path else path if path.startswith("[") else f".{path}"
-        yield from _draw_difference(f"{cause.property}{inner}{decides}", before, after, width)
+        inside = f"{_join(cause.property, path)}{decides}"
+        yield from _draw_difference(inside, before, after, width)
     else:
         yield from _indent(f"{name}:", width)
         for path, before, after in differences:

@@ -134,15 +134,18 @@ def test_of_lists_each_member_that_differs_has_its_line() -> None:
     shown = text(Change("Task", "AWS::ECS::TaskDefinition", "Modify", "True", causes=(cause,)))
     assert shown.splitlines()[-3:] == [
         "      ContainerDefinitions (replaces it):",
-        "        [api].Environment[A].Value: old → new",
-        "        [api].Environment[B].Value: old → new",
+        "        [api]/Environment[A]/Value: old → new",
+        "        [api]/Environment[B]/Value: old → new",
     ]
 
 
 def test_a_single_member_that_differs_stands_beside_its_property() -> None:
     pair = (json.dumps({"Mode": "on", "Days": n}) for n in (1, 2))
-    shown = text(Change("A", "AWS::X::Y", "Modify", causes=(Cause("Keep", *pair),)))
-    assert "      Keep.Days: 1 → 2" in shown.splitlines()
+    # AWS names the member where our comparison names what it is in.
+    causes = (Cause("Keep", *pair), Cause("Keep/Days", "1", "2"))
+    shown = text(Change("A", "AWS::X::Y", "Modify", causes=causes))
+    assert shown.splitlines()[-1:] == ["      Keep/Days: 1 → 2"]
+    assert shown.count("Days") == 1
 
 
 def test_two_sides_that_read_the_same_are_said_to() -> None:
