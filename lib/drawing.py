@@ -76,7 +76,8 @@ def wrap(text: str, width: int, *, hang: int = 0, breaks: bool = False) -> list[
     for space, word in words:
         if len(line) > hang and (space or breaks) and len(line) + len(space) + len(word) > width:
             lines.append(line)
-            line = " " * hang + word
+            # Rather less of an indent than a word in two.
+            line = " " * min(hang, max(width - len(word), 0)) + word
         else:
             line += space + word
     return [*lines, line]

@@ -73,6 +73,11 @@ def test_a_command_is_one_word() -> None:
     ]
 
 
+def test_a_word_that_only_fits_without_its_indent_gives_that_up() -> None:
+    told = drawing.wrap("aaaaa bbbbbbbb cccc", 9, hang=4)
+    assert told == ["aaaaa", " bbbbbbbb", "    cccc"]
+
+
 def test_each_line_of_what_is_told_folds_to_its_own_indent() -> None:
     assert drawing.fold("a b c\n  d e f", 5) == "a b c\n  d e\n    f"
 
