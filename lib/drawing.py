@@ -64,22 +64,24 @@ def wrap(text: str, width: int, *, hang: int = 0, breaks: bool = False) -> list[
 
     A word that is too long for a line has one to itself, in one piece unless `breaks` is said.
     """
-    words = _WORD.findall(clean(text).replace("\n", " "))
-    if breaks:
-        room = max(width - hang, 1)
-        words = [
-            ("" if start else space, word[start : start + room])
-            for space, word in words
-            for start in range(0, len(word), room)
-        ]
+    hang = min(hang, width // 2)
     lines, line = [], ""
-    for space, word in words:
-        if len(line) > hang and (space or breaks) and len(line) + len(space) + len(word) > width:
+    for space, word in _WORD.findall(clean(text).replace("\n", " ")):
+        # Rather less of an indent than a word in two.
+        indent = " " * (min(hang, width - len(word)) if len(word) <= width else hang)
+        over = len(line) + len(space) + len(word) > width
+        # Where nothing helps, a sign stays beside its name.
+        helps = len(word) <= width or len(line) + len(space) > hang
+        if over and space and line.strip() and helps:
             lines.append(line)
-            # Rather less of an indent than a word in two.
-            line = " " * min(hang, max(width - len(word), 0)) + word
+            line = indent + word
+        elif over and breaks and not line:
+            line = indent + word
         else:
             line += space + word
+        while breaks and len(line) > width:
+            lines.append(line[:width])
+            line = " " * hang + line[width:]
     return [*lines, line]
 
 
