@@ -64,7 +64,7 @@ def wrap(text: str, width: int, *, hang: int = 0, breaks: bool = False) -> list[
 
     A word that is too long for a line has one to itself, in one piece unless `breaks` is said.
     """
-    hang = min(hang, width // 2)
+    hang = min(hang, width // 2) if breaks else hang
     lines, line = [], ""
     for space, word in _WORD.findall(clean(text).replace("\n", " ")):
         # Rather less of an indent than a word in two.

@@ -131,6 +131,29 @@ def test_the_change_set_s_age_tells_where_its_events_begin(said: bool, asked: in
     assert shown == ["UPDATE_COMPLETE"]
 
 
+@pytest.mark.parametrize(("told", "shown"), [("Cost: $1.00 a month, as before.", 1), ("", 0)])
+def test_what_a_change_does_to_the_months_cost_stands_below_it_before_anything_is_asked(
+    told: str, shown: int
+) -> None:
+    world = World()
+    world.rows = [TOUCHED]
+    asked: list[Any] = []
+
+    def price(*given: Any) -> str:
+        asked.append(given)
+        return told
+
+    run = replace(world.run(), price=price)
+    decision = decide(Operation.DEPLOY, Status(world.status))
+    assert change.carry_out(run, world.stack, decision).action == "updated"
+    [(job, live)] = asked
+    assert (job, live.parameters) == (run.job, world.parameters)
+    said = [getattr(one, "text", type(one).__name__) for one in world.told]
+    assert said.count("Cost: $1.00 a month, as before.") == shown
+    if shown:
+        assert said.index(told) == said.index("Drawing") + 1
+
+
 class Remembering(World):
     """A stack with one earlier update in its history, which somebody may be kept from reading."""
 
