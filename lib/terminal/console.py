@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
+from lib import outside
 from lib.drawing import clean, draw_event, draw_report, fold, lay_out, measure_width, wrap
 from lib.errors import Refused
 from lib.operators import (
@@ -83,7 +83,7 @@ class Console:
     verbose: bool = False
     unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = outside.monotonic
     _board: Board | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
     _grouped: bool = field(default=False, init=False)
@@ -207,6 +207,8 @@ class Console:
             shown,
             console=self._screen,
             transient=True,
+            # A replay shows what was shown at each answer, and no tick between two of them.
+            auto_refresh=not outside.is_taped(),
             refresh_per_second=1,
             redirect_stdout=False,
             redirect_stderr=False,
