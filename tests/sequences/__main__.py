@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, nargs="+")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--planted", nargs="*", metavar="NAME")
+    parser.add_argument("--along", type=Path, help="steps by which a planted defect shows")
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

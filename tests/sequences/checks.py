@@ -370,7 +370,11 @@ def what_was_shown_is_what_was_done(done: Done, _model: Model) -> Iterator[str]:
         old = done.before.roots.get(key)
         before = old.tree if old and old.status != "REVIEW_IN_PROGRESS" else {}
         after = done.after.roots[key].tree if key in done.after.roots else {}
-        shown = {change["path"]: change for change in part["changes"]}
+        shown: dict[str, Any] = {}
+        for change in part["changes"]:
+            # Half way through an update one may be shown twice, to be added and to be changed.
+            if shown.get(change["path"], {"action": "Modify"})["action"] == "Modify":
+                shown[change["path"]] = change
         yield from _compare_changes(shown, before, after)
 
 

@@ -50,3 +50,10 @@ def test_what_sequences_once_found_is_found_no_more() -> None:
 def test_a_planted_defect_is_found(name: str) -> None:
     ended = play("--planted", name)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("name", ["a lost answer taken for a no", "a backup not proven"])
+def test_a_defect_that_shows_rarely_shows_along_the_steps_that_meet_it(name: str) -> None:
+    along = Path(__file__).parent / "along" / f"{name.replace(' ', '-')}.json"
+    ended = play("--planted", name, "--along", along)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
