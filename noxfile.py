@@ -103,6 +103,19 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def sequences(session: nox.Session) -> None:
+    """Play tasks in any order: `-- --minutes 60`, `-- --planted`; writes docs/reliability.md."""
+    # Not by default: it plays as long as it is told to. A short run is part of tests.
+    install(session)
+    given = session.posargs or ["--minutes", "60"]
+    session.run(
+        "python", "-m", "tests.sequences", *given, env=COMPILED_ONCE, success_codes=[0, 1],
+    )  # fmt: skip
+    # Fails when anything was found, or a planted defect was not.
+    session.run("python", "-m", "tests.sequences.report")
+
+
+@nox.session(default=False)
 def corpus(session: nox.Session) -> None:
     """Put strangers' templates, AWS's samples among them, through all that reads templates."""
     # Not by default: it fetches cfn-lint's source distribution, whose fixtures they are.

@@ -38,6 +38,7 @@ integration
 docs
 gameday
 faults
+sequences
 corpus
 recorded
 foreign

@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
@@ -21,7 +21,7 @@ from invoke.main import program
 from invoke.tasks import Task, task
 
 from commands.flags import ARTIFACTS, COMMON, COMMON_HELP, RECORDING, Common
-from commands.target import ROOT, Target, log_folder
+from commands.target import Target, log_folder
 from lib import outside
 from lib.errors import DeploymentError, InputError, Interrupted
 from lib.operators import Answer, Level, Note
@@ -183,9 +183,11 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
         yield aim(chosen, console, journal)
 
 
-def aim(chosen: Common, console: Console, journal: Journal | None, root: Path = ROOT) -> Target:
-    """Return what the common flags name, in a checkout."""
-    return Target(
+def aim(
+    chosen: Common, console: Console, journal: Journal | None, root: Path | None = None
+) -> Target:
+    """Return what the common flags name, in a checkout, or in the one that this code is in."""
+    aimed = Target(
         chosen.env,
         chosen.region,
         chosen.stack_name,
@@ -195,9 +197,9 @@ def aim(chosen: Common, console: Console, journal: Journal | None, root: Path = 
         journal,
         chosen.role_arn,
         {name: getattr(chosen, name) for name in ARTIFACTS},
-        root,
         waits=chosen.wait,
     )
+    return aimed if root is None else replace(aimed, root=root)
 
 
 def carry_out(

@@ -53,12 +53,12 @@ class Pause:
 
 def read(job: Job, access: Access, stack: Stack) -> Pause:
     """Read what a rollback of a paused stack has to know."""
-    past = _read_records(job, access)
+    past = read_past(job, access)
     new = stack.status is Status.CREATE_FAILED
     return Pause(past, is_express(stack, past), new and _holds_nothing(access, stack))
 
 
-def _read_records(job: Job, access: Access) -> tuple[Record, ...]:
+def read_past(job: Job, access: Access) -> tuple[Record, ...]:
     """Return the stack's history, or none where it cannot be read: it only gives advice here."""
     try:
         return settling.read(job, access)
@@ -164,7 +164,7 @@ def keep_mode(run: Run, stack: Stack) -> Run:
     (mode=EXPRESS) until the stack reaches a *_COMPLETE state".
     https://github.com/aws/aws-cdk-cli/issues/1739
     """
-    if run.options.express or not is_express(stack, _read_records(run.job, run.access)):
+    if run.options.express or not is_express(stack, read_past(run.job, run.access)):
         return run
     run.access.say(
         f"The last operation on stack {stack.name} ran in express mode and failed; AWS goes on "

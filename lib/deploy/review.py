@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from lib.data import consent, loss
+from lib.deploy import unfinished
 from lib.deploy.change_list import list_changes
 from lib.errors import OperationFailed
 from lib.inputs import parameters
@@ -91,6 +92,10 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     if not proposed.complete:
         run.access.say(_UNREAD, Level.WARNING)
     merged = loss.merge(proposed.changes, compared)
+    stable = unfinished.read_stable(run, stack) if stack else None
+    if stack and stable:
+        rest = unfinished.list_rest(run, stack, stable, after, merged, complete=proposed.complete)
+        merged, old = loss.merge(merged, rest), unfinished.join(old, stable)
     if proposed.complete and not _has_macros(before.folder, run.job.templates):
         merged = proofs.settle(merged, old, after, region=run.job.region)
     besides = remainder.list_differences(before.folder, run.job.templates, old, after)

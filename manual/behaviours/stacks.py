@@ -197,6 +197,18 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         GITHUB + "aws/aws-cdk-cli/issues/1973",
     ),
     Behaviour(
+        "What an update leaves out is deleted only after it has succeeded, so that one that failed "
+        "without rollback has that before it, and the next one does it",
+        ("deploy/unfinished.read_stable", "deploy/unfinished.list_rest"),
+        Witness.DOCUMENT,
+        "During stack update operations, if CloudFormation needs to replace an existing resource, "
+        "it first creates a new resource and then deletes the old resource.",
+        GUIDE + "using-cfn-updating-stacks-monitor-stack.html",
+        never_seen="whether AWS lists what is still to be deleted, in a change set or among the "
+        "resources of a stack that is UPDATE_FAILED",
+        either_way=True,
+    ),
+    Behaviour(
         "A ROLLBACK_COMPLETE stack can only be deleted, so that a creation deletes it first, after "
         "asking",
         ("stacks/statuses.decide", "deploy/creation.clear_failed"),

@@ -15,8 +15,9 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from commands import target as targets
 from commands.flags import COMMON, COMMON_HELP, RECORDING, Common
-from commands.operation import operation, stop_on_termination
+from commands.operation import aim, operation, stop_on_termination
 from commands.target import Target
 from lib.errors import InputError, Refused, StateForbids
 from lib.operators import Answer, Note
@@ -311,3 +312,13 @@ def test_a_task_or_a_flag_that_is_not_there_is_bad_input(
     assert running.returncode == 2
     assert says in said
     assert "Next: `inv --list`" in said
+
+
+def test_a_task_s_checkout_is_looked_for_when_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "ROOT", tmp_path)
+    console, _, _ = factories.console()
+    assert aim(Common(), console, None).root == tmp_path
+    elsewhere = tmp_path / "recorded"
+    assert aim(Common(), console, None, elsewhere).root == elsewhere

@@ -154,8 +154,8 @@ class Proxy:
         with self._lock:
             call = run.calls.get(invocation)
             if call is None:
-                service = _service_of(headers)
-                operation = _operation_of(service, headers, method, path, body)
+                service = service_of(headers)
+                operation = operation_of(service, headers, method, path, body)
                 call = run.calls[invocation] = Call(len(run.calls) + 1, service, operation)
             call.attempts += 1
             return call, call.attempts
@@ -166,12 +166,12 @@ class Proxy:
         self._server.server_close()
 
 
-def _service_of(headers: Any) -> str:
+def service_of(headers: Any) -> str:
     match = _SERVICE.search(headers.get("Authorization", ""))
     return match[1] if match else ""
 
 
-def _operation_of(service: str, headers: Any, method: str, path: str, body: bytes) -> str:
+def operation_of(service: str, headers: Any, method: str, path: str, body: bytes) -> str:
     """Name the operation: the JSON target, the query action, or S3's method and path."""
     if headers.get("X-Amz-Target"):
         return str(headers["X-Amz-Target"]).rpartition(".")[2]
@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._relay(*self._forward(body))
             return
         run.struck = run.struck or call
-        refusal = _refusal(fault, call)
+        refusal = refusal_of(fault, call)
         if refusal:
             self._refuse(call.service, *refusal)
             return
@@ -265,22 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, service: str, code: str, status: int) -> None:
         """Answer an error in the service's own form."""
-        message = f"{code} by the test"
-        if service == "dynamodb":
-            kind = "application/x-amz-json-1.0"
-            body = json.dumps(
-                {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
-            )
-        elif service == "s3":
-            kind = "application/xml"
-            body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        else:
-            kind = "text/xml"
-            body = (
-                f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
-                f"<Message>{message}</Message></Error><RequestId>0</RequestId></ErrorResponse>"
-            )
-        self._relay(status, [("Content-Type", kind), ("x-amzn-RequestId", "0")], body.encode())
+        kind, body = write_refusal(service, code)
+        self._relay(status, [("Content-Type", kind), ("x-amzn-RequestId", "0")], body)
 
     def _cut(self) -> None:
         """End the connection without an answer."""
@@ -289,7 +275,25 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _refusal(fault: Fault, call: Call) -> tuple[str, int] | None:
+def write_refusal(service: str, code: str) -> tuple[str, bytes]:
+    """Return content type and body of an error as a service writes it."""
+    message = f"{code} by the test"
+    if service == "dynamodb":
+        text = json.dumps(
+            {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
+        )
+        return "application/x-amz-json-1.0", text.encode()
+    if service == "s3":
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return "application/xml", text.encode()
+    text = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+        f"<Message>{message}</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+    )
+    return "text/xml", text.encode()
+
+
+def refusal_of(fault: Fault, call: Call) -> tuple[str, int] | None:
     """Return code and status of the error that a fault answers with, None for other faults."""
     if fault.kind is Kind.THROTTLE:
         codes = THROTTLES.get(call.service, THROTTLES["sts"])

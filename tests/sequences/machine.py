@@ -1,0 +1,238 @@
+"""Choose what to do next: hypothesis's state machine, whose rules are tasks and the world.
+
+A task that another part of the product brings is added as one rule here, built of a `Step`; what
+must hold after it goes into `checks`, and what happens beside it into `world_events`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.sequences.application import EDITS, TABLES
+from tests.sequences.model import Step
+from tests.sequences.player import BY_NAME
+from tests.sequences.sequence import BEGINNINGS, QUIET, UNVERIFIED, Played, Stage
+from tests.sequences.world_events import EVENTS
+
+
+def chosen_of(kinds: dict[str, tuple[tuple[str, ...], ...]]) -> st.SearchStrategy[tuple[str, ...]]:
+    """Choose a word and its arguments."""
+    each = [
+        st.tuples(st.just(kind), *(st.sampled_from(one) for one in arguments))
+        for kind, arguments in kinds.items()
+    ]
+    return st.one_of(each)
+
+
+edits = chosen_of(EDITS)
+events = chosen_of(EVENTS)
+who = st.sampled_from(("first", "first", "first", "second"))
+region = st.sampled_from(((), (), (), ("--region", "eu-west-1")))
+#: Who is asked about data: nobody, somebody who names one path, somebody who names all.
+_PATHS = tuple(f"DatabaseStack/{name}" for name in TABLES)
+consent = st.one_of(
+    st.just(()),
+    st.sampled_from(_PATHS).map(lambda path: ("--allow-data-loss", path)),
+    st.just(("--allow-data-loss", ",".join((*_PATHS, "AnnexStack/Ledger")))),
+)
+flags = st.sampled_from(((), (), (), ("--disable-rollback",), ("--no-backup",), ("--shallow",)))
+answers = st.sampled_from((QUIET, QUIET, QUIET, ("--json",), ("--yes",)))
+
+changes = st.one_of(
+    st.tuples(st.sampled_from(("deploy", "update")), consent, flags, region).map(
+        lambda given: (given[0], *given[1], *given[2], *given[3], "--no-verify")
+    ),
+    st.tuples(consent, region).map(lambda given: ("deploy", "--delete", *given[0], *given[1])),
+    region.map(lambda where: ("rollback", *where)),
+    st.tuples(st.integers(0, 4), consent).map(
+        lambda given: ("rollback", "--to", f"{{release:{given[0]}}}", *given[1], "--no-verify")
+    ),
+    st.integers(0, 3).map(lambda number: ("apply", f"{{plan:{number}}}", "--no-verify")),
+    st.sampled_from(((), ("--keep", "1"))).map(lambda keep: ("backup", *keep)),
+    st.sampled_from(("1", "2")).map(lambda keep: ("prune", "--keep", keep)),
+    st.sampled_from(TABLES).map(lambda name: ("restore", "--table", name)),
+    st.just(("upload", "--json")),
+)
+
+
+#: Operations that change something: what becomes of them matters most.
+_ACTS = (
+    *("CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "RollbackStack", "DeleteStack"),
+    *("CreateBackup", "RestoreTableFromBackup", "PUT Object", "POST Bucket?delete"),
+)
+#: A call: by its number, or the first of an operation.
+calls: st.SearchStrategy[int | str] = st.one_of(
+    st.integers(1, 45), st.sampled_from(_ACTS), st.sampled_from(_ACTS[:2])
+)
+faults = st.sampled_from(tuple(BY_NAME))
+
+
+def task(words: tuple[str, ...], answered: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a task's arguments with those that say how questions are answered."""
+    if words[0] in ("upload",):
+        return words
+    return (*words, *answered)
+
+
+class Sequences(RuleBasedStateMachine):
+    """Any order of operations."""
+
+    stage: ClassVar[Stage]
+    begun: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sequence: Played | None = None
+
+    def play(self, step: Step) -> None:
+        """Play a step, from nothing where no beginning was chosen."""
+        if self.sequence is None:
+            self.sequence = self.stage.begin("nothing")
+        Sequences.last = self.sequence
+        self.sequence.play(step)
+
+    last: ClassVar[Any] = None
+
+    @initialize(name=st.sampled_from(tuple(BEGINNINGS)))
+    def begin(self, name: str) -> None:
+        """Begin somewhere."""
+        Sequences.begun += 1
+        self.sequence = self.stage.begin(name)
+
+    @rule(words=edits, by=who)
+    def edit(self, words: tuple[str, ...], by: str) -> None:
+        """Edit a template or a parameter."""
+        self.play(Step("edit", words, by))
+
+    @rule(words=edits, more=edits)
+    def edit_twice(self, words: tuple[str, ...], more: tuple[str, ...]) -> None:
+        """Edit two things before anything is deployed."""
+        self.play(Step("edit", words))
+        self.play(Step("edit", more))
+
+    @rule(words=events)
+    def happen(self, words: tuple[str, ...]) -> None:
+        """Let something happen in the world."""
+        self.play(Step("world", words))
+
+    @rule()
+    def write(self) -> None:
+        """Write into every table."""
+        self.play(Step("world", ("write",)))
+
+    @rule(words=changes, answered=answers, by=who, again=st.booleans())
+    def change(
+        self, words: tuple[str, ...], answered: tuple[str, ...], by: str, again: bool
+    ) -> None:
+        """Run a task that changes something."""
+        repeats = again and words[0] in ("deploy", "update")
+        self.play(Step("task", task(words, answered), by, again=repeats))
+
+    @rule(given=consent, by=who, again=st.booleans())
+    def deploy(self, given: tuple[str, ...], by: str, again: bool) -> None:
+        """Deploy what the checkout says."""
+        self.play(Step("task", ("deploy", *UNVERIFIED, *given), by, again=again))
+
+    @rule(words=edits, given=consent)
+    def edit_and_update(self, words: tuple[str, ...], given: tuple[str, ...]) -> None:
+        """Edit, and update at once."""
+        self.play(Step("edit", words))
+        self.play(Step("task", ("update", *UNVERIFIED, *given), again=True))
+
+    @rule(words=edits, given=consent, fault=faults, at=calls)
+    def edit_and_update_with_a_fault(
+        self, words: tuple[str, ...], given: tuple[str, ...], fault: str, at: int | str
+    ) -> None:
+        """Edit, and update with a fault, then with none."""
+        self.play(Step("edit", words))
+        self.play(Step("task", ("update", *UNVERIFIED, *given), fault=fault, at=at))
+        self.play(Step("task", ("update", *UNVERIFIED, *given), again=True))
+
+    @rule(event=events, words=edits, given=consent)
+    def edit_and_update_after(
+        self, event: tuple[str, ...], words: tuple[str, ...], given: tuple[str, ...]
+    ) -> None:
+        """Edit, and update right after something happened in the world."""
+        self.play(Step("edit", words))
+        self.play(Step("world", event))
+        self.play(Step("task", ("update", *UNVERIFIED, *given)))
+
+    @rule(event=events, words=changes)
+    def change_after(self, event: tuple[str, ...], words: tuple[str, ...]) -> None:
+        """Run a task right after something happened in the world."""
+        self.play(Step("world", event))
+        self.play(Step("task", task(words, QUIET)))
+
+    @rule(words=changes, fault=faults, at=calls)
+    def change_with_a_fault(self, words: tuple[str, ...], fault: str, at: int | str) -> None:
+        """Run a task one of whose calls meets a fault, then the same command again."""
+        self.play(Step("task", task(words, QUIET), fault=fault, at=at))
+        self.play(Step("task", task(words, QUIET)))
+
+    @rule(words=changes, other=changes, at=calls)
+    def change_meanwhile(
+        self, words: tuple[str, ...], other: tuple[str, ...], at: int | str
+    ) -> None:
+        """Run a task while somebody else runs another one, whole, at one of its calls."""
+        step = Step("task", task(other, QUIET), "second")
+        self.play(Step("task", task(words, QUIET), at=at, meanwhile=step))
+
+    @rule(words=changes, event=events, at=calls)
+    def change_while(self, words: tuple[str, ...], event: tuple[str, ...], at: int | str) -> None:
+        """Run a task while something happens in the world, at one of its calls."""
+        if event[0] in ("write", "drop"):
+            return
+        step = Step("world", event)
+        self.play(Step("task", task(words, QUIET), at=at, meanwhile=step))
+
+    @rule(number=st.integers(0, 3), given=consent, by=who)
+    def plan(self, number: int, given: tuple[str, ...], by: str) -> None:
+        """Write a plan."""
+        words = ("plan", "--out", f"plan-{number}.json", *given, *QUIET)
+        self.play(Step("task", words, by))
+
+    @rule(number=st.integers(0, 3), approved=st.sampled_from(("own", "other", "none")), by=who)
+    @precondition(lambda self: self.sequence and self.sequence.model.plans)
+    def apply(self, number: int, approved: str, by: str) -> None:
+        """Apply a plan, perhaps with a digest that was approved, perhaps with another's."""
+        digest = {
+            "own": ("--digest", f"{{digest:{number}}}"),
+            "other": ("--digest", "0" * 64),
+            "none": (),
+        }[approved]
+        self.play(Step("task", ("apply", f"{{plan:{number}}}", *digest, *UNVERIFIED), by))
+
+    @rule(number=st.integers(0, 3))
+    @precondition(lambda self: self.sequence and self.sequence.model.plans)
+    def discard(self, number: int) -> None:
+        """Discard a plan."""
+        self.play(Step("task", ("plan.discard", f"{{plan:{number}}}", "--json")))
+
+    @rule(words=st.sampled_from((("plan",), ("deploy", "--preview"), ("update", "--preview"))))
+    def preview(self, words: tuple[str, ...]) -> None:
+        """Look at what would change."""
+        self.play(Step("task", (*words, *QUIET)))
+
+    @rule(name=st.sampled_from(("status", "history", "outputs", "events")), where=region)
+    def look(self, name: str, where: tuple[str, ...]) -> None:
+        """Look."""
+        self.play(Step("task", (name, *where, "--json")))
+
+    @rule(given=consent, order=st.sampled_from(("us-east-1,eu-west-1", "eu-west-1,us-east-1")))
+    def deploy_everywhere(self, given: tuple[str, ...], order: str) -> None:
+        """Deploy to both regions."""
+        named = ()
+        if given:
+            paths = given[1].split(",")
+            each = [f"{name}:{path}" for name in order.split(",") for path in paths]
+            named = ("--allow-data-loss", ",".join(each))
+        # Side by side the regions' calls would come in another order each time.
+        self.play(
+            Step(
+                "task",
+                ("deploy-multi-region", "--regions", order, "--sequential", *UNVERIFIED, *named),
+            )
+        )
