@@ -1,0 +1,55 @@
+"""Make and try the mutants of one room, inside a copy of the repository.
+
+    python -m tests.mutants.inside ROOM SAMPLE SEED RESULT [MUTANT...]
+
+A SAMPLE of 0 is all of them, and MUTANTS are tried instead of a sample. Writes what became of
+each to RESULT. A process of its own for each room, because mutmut imports what it changes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mutmut.__main__ import _run
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.format_utils import get_mutant_name
+
+from tests.mutants import operators
+
+
+def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
+    """Return `size` of the names, one from each of as many equal stretches; 0 is all."""
+    if not size or size >= len(names):
+        return list(names)
+    dice = random.Random(seed)
+    ends = [len(names) * part // size for part in range(size + 1)]
+    return [names[dice.randrange(*pair)] for pair in itertools.pairwise(ends)]
+
+
+def main(room: str, size: int, seed: int, result: Path, only: Sequence[str]) -> None:
+    """Try the mutants of one room, and keep what became of them."""
+    operators.install()
+    made = mutate_file_contents(room, Path(room).read_text()).mutant_names
+    names = [get_mutant_name(Path(room), name) for name in made]
+    chosen = list(only) or draw_sample(names, size, seed)
+    _run(chosen, 1)
+    data = SourceFileMutationData(path=room)
+    data.load()
+    codes = data.exit_code_by_key
+    tried = {
+        name: (status_by_exit_code[codes[name]], get_diff_for_mutant(name, path=room))
+        for name in chosen
+    }
+    result.write_text(json.dumps({"made": len(names), "tried": tried}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5:])
