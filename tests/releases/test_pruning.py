@@ -128,7 +128,9 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     assert set(plan.removed) == {second.name, third.name}
     assert world.left() == keys_of(first) | keys_of(fourth)
     [listing] = [told for told in world.person.told if isinstance(told, Listing)]
+    assert listing.title == (f"Releases in {BUCKET} in {REGION} ({len(plan.objects)} objects go):")
     told = {row[0]: row[1] for row in listing.rows}
+    assert told[second.name] == told[third.name] == "removed"
     assert told[first.name] == "kept: deployed as plot-palette-staging"
     assert told[fourth.name] == "kept: among the newest 1"
     document = as_document(plan)
