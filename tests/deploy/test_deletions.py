@@ -25,7 +25,16 @@ from lib.errors import (
     StateForbids,
 )
 from lib.inputs.jobs import Options
-from lib.operators import Drawing, Level, Listing, Note, OnInterrupt, Operator, Progress
+from lib.operators import (
+    Drawing,
+    Level,
+    Listing,
+    Note,
+    OnInterrupt,
+    Operator,
+    Progress,
+    ResourceProgress,
+)
 from lib.stacks import obstacles
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource, describe
@@ -177,6 +186,14 @@ def test_the_outcome_names_what_stayed_once_and_the_request_has_a_token() -> Non
     assert "DeletionMode" not in call
 
 
+def test_a_deletion_follows_only_what_happens_after_it_began() -> None:
+    world = World()
+    world.delete("Lost")
+    told = [one for one in world.told if isinstance(one, ResourceProgress)]
+    assert [one.status for one in told] == ["DELETE_COMPLETE"]
+    assert not any(isinstance(one, Note) and "by itself" in one.text for one in world.told)
+
+
 def test_tables_that_go_for_certain_are_backed_up_unless_no_backup_is_asked_for() -> None:
     world = World()
     world.template = TEMPLATE.replace(", DeletionPolicy: Retain", "")
@@ -323,7 +340,9 @@ class Half(World):
 
     def __init__(self) -> None:
         super().__init__("DELETE_FAILED")
-        self.states = {"app": "DELETE_FAILED", "data": "DELETE_FAILED"}
+        self.nested = {"Data": "data"}
+        self.reason = {"ResourceStatusReason": "The bucket you tried to delete is not empty"}
+        self.states = dict.fromkeys(("app", "data", "more"), "DELETE_FAILED")
         self.works = True
 
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
@@ -335,9 +354,12 @@ class Half(World):
             return {"TemplateBody": PARENT if name == "app" else CHILD}
         if operation == "DescribeStackEvents":
             events = [own("before", 0, name, "DELETE_FAILED")]
-            if self.deleted:
-                skipped = Happening("skip", 8, "Logs", "DELETE_SKIPPED", physical_id="logs")
-                events = [own("after", 9, name, status), *[skipped][: name == "data"], *events]
+            if name in {one["StackName"] for one in self.deletions()}:
+                kept = f"logs-of-{name}"
+                skipped = Happening("skip", 8, "Logs", "DELETE_SKIPPED", physical_id=kept)
+                events = [own("after", 9, name, status), *[skipped][: name != "app"], *events]
+            full = Happening("full", 0, "Logs", "DELETE_FAILED", reason="the bucket is full")
+            events += [full][: name != "app"]
             return {"StackEvents": [event_entry(name, event) for event in events]}
         if operation == "ListStackResources":
             return {"StackResourceSummaries": self.resources(name)}
@@ -345,15 +367,14 @@ class Half(World):
             self.states[name] = "DELETE_COMPLETE"
         return {}
 
-    @staticmethod
-    def resources(name: str) -> list[dict[str, Any]]:
+    def resources(self, name: str) -> list[dict[str, Any]]:
         row = {"LastUpdatedTimestamp": START, "ResourceStatus": "DELETE_FAILED"}
         if name == "app":
-            child = {"LogicalResourceId": "Data", "PhysicalResourceId": stack_id("data")}
-            return [{**child, **row, "ResourceType": STACK}]
+            ids = {path: stack_id(child) for path, child in self.nested.items()}
+            children = [{"LogicalResourceId": p, "PhysicalResourceId": i} for p, i in ids.items()]
+            return [{**child, **row, "ResourceType": STACK} for child in children]
         bucket = {"LogicalResourceId": "Logs", "PhysicalResourceId": "logs"}
-        full = {"ResourceStatusReason": "The bucket you tried to delete is not empty"}
-        return [{**bucket, **row, **full, "ResourceType": "AWS::S3::Bucket"}]
+        return [{**bucket, **row, **self.reason, "ResourceType": "AWS::S3::Bucket"}]
 
     def get_rid(self, *allowed: str, **options: Any) -> Any:
         stack = describe(self.cfn, APP)
@@ -377,7 +398,15 @@ def test_what_is_kept_in_a_nested_stack_is_kept_by_deleting_that_one_first() -> 
     assert (first["StackName"], first["RetainResources"]) == ("data", ["Logs"])
     assert second["StackName"] == "app"
     assert "RetainResources" not in second
-    assert (outcome.action, outcome.retained) == ("deleted", ("logs",))
+    assert (outcome.action, outcome.retained) == ("deleted", ("logs-of-data",))
+
+
+def test_what_stayed_of_every_nested_stack_is_part_of_the_outcome() -> None:
+    world = Half()
+    world.nested = {"Data": "data", "More": "more"}
+    outcome = world.get_rid(retain=frozenset({"all"}))
+    assert [one["StackName"] for one in world.deletions()] == ["data", "more", "app"]
+    assert outcome.retained == ("logs-of-data", "logs-of-more")
 
 
 def test_each_step_and_what_is_in_the_way_are_told() -> None:
@@ -388,6 +417,14 @@ def test_each_step_and_what_is_in_the_way_are_told() -> None:
     assert listing.columns == obstacles.COLUMNS
     assert [row[0] for row in listing.rows] == ["Data.Logs"]
     assert Note("Deleting nested stack Data by itself first.", Level.INFO) in world.told
+
+
+def test_a_reason_that_stands_in_the_events_alone_is_told() -> None:
+    world = Half()
+    world.reason = {}
+    world.get_rid(retain=frozenset({"Data.Logs"}))
+    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    assert "the bucket is full" in " ".join(listing.rows[0])
 
 
 def test_what_is_kept_by_name_needs_no_consent_to_its_loss_and_is_shown_as_kept() -> None:
@@ -438,8 +475,10 @@ def test_aws_takes_either_only_after_a_deletion_that_failed(options: dict[str, A
     world = World()
     stack = describe(world.cfn, APP)
     assert stack
-    with pytest.raises(StateForbids, match="only helps a deletion that failed") as caught:
+    flag = f"--{next(iter(options))}"
+    with pytest.raises(StateForbids, match=f"^{flag} only helps a deletion that failed") as caught:
         deletions.delete(job(stack_name=APP), world.access, Options(**options), stack)
+    assert "stack app in eu-west-1 is CREATE_COMPLETE." in caught.value.message
     assert caught.value.next_step == f"inv deploy --delete {job().flags}"
     assert not world.deleted
 
