@@ -21,7 +21,6 @@ ROOMS = tuple(
 #: Rooms without a file of tests of their own, because they are one half of another.
 ELSEWHERE = {
     "lib/costs/charges.py": ("tests/costs/test_metering.py", "tests/costs/test_pricing.py"),
-    "lib/deploy/proposals.py": ("tests/deploy/test_deployments.py",),
     "lib/stacks/rows.py": ("tests/stacks/test_previews.py",),
 }
 
