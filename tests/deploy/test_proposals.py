@@ -164,10 +164,18 @@ def test_drift_that_aws_does_not_take_back_is_refused_with_what_does(
 ) -> None:
     world.refusals = {"CreateChangeSet": refusal("ValidationError", "no", "CreateChangeSet")}
     said = Refused("drifted", next_step="by hand")
-    monkeypatch.setattr(proposals.reverting, "refuse", lambda *_: said)
+    asked: list[tuple[Any, ...]] = []
+
+    def refuse(*given: Any) -> Refused:
+        asked.append(given)
+        return said
+
+    monkeypatch.setattr(proposals.reverting, "refuse", refuse)
+    run = world.run(revert_drift=True)
     with pytest.raises(Refused) as caught:
-        proposals.propose(world.run(revert_drift=True), "UPDATE")
+        proposals.propose(run, "UPDATE")
     assert caught.value is said
+    assert asked == [(run, world.refusals["CreateChangeSet"])]
     with pytest.raises(ClientError, match="no"):
         proposals.propose(world.run(), "UPDATE")
 
