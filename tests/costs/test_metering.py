@@ -488,6 +488,22 @@ def test_a_bucket_s_storage_says_that_its_rules_move_it(properties: str, says: s
     assert {charge.note for charge in others} == {""}
 
 
+def test_what_a_charge_follows_from_is_noted() -> None:
+    table = f"{{{TABLE_ON_DEMAND}, {RECOVERED}, GlobalSecondaryIndexes: [{{}}], "
+    table += "SSESpecification: {SSEEnabled: true}}"
+    notes = [charge.note for charge in charges("AWS::DynamoDB::Table", table, CAPACITY)]
+    index = "every write also writes, and every item is also stored in, each secondary index"
+    assert notes == ["", "", "", index, index, "follows the size of the table",
+                     "KMS encrypts the table"]  # fmt: skip
+    (address,) = charges("AWS::EC2::EIP", "{}", {})
+    assert address.note == "billed whether it is used or not"
+    settings = "{ClusterSettings: [{Name: containerInsights, Value: enhanced}]}"
+    (metrics,) = charges("AWS::ECS::Cluster", settings, {})
+    assert metrics.note == "container insights are enhanced"
+    *_, public = charges("AWS::ECS::TaskDefinition", "{}", {})
+    assert public.note == "a running task in a public subnet has an address of its own"
+
+
 @pytest.mark.parametrize(("properties", "endless"), [("{}", True), ("{RetentionInDays: 9}", False)])
 def test_logs_that_are_kept_for_ever_are_noted_as_such(properties: str, endless: bool) -> None:
     _, storage = charges("AWS::Logs::LogGroup", properties, {})
@@ -504,7 +520,8 @@ def test_logs_that_are_kept_for_ever_are_noted_as_such(properties: str, endless:
         (
             (
                 "[1, {CapacityProvider: FARGATE_SPOT, Weight: 1}, "
-                "{CapacityProvider: FARGATE_SPOT, Weight: 2}, {CapacityProvider: FARGATE, Weight: 1}]"
+                "{CapacityProvider: FARGATE_SPOT, Weight: 2}, "
+                "{CapacityProvider: FARGATE, Weight: 1}]"
             ),
             75,
             25,
