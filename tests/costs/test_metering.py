@@ -466,6 +466,23 @@ def test_a_quantity_remembers_what_it_was_computed_from() -> None:
     assert index.quantity.basis[1] == ("GlobalSecondaryIndexes", "1")
 
 
+@pytest.mark.parametrize(
+    ("size", "known"), [("0", True), ("1000000000000", True), ("1000000000001", False)]
+)
+def test_a_size_from_nothing_to_a_million_millions_is_taken(size: str, known: bool) -> None:
+    properties = f"{{EphemeralStorage: {{SizeInGiB: '{size}'}}}}"
+    found = charges("AWS::ECS::TaskDefinition", properties, {"task_hours": 2})
+    storage = next(one for one in found if one.dimension == "fargate.storage_gb_hour")
+    assert storage.quantity.basis[1] == ("EphemeralStorage.SizeInGiB", size)
+    if known:
+        assert storage.quantity.amount is not None
+        assert storage.quantity.amount.typical == 2 * Decimal(size)
+    else:
+        assert storage.quantity.problem == (
+            f"EphemeralStorage.SizeInGiB is {size}, which is not a number"
+        )
+
+
 def test_a_quantity_that_lacks_an_assumption_names_the_measure_and_where_it_belongs() -> None:
     (requests, seconds) = charges("AWS::Lambda::Function", "{}", {"milliseconds": 200})
     problem = "usage.json has no requests for R or AWS::Lambda::Function"
