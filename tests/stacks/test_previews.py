@@ -940,3 +940,13 @@ def test_the_same_detail_with_its_value_takes_the_plain_one_s_place() -> None:
     plain = {"LogicalResourceId": "T", "Action": "Modify", "Details": [detail("A"), {}]}
     (united,) = rows.merge([plain], [{**plain, "Details": [shown]}])
     assert united["Details"] == [shown, {}]
+
+
+def test_a_root_s_own_reason_comes_after_those_of_the_stacks_in_it(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, "Root error.", nested_row("Data", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Child error."))
+    for arn in (ROOT, CHILD):
+        aws.reply("DescribeEvents", arn, {"OperationEvents": []})
+    found = waited(aws, clock)
+    assert found.problems == ("Data: Child error.", "Root error.")
+    assert found.failures == (Unmade("", "Root error."), Unmade("Data", "Child error."))
