@@ -257,14 +257,18 @@ def test_objects_are_deleted_in_that_order_and_only_from_the_account_s_own_bucke
     assert [entry["Key"] for entry in delete["Delete"]["Objects"]] == list(plan.objects)
 
 
-def test_a_thousand_objects_go_with_a_call(world: World) -> None:
-    for number in range(1001):
-        world.s3.put_object(Bucket=BUCKET, Key=f"templates/{number:04}/x.yaml", Body=b"x")
+def test_no_more_objects_go_with_a_call_than_aws_takes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "Request contains a list of up to 1000 keys"
+    assert pruning._DELETED_AT_ONCE == 1000
+    monkeypatch.setattr(pruning, "_DELETED_AT_ONCE", 2)
     calls = intercept(world.s3)
-    world.prune(keep=4)
+    plan = world.prune(keep=2)
     batches = [c.arguments["Delete"]["Objects"] for c in calls if c.operation == "DeleteObjects"]
-    assert [len(batch) for batch in batches] == [1000, 1]
-    assert len({entry["Key"] for batch in batches for entry in batch}) == 1001
+    assert [len(batch) for batch in batches] == [2] * (len(plan.objects) // 2)
+    assert len(batches) > 1
+    assert tuple(entry["Key"] for batch in batches for entry in batch) == plan.objects
 
 
 def test_another_refusal_of_a_deletion_is_raised(world: World) -> None:
