@@ -8,9 +8,7 @@ each to RESULT. A process of its own for each room, because mutmut imports what 
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +21,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_mutant_name
 
 from tests.mutants import operators
-
-
-def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
-    """Return `size` of the names, one from each of as many equal stretches; 0 is all."""
-    if not size or size >= len(names):
-        return list(names)
-    dice = random.Random(seed)
-    ends = [len(names) * part // size for part in range(size + 1)]
-    return [names[dice.randrange(*pair)] for pair in itertools.pairwise(ends)]
+from tests.mutants.rooms import draw_sample
 
 
 def main(room: str, size: int, seed: int, result: Path, only: Sequence[str]) -> None:

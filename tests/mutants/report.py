@@ -152,7 +152,7 @@ def _rows(rooms: Iterable[Room]) -> list[tuple[str, ...]]:
     """Return one row for each room."""
     return [
         (
-            room.name,
+            room.name if room.digest == digest(room.name) else f"{room.name} (changed since)",
             *(str(n) for n in (room.made, room.tried, room.killed, len(room.survivors))),
             f"{room.percent:.1f}",
         )
@@ -222,4 +222,7 @@ def _plain(code: str) -> str:
 
 def _code(code: str) -> str:
     """Return code as it may stand in a cell of a Markdown table."""
-    return f"`{_plain(code)}`".replace("|", "\\|") if code.strip() else "nothing"
+    if not code.strip():
+        return "nothing"
+    fence = "``" if "`" in code else "`"
+    return f"{fence}{_plain(code)}{fence}".replace("|", "\\|")

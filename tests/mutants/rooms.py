@@ -1,6 +1,10 @@
-"""Name the rooms where a wrong line loses data or money, and the tests that judge each."""
+"""Name the rooms where a wrong line loses data or money, their tests, and what to try of each."""
 
 from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
 
 #: By wing; what is not here changes nothing that cannot be had again.
 ROOMS = tuple(
@@ -29,3 +33,12 @@ def judges_of(room: str) -> tuple[str, ...]:
     """Return the tests that judge a room: the file that mirrors it, but for a few."""
     wing, _, name = room.removeprefix("lib/").rpartition("/")
     return ELSEWHERE.get(room, (f"tests/{wing}/test_{name}",))
+
+
+def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
+    """Return `size` of the names, one from each of as many equal stretches; 0 is all."""
+    if not size or size >= len(names):
+        return list(names)
+    dice = random.Random(seed)
+    ends = [len(names) * part // size for part in range(size + 1)]
+    return [names[dice.randrange(*pair)] for pair in itertools.pairwise(ends)]

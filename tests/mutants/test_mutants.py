@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.mutants import report
 from tests.mutants.report import Room, Survivor
-from tests.mutants.rooms import ROOMS, judges_of
+from tests.mutants.rooms import ROOMS, draw_sample, judges_of
 from tests.support.factories import REPOSITORY
 
 DIFF = """--- lib/data/loss.py
@@ -23,7 +25,8 @@ DIFF = """--- lib/data/loss.py
 
 
 def room(tried: int, *survivors: Survivor) -> Room:
-    return Room("lib/data/loss.py", 300, tried, survivors, 0, 1, 60, "2026-11-25", "d")
+    name = "lib/data/loss.py"
+    return Room(name, 300, tried, survivors, 20, 7, 60, "2026-11-25", report.digest(name))
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -58,3 +61,37 @@ def test_a_survivor_that_nobody_explained_is_shown_as_a_gap() -> None:
     drawn = report.draw_screen([room(19, alive)])
     assert "+    return old <= new" in drawn
     assert drawn.endswith("Below 95 %: lib/data/loss.py\n")
+
+
+def test_the_page_says_how_much_was_tried_and_explains_each_survivor() -> None:
+    alive = Survivor("lib.data.loss.x_judge__mutmut_7", DIFF, "survived")
+    page = report.draw_page([room(20, alive)], datetime(2026, 11, 25, tzinfo=UTC))
+    assert "**20 mutants tried of 300, 19 killed (95.0 %), 1 survived**" in page
+    assert "(1 rooms by `--sample 20 --seed 7`; 1 minutes of one process)" in page
+    assert "| lib/data/loss.py | 300 | 20 | 19 | 1 | 95.0 |" in page
+    row = "| `lib/data/loss.py` `judge` | `return old < new` → `return old <= new` | **A gap.** |"
+    assert row in page
+
+
+def test_a_room_that_was_changed_since_says_so() -> None:
+    page = report.draw_page([replace(room(20), digest="d")], datetime(2026, 11, 25, tzinfo=UTC))
+    assert "| lib/data/loss.py (changed since) | 300 |" in page
+
+
+def test_code_with_backticks_stays_whole_in_a_cell() -> None:
+    assert report._code("say(f'`inv` | x')") == "``say(f'`inv` \\| x')``"
+    assert report._code("") == "nothing"
+
+
+@pytest.mark.parametrize("size", [0, 10, 11])
+def test_a_sample_of_none_or_of_more_than_there_are_is_all(size: int) -> None:
+    names = [str(number) for number in range(10)]
+    assert draw_sample(names, size, 1) == names
+
+
+def test_a_sample_is_even_and_the_same_for_the_same_seed() -> None:
+    names = [str(number) for number in range(100)]
+    sample = draw_sample(names, 10, 7)
+    assert [int(name) // 10 for name in sample] == list(range(10))
+    assert sample == draw_sample(names, 10, 7)
+    assert sample != draw_sample(names, 10, 8)

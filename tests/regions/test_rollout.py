@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from lib.errors import (
     OperationFailed,
     Refused,
 )
+from lib.operators import Progress
 from lib.polling import Clock
 from lib.regions import handover, rollout
 from lib.regions.desk import Desk
@@ -250,6 +252,27 @@ def test_what_a_region_shows_comes_before_the_question_about_its_data() -> None:
     person._confirm = count  # type: ignore[method-assign]
     Rehearsal(person, {"us-east-1": show}, move=Move.UPDATE).run()
     assert seen == [20]
+
+
+def test_what_a_region_shows_is_seen_while_it_still_works() -> None:
+    shown = threading.Event()
+    person = Person()
+    report = person._report
+
+    def look(progress: Progress) -> None:
+        report(progress)
+        if "hello" in person.seen[-1]:
+            shown.set()
+
+    person._report = look  # type: ignore[method-assign]
+
+    def greet(desk: Rehearsal, region: str) -> Outcome:
+        desk.access[region].say("hello")
+        assert shown.wait(20), "nobody looked meanwhile"
+        return update(desk, region)
+
+    found = Rehearsal(person, {"us-east-1": greet}, move=Move.UPDATE).run()
+    assert actions(found) == ["updated"]
 
 
 def test_what_regions_show_comes_before_the_one_question() -> None:
