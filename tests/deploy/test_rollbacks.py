@@ -420,6 +420,16 @@ def test_the_request_carries_a_token_by_which_a_lost_answer_is_known(before: str
     assert change.arguments["ClientRequestToken"].startswith("plot-palette-")
 
 
+def test_a_creation_that_could_not_be_rolled_back_has_failed() -> None:
+    outcome = World("CREATE_FAILED", "ROLLBACK_FAILED").roll_back()
+    assert outcome.action == "failed"
+    assert outcome.failure is not None
+
+
+def test_after_a_rollback_there_is_nothing_more_to_type() -> None:
+    assert World("UPDATE_FAILED").roll_back().next_step == ""
+
+
 def test_a_deleted_stack_was_rolled_back_only_if_it_was_being_created() -> None:
     outcome = World("UPDATE_FAILED", "DELETE_COMPLETE").roll_back()
     assert outcome.action == "failed"
@@ -536,6 +546,32 @@ def test_only_a_paused_stack_s_last_stable_release_is_deployed_although_nothing_
     past.record(made["last"].name, "UPDATE_FAILED", 3)
     past.return_to(made[release].name)
     assert ("UpdateStack" in past.changes) is replayed
+
+
+def test_the_image_and_the_code_that_the_release_ran_are_looked_for_beforehand(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def look(*given: Any) -> None:
+        assert past.changes == []
+        seen.append(given)
+
+    monkeypatch.setattr(rollbacks.images, "require_earlier", look)
+    monkeypatch.setattr(rollbacks.archives, "require", look)
+    earlier = past.publish("earlier")
+    past.record(earlier.name, "UPDATE_COMPLETE", 1, "10.7.0.0/16")
+    past.return_to(earlier.name, artifacts=Artifacts(image="today"))
+    (today, access, stack, values), (job, same, there) = seen
+    assert access == same == past.access
+    assert stack == there
+    assert stack.name == STACK
+    assert values["VpcCidr"] == "10.7.0.0/16"
+    # Today's flags say what is to be typed; the release says what it runs.
+    assert today.artifacts.image == "today"
+    assert job.artifacts == Artifacts()
+    assert job.values == {"VpcCidr": "10.7.0.0/16"}
+    assert list(job.templates) == ["master-stack.yaml"]
 
 
 def test_today_s_artefacts_are_not_an_earlier_release_s(past: Past) -> None:
