@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mutmut.__main__ import _run
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.runners.harness import PytestRunner
+from mutmut.state import state
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_mutant_name
 
@@ -24,9 +26,21 @@ from tests.mutants import operators
 from tests.mutants.rooms import draw_sample
 
 
+def try_shortest_first() -> None:
+    """Have mutmut run a mutant's shortest tests first: the first that fails ends the trial."""
+    arguments = PytestRunner._pytest_args_regular_run
+
+    def sort(runner: PytestRunner, tests: Iterable[str]) -> list[str]:
+        seconds = state().duration_by_test
+        return arguments(runner, sorted(tests, key=lambda test: seconds.get(test, 0.0)))
+
+    PytestRunner._pytest_args_regular_run = sort
+
+
 def main(room: str, size: int, seed: int, result: Path, only: Sequence[str]) -> None:
     """Try the mutants of one room, and keep what became of them."""
     operators.install()
+    try_shortest_first()
     made = mutate_file_contents(room, Path(room).read_text()).mutant_names
     names = [get_mutant_name(Path(room), name) for name in made]
     chosen = list(only) or draw_sample(names, size, seed)
