@@ -184,6 +184,7 @@ def draw_page(rooms: Sequence[Room], now: datetime) -> str:
         "|---|" + "---:|" * (len(TITLES) - 1),
         *(f"| {' | '.join(row)} |" for row in _rows(rooms)),
         "",
+        *_name_untried(rooms),
         "| Survivor | What it changes | Why no test notices |",
         "|---|---|---|",
     ]
@@ -193,6 +194,13 @@ def draw_page(rooms: Sequence[Room], now: datetime) -> str:
             reason = reason_for(room, one) or "**A gap.**"
             lines.append(f"| `{room.name}` `{one.function}` | {change} | {reason} |")
     return "\n".join(lines)
+
+
+def _name_untried(rooms: Iterable[Room]) -> list[str]:
+    """Return a paragraph with the rooms of which there is no result."""
+    tried = {room.name for room in rooms}
+    left = [f"`{name}`" for name in ROOMS if name not in tried]
+    return [f"Not tried yet: {', '.join(left)}.", ""] if left else []
 
 
 def write_page() -> None:

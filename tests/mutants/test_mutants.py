@@ -73,6 +73,14 @@ def test_the_page_says_how_much_was_tried_and_explains_each_survivor() -> None:
     assert row in page
 
 
+def test_rooms_without_a_result_are_named() -> None:
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    page = report.draw_page([room(20)], now)
+    assert "Not tried yet: `lib/data/consent.py`, " in page
+    whole = report.draw_page([replace(room(20), name=name) for name in ROOMS], now)
+    assert "Not tried yet" not in whole
+
+
 def test_a_room_that_was_changed_since_says_so() -> None:
     page = report.draw_page([replace(room(20), digest="d")], datetime(2026, 11, 25, tzinfo=UTC))
     assert "| lib/data/loss.py (changed since) | 300 |" in page
