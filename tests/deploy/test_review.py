@@ -163,6 +163,15 @@ def test_an_output_beside_a_row_is_named_and_what_the_row_tells_is_not() -> None
     assert world.judge().besides == ("the export of the output Topic",)
 
 
+def test_what_a_row_tells_of_its_resource_is_not_named_beside_it() -> None:
+    told = TEXT.replace("shown}", "other}, Metadata: {By: ann}")
+    assert World(TEXT, told).judge().besides == ()
+    alone = TEXT.replace("shown}", "shown}, Metadata: {By: ann}")
+    assert World(TEXT, alone).judge().besides == ("Metadata of Topic",)
+    elsewhere = alone.replace("BranchName: main", "BranchName: next")
+    assert World(TEXT, elsewhere).judge().besides == ("Metadata of Topic",)
+
+
 def test_where_no_resource_changes_the_section_that_does_is_named() -> None:
     deployed = TEXT.replace("{Type: String}}", "{Type: String, Description: new}}")
     assert World(deployed, TEXT).judge().besides == ("the section Parameters",)
