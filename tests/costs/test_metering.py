@@ -459,8 +459,12 @@ def test_a_quantity_remembers_what_it_was_computed_from() -> None:
     )
     assert [one.measure for one in seconds.quantity.assumptions] == ["requests", "milliseconds"]
     assert seconds.quantity.amount == Range(Decimal(50), Decimal(100), Decimal(150))
-    (hours,) = charges("AWS::EC2::EIP", "{}", {})
-    assert hours.quantity.basis == (("hours a month", "730"),)
+    for kind, properties in (
+        ("AWS::EC2::EIP", "{}"),
+        ("AWS::EC2::VPCEndpoint", "{VpcEndpointType: Interface, SubnetIds: [a, b]}"),
+    ):
+        (hours,) = charges(kind, properties, {})
+        assert hours.quantity.basis == (("hours a month", "730"),)
     table = f"{{{TABLE_ON_DEMAND}, GlobalSecondaryIndexes: [{{}}]}}"
     index = charges("AWS::DynamoDB::Table", table, CAPACITY)[3]
     assert index.quantity.basis[1] == ("GlobalSecondaryIndexes", "1")
