@@ -38,6 +38,7 @@ integration
 docs
 gameday
 faults
+mutants
 corpus
 recorded
 foreign

@@ -105,6 +105,23 @@ def test_no_to_the_question_changes_nothing_anywhere() -> None:
     assert all(isinstance(end.error, Declined) for end in desk.crew.ended.values())
 
 
+def test_after_a_no_every_region_has_discarded_what_it_proposed_before_the_task_ends() -> None:
+    discarded: list[str] = []
+
+    def propose(desk: Rehearsal, region: str) -> Outcome:
+        try:
+            return update(desk, region)
+        except Declined:
+            threading.Event().wait(0.2)
+            discarded.append(region)
+            raise
+
+    desk = Rehearsal(Person(False), dict.fromkeys(THREE, propose), move=Move.UPDATE)
+    with pytest.raises(Declined):
+        desk.run()
+    assert set(discarded) == set(THREE)
+
+
 def lose_data(desk: Rehearsal, region: str) -> Outcome:
     path = "DatabaseStack/JobsTable"
     operator = desk.access[region].operator
@@ -388,4 +405,4 @@ def test_a_rollout_tells_its_release_and_how_long_each_region_took() -> None:
     created, unchanged = found.outcomes
     assert created.seconds > 0
     assert unchanged.seconds == 0
-    assert not found.interrupted
+    assert found.interrupted is False
