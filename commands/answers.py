@@ -63,7 +63,7 @@ def answer_verified(target: Target, outcome: Outcome, options: Options, *, wante
         return told
     from lib.checks import verification
 
-    found = verification.follow_up(target.job, target.access, options)
+    found = verification.follow_up(target.job, target.access, options, outcome.seen)
     return verification.add(told, found, target.access)
 
 

@@ -18,7 +18,12 @@ _SESSION = botocore.session.get_session()
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The name that clients of a service have in the code, where it is not botocore's own.
-CLIENT_NAMES = {"cfn": "cloudformation", "cognito": "cognito-idp", "quotas": "service-quotas"}
+CLIENT_NAMES = {
+    "cfn": "cloudformation",
+    "cognito": "cognito-idp",
+    "functions": "lambda",
+    "quotas": "service-quotas",
+}
 
 SERVICES = (
     "account",
@@ -27,12 +32,14 @@ SERVICES = (
     "budgets",
     "ce",
     "cloudformation",
+    "cloudtrail",
     "cognito-idp",
     "dynamodb",
     "ec2",
     "ecr",
     "ecs",
     "iam",
+    "lambda",
     "logs",
     "pricing",
     "s3",
