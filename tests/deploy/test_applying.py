@@ -135,11 +135,8 @@ def test_a_refusal_lists_what_differs_and_says_how_to_a_plan_that_fits(world: Pl
         "  - its change set  is CREATE_COMPLETE, OBSOLETE",
     ]
     with pytest.raises(Refused) as caught:
-        applying.apply(world.job, world.access, plan, "the plan.json")
-    assert caught.value.next_step == (
-        f"inv plan --out 'the plan.json' {world.job.flags}, have that approved, then inv apply "
-        "'the plan.json'"
-    )
+        applying.apply(world.job, world.access, plan, "make another plan")
+    assert caught.value.next_step == "make another plan"
 
 
 def test_a_look_at_the_change_set_that_aws_denies_is_no_sign_that_it_is_gone(

@@ -51,7 +51,8 @@ def test_a_change_set_is_named_after_time_and_release_and_known_by_its_request(
     token = request["ClientToken"]
     assert request["ChangeSetName"] == f"update-20261120-090000-0123456789ab-{token[-6:]}"
     assert request["ChangeSetType"] == kind
-    assert request["Description"] == f"Request {token}"
+    until = "2026-11-21T09:00:00+00:00"
+    assert request["Description"] == f"Request {token}, a deployment until {until}"
     assert token.startswith("plot-palette-")
     assert (request["StackName"], request["IncludeNestedStacks"]) == (STACK, True)
     assert "DeploymentMode" not in request

@@ -82,7 +82,7 @@ class Room:
 
 
 def read(name: str, result: Path, sample: int, seed: int, seconds: int) -> Room:
-    """Return what `inside` wrote about one room."""
+    """Return what `inside` wrote about one room, beside the copy of it that was tried."""
     found = json.loads(result.read_text())
     survivors = tuple(
         Survivor(mutant, diff, status)
@@ -91,7 +91,9 @@ def read(name: str, result: Path, sample: int, seed: int, seconds: int) -> Room:
     )
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     made, tried = found["made"], len(found["tried"])
-    return Room(name, made, tried, survivors, sample, seed, seconds, day, digest(name))
+    return Room(
+        name, made, tried, survivors, sample, seed, seconds, day, digest(name, result.parent)
+    )
 
 
 def keep(room: Room) -> None:
@@ -100,9 +102,9 @@ def keep(room: Room) -> None:
     (KEPT / f"{room.name.replace('/', '.')}.json").write_text(json.dumps(asdict(room)))
 
 
-def digest(name: str) -> str:
+def digest(name: str, root: Path = REPOSITORY) -> str:
     """Return what a room and the operators are told by, so that names mean the same mutants."""
-    files = (REPOSITORY / name, Path(__file__).with_name("operators.py"))
+    files = (root / name, root / "tests" / "mutants" / "operators.py")
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

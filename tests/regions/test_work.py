@@ -247,9 +247,9 @@ def test_a_region_is_verified_where_that_is_asked_for(
     plan = replace(plan_of(verify=wanted), options=Options(express=True))
     work = prepare(People(), plan)
     assert work.deploy(REGION, look_at(REGION, Move.UPDATE), PUBLISHED) is deployed.outcome
-    options = Options(express=True)
-    expected = [(work.sites[REGION].job, work.access[REGION], options)] if wanted else []
-    assert seen == expected
+    options, known = Options(express=True), deployed.outcome.seen
+    given = (work.sites[REGION].job, work.access[REGION], options, known)
+    assert seen == ([given] if wanted else [])
 
 
 def verify(monkeypatch: pytest.MonkeyPatch, found: Verification | None, action: str) -> Outcome:

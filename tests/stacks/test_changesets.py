@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from lib.errors import Refused, StateForbids
 from lib.polling import Clock
 from lib.stacks import changesets, watching
-from lib.stacks.changesets import Proposal
+from lib.stacks.changesets import OwnChangeSet, Proposal, Purpose
 from lib.stacks.previews import ChangeSetStale
 from lib.stacks.stacks import Request, Stack
 from lib.stacks.statuses import Status
@@ -167,7 +167,8 @@ RELEASE = "20f8960ff7bb"
 
 def planned(aws: Aws, status: Status = Status.UPDATE_COMPLETE, **changes: str) -> Stack:
     """Let a stack have the change set of one plan, as `create` makes it, with changes."""
-    request = replace(bare_request(watching.new_token()), expires="2026-11-22T12:00:00+00:00")
+    kept = changesets.say_kept(Purpose.PLAN, NOON)
+    request = replace(bare_request(watching.new_token()), kept=kept)
     name = changesets.name_for(NOON, RELEASE, request.token)
     aws.reply("CreateChangeSet", name, {"Id": ROOT, "StackId": ROOT_STACK})
     changesets.create(aws.client, request, name=name, kind="UPDATE")
@@ -188,8 +189,8 @@ def test_a_plan_is_known_by_the_name_and_the_description_that_it_was_made_with(
     aws: Aws, status: Status, kind: str
 ) -> None:
     stack = planned(aws, status)
-    assert changesets.list_plans(aws.client, stack) == (
-        changesets.Planned(Proposal(ROOT, ROOT_STACK, kind), RELEASE, NOON),
+    assert changesets.list_own(aws.client, stack) == (
+        OwnChangeSet(Proposal(ROOT, ROOT_STACK, kind), RELEASE, Purpose.PLAN, NOON),
     )
 
 
@@ -198,12 +199,11 @@ def test_a_plan_is_known_by_the_name_and_the_description_that_it_was_made_with(
     [
         {"ChangeSetName": "theirs"},
         {"ChangeSetName": f"update-20261122-120000-{RELEASE}-1a2b3c-more"},
-        {"Description": "Request plot-palette-1"},
         {"Description": "Somebody's, a plan until 2026-11-22T12:00:00+00:00"},
     ],
 )
 def test_no_other_change_set_is_taken_for_a_plan_s(aws: Aws, changes: dict[str, str]) -> None:
-    assert changesets.list_plans(aws.client, planned(aws, **changes)) == ()
+    assert changesets.list_own(aws.client, planned(aws, **changes)) == ()
 
 
 @pytest.mark.parametrize(("seconds", "stays"), [(-1, True), (0, False), (1, False)])
