@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lib.deploy import archives, change, deletions, images, proposals, site
 from lib.deploy.outcomes import Outcome, timed, unchanged
-from lib.deploy.publishing import Run, publish
+from lib.deploy.publishing import Price, Run, publish
 from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
@@ -72,16 +72,18 @@ def deploy(
     mode: Mode = Mode.ANY,
     *,
     begin: Callable[[], None] = lambda: None,
+    price: Price | None = None,
 ) -> Outcome:
     """Create or update a stack, whichever its state asks for.
 
     Refuses, before anything is published, what the state forbids. `begin` is called first where
     the stack will be created, which happens once and lasts minutes; an update does without.
-    Returns an outcome whose action is created, updated, unchanged, declined or failed.
+    `price` tells what a change costs. Returns an outcome whose action is created, updated,
+    unchanged, declined or failed.
     """
     started = access.clock.monotonic()
     run, stack, decision = _prepare(job, access, options, mode, begin)
-    outcome = change.carry_out(run, stack, decision)
+    outcome = change.carry_out(replace(run, price=price), stack, decision)
     return timed(access, started, site.follow_up(run, outcome))
 
 

@@ -16,6 +16,7 @@ from lib.data import restores
 from lib.data.new_tables import Restored
 from lib.operators import Answer, Level, Note, OnInterrupt, Operator, Progress
 from lib.session import Aws
+from lib.stacks import deployed
 from tests.support import factories
 from tests.support.aws_fakes import FakeTime
 from tests.support.dynamodb_wire import NOW
@@ -72,7 +73,7 @@ def test_a_table_of_the_stack_comes_back_beside_it(access: Access, said: list[Pr
     assert set(warned) == {Level.WARNING}
     first, *steps = answer.text.splitlines()
     assert "copy" in first
-    assert len(steps) > 1
+    assert steps[0].startswith("The data is in copy; ")
     assert f"--region {factories.REGION}" in answer.text
     assert factories.STACK in answer.text
 
@@ -125,6 +126,19 @@ def test_a_table_that_the_stack_never_had_takes_nothing_from_its_template(access
     arn = make_backup(dynamodb, "stray")
     dynamodb.delete_table(TableName="stray")
     answer = restore(access, backup=arn, target_table="stray")
+    assert "point-in-time recovery" not in answer.document["reapplied"]
+
+
+def test_a_table_whose_template_cannot_be_read_comes_back_with_what_its_backup_remembers(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_stack(access)
+    dynamodb = access.aws.client("dynamodb")
+    arn = make_backup(dynamodb)
+    dynamodb.delete_table(TableName="jobs")
+    monkeypatch.setattr(deployed, "resolve_deployed", lambda *_: None)
+    answer = restore(access, backup=arn, target_table="jobs")
+    assert answer.document["items"] is not None
     assert "point-in-time recovery" not in answer.document["reapplied"]
 
 

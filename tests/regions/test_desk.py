@@ -64,6 +64,19 @@ def test_on_a_terminal_each_region_is_one_line_and_only_failures_are_listed() ->
     assert boards[-1][1].startswith("us-west-2       UNCHANGED")
 
 
+def test_on_a_terminal_what_is_under_way_in_a_region_stands_below_its_line() -> None:
+    line = BoardLine(started=10.0)
+    for one in (event("UPDATE_IN_PROGRESS", "S/Jobs"), event("CREATE_IN_PROGRESS"), event()):
+        line.note(one)
+    assert [text.split() for text in line.draw("us-east-1", 75.0)] == [
+        ["us-east-1", "waiting", "1/2", "resources", "1:05"],
+        ["S/Jobs"],
+    ]
+    # What has ended is not under way any more, whatever was not heard of it.
+    line.ended = 80.0
+    assert len(line.draw("us-east-1", 90.0)) == 1
+
+
 def test_each_region_has_a_log_of_its_own_when_asked_for(tmp_path: Path) -> None:
     acts = {name: reporting(Note(f"only {name}")) for name in THREE}
     Rehearsal(Person(), acts, plan_of(log_folder=tmp_path / "logs")).run()
@@ -301,28 +314,23 @@ def test_that_no_log_is_written_any_more_is_warned_of_once(tmp_path: Path) -> No
 
 def test_a_line_counts_what_is_done_of_what_is_known_and_the_time() -> None:
     line = BoardLine(state="starting", total=3)
-    assert (
-        line.text("us-east-1", 100.0)
-        == "us-east-1       starting                      0/3 resources"
-    )
+    waiting = "us-east-1       starting                      0/3 resources"
+    assert line.draw("us-east-1", 100.0) == [waiting]
     line.started = 40.0
     for status, path in (("CREATE_COMPLETE", "A"), ("CREATE_IN_PROGRESS", "B")):
         line.note(event(status, path))
-    assert line.text("us-east-1", 100.0).split() == [
-        "us-east-1",
-        "starting",
-        "1/3",
-        "resources",
-        "1:00",
-    ]
+    told, below = line.draw("us-east-1", 100.0)
+    assert told.split() == ["us-east-1", "starting", "1/3", "resources", "1:00"]
+    assert below.split() == ["B"]
     for path in "CD":
         line.note(event("CREATE_COMPLETE", path))
-    assert "3/4 resources" in line.text("us-east-1", 100.0)
+    assert "3/4 resources" in line.draw("us-east-1", 100.0)[0]
     line.ended = 50.0
-    assert line.text("us-east-1", 100.0).endswith("0:10")
+    (ended,) = line.draw("us-east-1", 100.0)
+    assert ended.endswith("0:10")
     assert line.seconds(100.0) == 10.0
     assert BoardLine().seconds(100.0) == 0.0
-    assert BoardLine().text("us-east-1", 100.0) == "us-east-1       waiting"
+    assert BoardLine().draw("us-east-1", 100.0) == ["us-east-1       waiting"]
 
 
 def test_a_line_s_state_is_the_root_stack_s_and_no_nested_one_s() -> None:
