@@ -114,9 +114,10 @@ def test_records_from_a_moment_on_can_be_read_alone(s3: Any) -> None:
 
 
 def test_a_refusal_is_completed_with_its_reason() -> None:
-    done = history.complete(RECORD, status=history.REFUSED, stack_id="arn:x", reason="not you")
-    assert done == replace(RECORD, status="REFUSED", stack_id="arn:x", reason="not you")
-    assert history.complete(RECORD, status="UPDATE_COMPLETE", stack_id="arn:x").reason == ""
+    said = {"status": history.REFUSED, "stack_id": "arn:x", "reason": "not you"}
+    assert history.complete(RECORD, START, **said) == replace(RECORD, **said)
+    done = history.complete(RECORD, START, status="UPDATE_COMPLETE", stack_id="arn:x")
+    assert done.reason == ""
 
 
 def test_a_moment_is_written_to_the_millisecond() -> None:
@@ -128,7 +129,7 @@ def test_a_history_shows_why_aws_refused() -> None:
     row = history.draw((refused,)).splitlines()[-1]
     assert "REFUSED no" in row
     heading = history.draw((replace(RECORD, by="ann"),)).splitlines()[0]
-    assert heading.split() == ["Release", "Time", "(UTC)", "Action", "Status", "By"]
+    assert heading.split() == ["Release", "Time", "(UTC)", "Action", "Took", "Status", "By"]
 
 
 def test_a_stack_does_not_see_the_records_of_one_whose_name_begins_the_same(s3: Any) -> None:
