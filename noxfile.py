@@ -116,6 +116,16 @@ def sequences(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Change the rooms that hold data and money line by line: do their tests notice?"""
+    # Not by default: every mutant is a run of its room's tests, some thousands in all.
+    # `-- lib/data/loss.py` for one room, `-- --sample 60 --seed 14` for some of each.
+    install(session)
+    session.install("--require-hashes", "-r", "requirements-mutants.txt")
+    session.run("python", "-m", "tests.mutants", *session.posargs, env=COMPILED_ONCE)
+
+
+@nox.session(default=False)
 def corpus(session: nox.Session) -> None:
     """Put strangers' templates, AWS's samples among them, through all that reads templates."""
     # Not by default: it fetches cfn-lint's source distribution, whose fixtures they are.
@@ -159,8 +169,8 @@ def audit(session: nox.Session) -> None:
     # Not by default: it asks the package index's advisory database, so its result changes
     # with the day and not with the code.
     session.install("pip-audit")
-    for lock in ("requirements.txt", "requirements-dev.txt", "requirements-policy.txt"):
-        session.run("pip-audit", "--strict", "--require-hashes", "--disable-pip", "-r", lock)
+    for lock in sorted(Path().glob("requirements*.txt")):
+        session.run("pip-audit", "--strict", "--require-hashes", "--disable-pip", "-r", str(lock))
 
 
 @nox.session
@@ -201,6 +211,10 @@ def lock(session: nox.Session) -> None:
     session.run(
         *compile_lock, "--group", "dev", "-c", "requirements.txt", "pyproject.toml",
         "-o", "requirements-dev.txt",
+    )  # fmt: skip
+    session.run(
+        *compile_lock, "--group", "mutants", "-c", "requirements-dev.txt",
+        "-o", "requirements-mutants.txt",
     )  # fmt: skip
     session.run(*compile_lock, "--group", "policy", "-o", "requirements-policy.txt")
 

@@ -39,6 +39,7 @@ docs
 gameday
 faults
 sequences
+mutants
 corpus
 recorded
 foreign

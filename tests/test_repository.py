@@ -31,7 +31,8 @@ SOLE_IMPORTERS = {
 FIXED_FILES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "tasks.py"),
     *("noxfile.py", ".editorconfig", ".gitignore", ".pre-commit-config.yaml", ".ci/run"),
-    *("requirements.txt", "requirements-dev.txt", "requirements-policy.txt"),
+    *("requirements.txt", "requirements-dev.txt", "requirements-mutants.txt"),
+    "requirements-policy.txt",
     *("infrastructure/regions.json", "infrastructure/cloudformation/master-stack.yaml"),
     *(f"infrastructure/parameters/{e}.json" for e in ("production", "staging", "development")),
 ]

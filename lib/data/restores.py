@@ -60,7 +60,7 @@ def _read_declared(
     before = deployed.read(access.aws.client("cloudformation"), stack)
     path = next((p for p, physical in before.physical_ids.items() if physical == table), None)
     tree = deployed.resolve_deployed(job, access, before)
-    for resource in tree.resources if tree and path else ():
+    for resource in tree.resources if tree else ():
         if resource.path == path:
             return settings.read_declared(table, resource.properties, stack.tags)
     return None

@@ -131,6 +131,8 @@ def _propose(desk: Desk) -> None:
     while True:
         while any(map(desk.is_working, desk.sites)):
             desk.take()
+        # One look takes one thing, and a thread may have shown several before it asked.
+        desk.drain()
         risky = [
             region
             for region in desk.sites

@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from lib.costs import estimates, report
+from lib.costs import estimates, offers, report
 from lib.costs.book import Book, Standing
 from lib.costs.estimates import Estimated, Terms
 from lib.errors import InputError
@@ -151,6 +151,20 @@ def test_the_environments_stand_side_by_side(book: Book) -> None:
     assert answer(made, detail=True)[0].text.count("Assumptions (ranges, not statistics)") == 3
 
 
+def test_one_environment_is_priced_by_itself_also_where_it_is_compared(made: Estimated) -> None:
+    (alone,) = estimates.estimate_all(TERMS, prepare(), every=False, compare="abc")
+    assert alone.estimate == made.estimate
+    assert alone.usage.file == "infrastructure/usage/production.json"
+
+
+def test_the_free_tier_can_be_left_out(book: Book, made: Estimated) -> None:
+    bare = estimates.estimate(prepare(), dataclasses.replace(TERMS, free_tier=False), book)
+    assert {line.kind for line in made.estimate.lines} - {"free tier"} == {
+        line.kind for line in bare.estimate.lines
+    }
+    assert bare.estimate.monthly().typical > made.estimate.monthly().typical
+
+
 def test_all_environments_cannot_be_compared_with_one_release() -> None:
     with pytest.raises(InputError, match="exclude each other"):
         estimates.estimate_all(TERMS, prepare(), every=True, compare="abc")
@@ -256,9 +270,16 @@ def test_a_release_is_compared_line_by_line(
     body["Resources"]["JobsTable"]["Properties"].pop("PointInTimeRecoverySpecification")
     older["database-stack.yaml"] = dataclasses.replace(database, body=body)
     monkeypatch.setattr(releases, "find", find)
-    monkeypatch.setattr(releases, "read_templates", lambda *_args, **_more: older)
+    read: list[Any] = []
+
+    def read_templates(bucket: Bucket, manifest: Any) -> Any:
+        read.extend((bucket.name, manifest))
+        return older
+
+    monkeypatch.setattr(releases, "read_templates", read_templates)
     before = estimates.compare(made, TERMS, "0123456789ab", access_to(s3=None))
     assert asked == ["plot-palette-cfn-123456789012-us-east-1", "0123456789ab", "123456789012"]
+    assert read == ["plot-palette-cfn-123456789012-us-east-1", "a manifest"]
     given, _ = answer([made], before=before)
     (line,) = given.document["compared"]["lines"]
     assert line["resource"] == "DatabaseStack/JobsTable"
@@ -272,8 +293,9 @@ def test_a_release_that_is_not_published_is_an_input_error(
     made: Estimated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(releases, "find", lambda *_args, **_more: None)
-    with pytest.raises(InputError, match="holds no release 'gone'"):
+    with pytest.raises(InputError, match="holds no release 'gone'") as caught:
         estimates.compare(made, TERMS, "gone", access_to(s3=None))
+    assert caught.value.next_step == f"inv history {made.job.flags} lists the releases"
 
 
 def test_the_deployed_stack_is_compared_with_its_own_parameters(
@@ -282,9 +304,22 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
     live = SimpleNamespace(
         folder=made.job.templates, parameters={**made.job.values, "LogRetentionDays": "7"}
     )
-    monkeypatch.setattr(stacks, "require_created", lambda *_args: None)
-    monkeypatch.setattr(deployed, "read", lambda *_args, **_given: live)
-    before = estimates.compare(made, TERMS, "deployed", access_to(cloudformation=None))
+    asked: list[Any] = []
+
+    def require_created(*given: Any) -> str:
+        asked.append(given)
+        return "the stack"
+
+    def read(*given: Any, known: Any) -> Any:
+        asked.append((*given, known))
+        return live
+
+    monkeypatch.setattr(stacks, "require_created", require_created)
+    monkeypatch.setattr(deployed, "read", read)
+    before = estimates.compare(made, TERMS, "deployed", access_to(cloudformation="cfn"))
+    # What this checkout has need not be asked of AWS.
+    known = releases.texts_by_key(made.job.templates)
+    assert asked == [("cfn", made.job), ("cfn", "the stack", known)]
     given, _ = answer([made], before=before)
     assert {line["reason"] for line in given.document["compared"]["lines"]} == {
         "RetentionInDays: 7 → 30"
@@ -343,6 +378,19 @@ def test_a_stack_that_does_not_exist_costs_nothing_before() -> None:
     assert (found.before, found.budget_before, found.complete) == (0, None, False)
 
 
+def test_what_was_not_priced_before_makes_a_change_s_cost_a_lower_bound() -> None:
+    # Stands for a stack in which something has no price; nothing here has none.
+    cache = dataclasses.replace(
+        (before := prepare()).templates["master-stack.yaml"],
+        body={"Resources": {"Cache": {"Type": "AWS::ElastiCache::CacheCluster"}}},
+    )
+    folder = {**before.templates, "master-stack.yaml": cache}
+    found = estimates.change(dataclasses.replace(before, templates=folder), prepare(), TERMS)
+    assert found is not None
+    assert not found.complete
+    assert found.budget_before is None
+
+
 @pytest.mark.parametrize("terms", [dataclasses.replace(TERMS, usage="gone.json")])
 def test_without_usage_the_cost_of_a_change_is_not_known(terms: Terms) -> None:
     assert estimates.change(None, prepare(), terms) is None
@@ -370,6 +418,29 @@ def test_live_prices_replace_the_books_row_by_row_and_gaps_are_reported(
     assert again.estimate.monthly() == made.estimate.monthly()
     assert [note.level for note in notes] == [Level.WARNING]
     assert "Live prices: the book's are used, since AWS denies GetProducts" in notes[0].text
+
+
+def test_live_prices_are_asked_for_by_the_clock_of_this_machine_where_none_is_given(
+    made: Estimated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def ask_all(*given: Any) -> Any:
+        asked.append(given)
+        return SimpleNamespace(problems=(), book=made.book)
+
+    monkeypatch.setattr(offers, "ask_all", ask_all)
+    terms = dataclasses.replace(TERMS, root=_link(tmp_path))
+    notes: list[Any] = []
+    (again,) = estimates.with_live_prices([made], terms, "the price list", notes.append)
+    assert again.estimate == made.estimate
+    assert notes == []
+    [(price_list, book, dimensions, region, today, cache, clock)] = asked
+    assert (price_list, book, region, today) == ("the price list", made.book, "us-east-1", TODAY)
+    lines = (*made.estimate.lines, *made.estimate.ceiling)
+    assert dimensions == {line.dimension for line in lines}
+    assert cache == tmp_path / ".cache" / "live-prices.json"
+    assert isinstance(clock, Clock)
 
 
 def _link(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from lib.data import backups
 from lib.data.catalogue import Backup
 from lib.data.proving import BackupRun, Failed
 from lib.errors import BackupFailed, StateForbids
-from lib.operators import OnInterrupt, Operator, Progress
+from lib.operators import Level, Note, OnInterrupt, Operator, Progress
 from tests.support import factories
 from tests.support.aws_fakes import FakeTime, refusal
 from tests.support.dynamodb_wire import NOW, STAMP, Wire
@@ -56,7 +56,9 @@ def test_the_tables_of_a_stack_are_backed_up_and_the_keys_are_those_promised(
     assert (backup["table"], backup["name"]) == ("jobs", f"plot-palette-staging-{STAMP}-jobs")
     assert (answer.document["failed"], answer.document["pruned"]) == ([], [])
     assert answer.exit_code == 0
-    assert backup["name"] in answer.text
+    heading, _, row = answer.text.splitlines()
+    assert heading.split() == ["Table", "Bytes", "Backup"]
+    assert row.split() == ["jobs", str(backup["bytes"]), backup["name"]]
 
 
 def test_the_keys_can_be_listed_without_a_run() -> None:
@@ -81,6 +83,9 @@ def test_a_tree_without_tables_is_an_error_that_names_stack_and_region(access: A
     ) as error:
         backups.back_up(factories.job(), access, keep=None)
     assert error.value.exit_code == 1
+    assert error.value.next_step == (
+        "`inv status --stack-name plot-palette-staging --region eu-west-1` shows what it holds."
+    )
 
 
 def test_a_stack_that_is_not_there_is_an_error(access: Access) -> None:
@@ -102,7 +107,7 @@ def test_a_table_that_failed_is_told_with_its_reason_and_an_exit_code(
         "pruned": [],
     }
     assert answer.exit_code == 1
-    assert texts(said)[-1] == f"jobs was not backed up: {reason}"
+    assert said[-1] == Note(f"jobs was not backed up: {reason}", Level.ERROR)
 
 
 def test_credentials_that_end_half_way_are_told_as_such(

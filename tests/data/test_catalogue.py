@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 import pytest
@@ -71,3 +72,54 @@ def test_listing_follows_every_page_and_passes_its_limits_on() -> None:
         stubber.assert_no_pending_responses()
     assert [backup.arn for backup in found] == arns
     assert {backup.bytes for backup in found} == {7}
+
+
+def test_without_limits_only_on_demand_backups_of_the_region_are_listed() -> None:
+    client = SESSION.client("dynamodb")
+    with Stubber(client) as stubber:
+        stubber.add_response(
+            "list_backups", {"BackupSummaries": [{"TableName": "jobs"}]}, {"BackupType": "USER"}
+        )
+        stubber.add_response("list_backups", {}, {"BackupType": "USER"})
+        (found,) = catalogue.list_backups(client)
+        assert found == Backup("jobs", "", "", 0, "", None)
+        assert catalogue.list_backups(client) == []
+
+
+def test_what_dynamodb_says_of_a_backup_is_read_whole() -> None:
+    entry = {
+        "BackupArn": "arn",
+        "BackupName": "name",
+        "BackupSizeBytes": 7,
+        "BackupStatus": "AVAILABLE",
+        "BackupCreationDateTime": NOW,
+    }
+    assert catalogue.read_backup(entry, "jobs") == Backup(
+        "jobs", "arn", "name", 7, "AVAILABLE", NOW
+    )
+    assert catalogue.read_backup({}, "jobs") == Backup("jobs", "", "", 0, "", None)
+
+
+def test_the_newest_backup_comes_first_and_one_without_a_time_last() -> None:
+    def made(arn: str, minutes: int | None) -> Backup:
+        when = None if minutes is None else NOW + timedelta(minutes=minutes)
+        return Backup("jobs", arn, "name", 0, "AVAILABLE", when)
+
+    backups = [made("b", 1), made("none", None), made("a", 2), made("c", 1)]
+    assert [one.arn for one in catalogue.newest_first(backups)] == ["a", "c", "b", "none"]
+
+
+@pytest.mark.parametrize(("length", "cut"), [(218, False), (219, True)])
+def test_a_table_s_name_is_cut_only_where_it_has_to_be(length: int, cut: bool) -> None:
+    table = "t" * length
+    name = catalogue.name_for("staging", table, NOW)
+    assert len(name) == 255
+    assert name.endswith(table) is not cut
+    if cut:
+        digest = hashlib.sha256(table.encode()).hexdigest()[:8]
+        assert name.endswith(f"t-{digest}")
+
+
+def test_an_environment_s_name_is_no_pattern() -> None:
+    name = catalogue.name_for("stagXing", "jobs", NOW)
+    assert not catalogue.is_own(Backup("jobs", "arn", name, 0, "AVAILABLE"), "stag.ing")

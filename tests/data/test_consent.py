@@ -11,13 +11,14 @@ from moto import mock_aws
 from lib import session
 from lib.access import Access
 from lib.data import consent, proving
-from lib.data.proving import BackupRun
-from lib.errors import DataLossRefused, Declined, InputError, Refused
-from lib.operators import Note, OnInterrupt, Operator
+from lib.data.catalogue import Backup
+from lib.data.proving import BackupRun, Failed
+from lib.errors import BackupFailed, DataLossRefused, Declined, InputError, Refused
+from lib.operators import Level, Note, OnInterrupt, Operator
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource
 from lib.templates.changes import Change
-from tests.support.aws_fakes import FakeTime, intercept, refusal
+from tests.support.aws_fakes import START, FakeTime, intercept, refusal
 from tests.support.factories import job
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
@@ -39,6 +40,7 @@ class Person:
         self.answer = answer
         self.asked: list[tuple[str, str]] = []
         self.told: list[str] = []
+        self.levels: list[Level] = []
 
     def confirm(self, question: str, word: str) -> bool:
         self.asked.append((question, word))
@@ -49,6 +51,7 @@ class Person:
     def report(self, progress: Any) -> None:
         assert isinstance(progress, Note)
         self.told.append(progress.text)
+        self.levels.append(progress.level)
 
     def access(self, aws: session.Aws | None = None) -> Access:
         operator = Operator(self.report, self.confirm, lambda _: OnInterrupt.DETACH)
@@ -103,6 +106,24 @@ def test_the_operator_agrees_by_typing_the_path() -> None:
     assert "destroyed (DeletionPolicy Delete)" in question
 
 
+def test_each_path_that_no_flag_names_is_asked_about_in_its_turn() -> None:
+    person = Person("DatabaseStack/QueueTable")
+    risks = [RISK, replace(RISK, path="DatabaseStack/QueueTable")]
+    consent.require_consent(job(), person.access(), risks, frozenset({RISK.path}))
+    [(question, _)] = person.asked
+    assert question == (
+        "DatabaseStack/QueueTable (AWS::DynamoDB::Table): destroyed (DeletionPolicy Delete). Agree?"
+    )
+
+
+def test_after_a_no_nothing_more_is_asked() -> None:
+    person = Person("n")
+    risks = [RISK, replace(RISK, path="DatabaseStack/QueueTable")]
+    with pytest.raises(Declined, match=r"plot-palette-staging in eu-west-1 was not changed\."):
+        consent.require_consent(job(), person.access(), risks, frozenset())
+    assert len(person.asked) == 1
+
+
 def test_y_is_not_consent_to_a_loss_of_data() -> None:
     with pytest.raises(Declined, match="was not changed"):
         consent.require_consent(job(), Person("y").access(), [RISK], frozenset())
@@ -113,6 +134,18 @@ def test_where_nobody_can_be_asked_every_path_is_named_with_its_flag() -> None:
         consent.require_consent(job(), Person(None).access(), [RISK], frozenset({"Other"}))
     assert RISK.path in caught.value.message
     assert f"--allow-data-loss {RISK.path}" in caught.value.next_step
+    assert "in stack plot-palette-staging in eu-west-1; nothing was changed" in caught.value.message
+
+
+def test_where_nobody_can_be_asked_in_several_regions_the_flag_names_the_region() -> None:
+    access, path = Person(None).access(), f"eu-west-1:{RISK.path}"
+    with pytest.raises(DataLossRefused) as caught:
+        consent.require_consent(job(), access, [RISK], frozenset(), prefix="eu-west-1:")
+    assert caught.value.message == (
+        f"Data would be lost; nothing was changed. {path} ({RISK.type}): {RISK.verdict}"
+    )
+    assert caught.value.next_step == f"to accept it, add `--allow-data-loss {path}`"
+    assert caught.value.details == {"at_risk": [path]}
 
 
 def test_consent_counts_only_for_the_region_it_names() -> None:
@@ -121,10 +154,16 @@ def test_consent_counts_only_for_the_region_it_names() -> None:
     assert consents["us-east-1"] == frozenset()
 
 
-@pytest.mark.parametrize("one", ["A/B", "eu-north-1:A/B", "us-east-1:", ":A/B"])
+@pytest.mark.parametrize(
+    "one", ["A/B", "eu-north-1:A/B", "us-east-1:", ":A/B", "us-east-1", "eu-north-1"]
+)
 def test_consent_without_a_region_of_the_rollout_is_bad_input(one: str) -> None:
-    with pytest.raises(InputError, match="REGION:PATH"):
+    with pytest.raises(InputError, match="REGION:PATH") as caught:
         consent.read_by_region(frozenset({one}), REGIONS)
+    assert caught.value.message.endswith(
+        f"with one of us-east-1, us-west-2, eu-west-1, not {one!r}."
+    )
+    assert caught.value.next_step == "--allow-data-loss us-east-1:DatabaseStack/JobsTable"
 
 
 def test_one_of_several_regions_is_typed_in_front_of_the_path() -> None:
@@ -159,18 +198,36 @@ def test_a_backup_before_a_loss_is_asked_for_when_it_holds_all_that_was_written(
         person.access(session.connect("eu-west-1", endpoint_url=endpoint)), clock=time.clock
     )
     asked: list[float] = []
+    given: list[tuple[object, ...]] = []
 
-    def take(*_: object) -> BackupRun:
+    def take(*said: object) -> BackupRun:
         asked.append(time.seconds)
+        given.append(said)
         return BackupRun(())
 
     monkeypatch.setattr(proving, "take_backups", take)
     consent.back_up(job(), access, ["jobs", "users"], wanted=True)
+    assert given == [(job(), access, ["jobs", "users"])]
     [at] = asked
     assert waited <= at <= waited + 5
     assert [text.startswith("Stop what writes to jobs, users now.") for text in person.told] == (
         [True] if waited else []
     )
+
+
+def test_a_backup_that_is_not_proven_stops_what_would_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = BackupRun((), failed=(Failed("jobs", "no room"),))
+    monkeypatch.setattr(proving, "take_backups", lambda *_: run)
+    with pytest.raises(BackupFailed, match="jobs"):
+        consent.back_up(job(), Person("y").access(), ["jobs"], wanted=True)
+
+
+def test_the_proven_backups_are_named_by_their_arns(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Backup("jobs", "arn:backup", "name", 1, "AVAILABLE", START)
+    monkeypatch.setattr(proving, "take_backups", lambda *_: BackupRun((made,)))
+    assert consent.back_up(job(), Person("y").access(), ["jobs"], wanted=True) == ("arn:backup",)
 
 
 def test_ctrl_c_in_the_minute_before_a_backup_asks_for_none(
@@ -214,8 +271,25 @@ def test_only_production_is_warned_of_tables_without_recovery() -> None:
     before = Deployed({}, {}, {}, (table(),))
     consent.warn_without_pitr(job(), access, before)
     assert person.told == []
-    consent.warn_without_pitr(job(environment="production"), access, before)
+    production = job(environment="production")
+    consent.warn_without_pitr(production, access, None)
+    assert person.told == []
+    consent.warn_without_pitr(production, access, before)
     assert person.told == ["Point-in-time recovery is off for table jobs."]
+    assert person.levels == [Level.WARNING]
+    access.aws.client("dynamodb").update_continuous_backups(
+        TableName="jobs", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    consent.warn_without_pitr(production, access, before)
+    assert len(person.told) == 1
+
+
+@mock_aws
+def test_a_table_that_is_gone_has_no_recovery_to_warn_of() -> None:
+    person = Person("y")
+    before = Deployed({}, {}, {}, (table(),))
+    consent.warn_without_pitr(job(environment="production"), person.access(), before)
+    assert person.told == []
 
 
 @pytest.mark.parametrize(
@@ -227,3 +301,20 @@ def test_a_change_to_a_drifted_table_is_warned_of(known: str, found: str, warned
     change = Change(RISK.path, RISK.type, "Modify", drift=found)
     consent.warn_of_drift(person.access(), [change], Deployed({}, {}, {}, (table(known),)))
     assert bool(person.told) is warned
+    assert person.levels == ([Level.WARNING] if warned else [])
+
+
+def test_drift_that_the_change_set_found_is_warned_of_although_nothing_could_be_read() -> None:
+    person = Person("y")
+    change = Change(RISK.path, RISK.type, "Modify", drift="MODIFIED")
+    consent.warn_of_drift(person.access(), [change], None)
+    assert person.told == [
+        f"{RISK.path} has drifted from its template; `inv status --drift` shows how."
+    ]
+
+
+def test_drift_of_what_holds_no_data_is_not_warned_of() -> None:
+    person = Person("y")
+    change = Change("Api/Function", "AWS::Lambda::Function", "Modify", drift="MODIFIED")
+    consent.warn_of_drift(person.access(), [change], Deployed({}, {}, {}, (table(),)))
+    assert person.told == []

@@ -140,7 +140,40 @@ def test_what_holds_no_data_is_judged_but_loses_none() -> None:
 def test_without_any_template_cloudformations_default_is_assumed(action: str) -> None:
     judged = judge(change(action, replacement="True" if action == "Modify" else "False"))
     assert judged.data_loss == "certain"
-    assert "no " in judged.verdict
+    policy = "DeletionPolicy" if action == "Remove" else "UpdateReplacePolicy"
+    assert f"destroyed (no {policy} is known, and CloudFormation then deletes)" in judged.verdict
+
+
+def test_a_replacement_whose_new_template_is_unread_goes_by_the_deployed_one() -> None:
+    judged = judge(change(replacement="True"), tree(resource(replacement="Retain")))
+    assert judged.data_loss == "possible"
+
+
+def test_a_policy_action_that_is_no_replacement_s_leaves_it_to_the_template() -> None:
+    given = change(replacement="True", policy_action="Delete")
+    judged = judge(given, None, tree(resource(replacement="Retain")))
+    assert judged.data_loss == "possible"
+    assert "(UpdateReplacePolicy Retain)" in judged.verdict
+
+
+def test_the_verdict_says_what_a_resource_may_hold_and_what_takes_its_place() -> None:
+    table = judge(change(replacement="Conditional"), None, tree(resource()))
+    assert table.verdict == (
+        "may be replaced by an empty one; then the old one is destroyed "
+        "(UpdateReplacePolicy Delete); it may hold items"
+    )
+    function = judge(
+        change(replacement="True", type="AWS::Lambda::Function"),
+        None,
+        tree(resource(type_name="AWS::Lambda::Function")),
+    )
+    assert function.verdict == (
+        "replaced by a new one; the old one is destroyed (UpdateReplacePolicy Delete)"
+    )
+    foretold = judge(change("Dynamic"))
+    assert foretold.verdict == (
+        "AWS decides only during the update what happens to it; it may hold items"
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,6 +219,58 @@ def test_a_nested_stack_that_goes_is_no_second_loss_beside_its_resources() -> No
     assert (stack.data_loss, table.data_loss) == ("none", "certain")
 
 
+def test_a_nested_stack_that_goes_takes_only_what_is_in_it() -> None:
+    beside = (resource("DatabaseStack2", STACK), resource("DatabaseStack2/JobsTable"))
+    inside = (resource("DatabaseStack", STACK), resource("DatabaseStack/Role", "AWS::IAM::Role"))
+    gone = change("Remove", path="DatabaseStack", type=STACK)
+    judged = judge(gone, tree(*inside, *beside), tree())
+    assert judged.data_loss == "none"
+    assert judged.verdict == "destroyed (DeletionPolicy Delete), with all that is in it"
+    unread = judge(gone, tree(resource("DatabaseStack", STACK), *beside), tree())
+    assert unread.data_loss == "possible"
+    assert unread.verdict == "destroyed (DeletionPolicy Delete); what is in it could not be read"
+
+
+def test_a_nested_stack_that_goes_names_the_worst_that_is_in_it() -> None:
+    before = tree(
+        resource("DatabaseStack", STACK),
+        resource(deletion="Retain"),
+        resource("DatabaseStack/QueueTable"),
+    )
+    judged = judge(change("Remove", path="DatabaseStack", type=STACK), before, tree())
+    assert judged.data_loss == "certain"
+    assert judged.verdict.endswith(f", and with it {PATH}, DatabaseStack/QueueTable")
+
+
+def test_a_resource_that_comes_to_a_path_is_no_sign_of_what_goes_from_it() -> None:
+    before = tree(resource("DatabaseStack", STACK), resource())
+    rows = (change("Remove", path="DatabaseStack", type=STACK), change("Add"))
+    stack, _ = dataloss.judge(rows, before, tree())
+    assert stack.data_loss == "certain"
+
+
+def test_only_a_removal_of_an_absent_stack_takes_nothing_with_it() -> None:
+    kept = change("Modify", path="DatabaseStack", type=TABLE, replacement="True")
+    (judged,) = dataloss.judge((kept,), tree(), tree(), absent={"DatabaseStack"})
+    assert judged.data_loss == "certain"
+
+
+def test_a_modified_nested_stack_is_not_judged_as_one_that_goes() -> None:
+    judged = judge(change("Modify", path="DatabaseStack", type=STACK, replacement="False"))
+    assert (judged.data_loss, judged.verdict) == ("none", "")
+
+
+def test_a_table_in_a_stack_that_is_retained_further_up_stays_too() -> None:
+    before = tree(
+        resource("Data", STACK, deletion="RetainExceptOnCreate"),
+        resource("Data/Tables", STACK),
+        resource("Data/Tables/Jobs"),
+    )
+    judged = judge(change("Remove", path="Data/Tables/Jobs"), before, tree())
+    assert judged.data_loss == "possible"
+    assert "(DeletionPolicy RetainExceptOnCreate of Data)" in judged.verdict
+
+
 def test_a_nested_stack_that_goes_unread_is_a_possible_loss() -> None:
     assert judge(change("Remove", path="DatabaseStack", type=STACK)).data_loss == "possible"
 
@@ -201,6 +286,34 @@ def test_the_worse_verdict_on_replacement_wins() -> None:
         assert merged.replacement == "Conditional"
         assert merged.source == "both"
         assert merged.physical_id == "t-1"
+
+
+def test_of_two_views_each_one_s_words_fill_the_other_s_gaps() -> None:
+    bare = change()
+    full = change(
+        source="templates",
+        physical_id="jobs-1",
+        policy_action="ReplaceAndDelete",
+        drift="MODIFIED",
+        data_loss="certain",
+        verdict="destroyed",
+    )
+    for pair in ((bare, full), (full, bare)):
+        (merged,) = dataloss.merge((pair[0],), (pair[1],))
+        assert (merged.physical_id, merged.policy_action) == ("jobs-1", "ReplaceAndDelete")
+        assert (merged.drift, merged.data_loss) == ("MODIFIED", "certain")
+        assert merged.verdict == "destroyed"
+    (same,) = dataloss.merge((bare,), (bare,))
+    assert same.source == "change set"
+
+
+def test_the_first_of_two_views_speaks_before_the_second() -> None:
+    def view(word: str) -> Change:
+        return change(physical_id=word, policy_action=word, drift=word, verdict=word)
+
+    (merged,) = dataloss.merge((view("first"),), (view("second"),))
+    said = (merged.physical_id, merged.policy_action, merged.drift, merged.verdict)
+    assert said == ("first",) * 4
 
 
 def test_what_only_one_source_sees_is_kept_with_its_source() -> None:
@@ -226,6 +339,13 @@ def test_causes_are_joined_by_property_with_the_worse_effect() -> None:
         Cause("KeySchema", "a", "b", "Conditionally", "Direct"),
         Cause("Tags"),
     )
+    bare = replace(first, causes=(Cause("KeySchema"), Cause("Other")))
+    (filled,) = dataloss.merge((bare,), (second,))
+    assert [(c.property, c.source) for c in filled.causes] == [
+        ("KeySchema", "templates"),
+        ("Other", ""),
+        ("Tags", ""),
+    ]
 
 
 def test_a_removal_outweighs_a_modification() -> None:
@@ -281,6 +401,21 @@ def test_consent_has_to_name_each_path() -> None:
 @pytest.mark.parametrize("allowed", [frozenset(), frozenset({"Mistyped/Table"})])
 def test_harmless_changes_need_no_consent(allowed: frozenset[str]) -> None:
     dataloss.refuse_unless_allowed((change(),), allowed)
+
+
+def test_a_refusal_without_a_cause_or_a_name_says_no_more_than_is_known() -> None:
+    risk = replace(judged_loss(), causes=(Cause("Tags"),))
+    named = replace(risk, physical_id="jobs-1")
+    with pytest.raises(DataLossRefused) as caught:
+        dataloss.refuse_unless_allowed((risk, named), frozenset())
+    assert caught.value.message.splitlines() == [
+        "Data would be lost; nothing was changed.",
+        f"  - {PATH} ({TABLE}): may be replaced",
+        f"  - {PATH} ({TABLE} jobs-1): may be replaced",
+    ]
+    assert caught.value.next_step == (
+        f"to accept exactly this, run the same command with `--allow-data-loss {PATH}`."
+    )
 
 
 def test_full_consent_lets_everything_pass() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lib.data import new_tables, switching, tables
 from lib.data.sources import Source
 from lib.errors import BackupFailed, InputError, Interrupted, Refused
-from lib.operators import Progress
+from lib.operators import Level, Note, Progress
 from tests.support.aws_fakes import FakeTime, refusal
 from tests.support.dynamodb_wire import NOW, SESSION, Wire, cut, reply
 from tests.support.tables import (
@@ -360,3 +360,193 @@ def test_an_original_that_cannot_be_read_is_no_failure(
     restored = restore(dynamodb, passing, Source("jobs", make_backup(dynamodb)), said=said)
     assert (restored.items, restored.expected_items) == (3, None)
     assert "jobs could not be counted: not allowed" in "\n".join(texts(said))
+
+
+# Boundaries, and what is told
+
+
+@pytest.mark.parametrize(
+    ("summary", "picked_up"),
+    [
+        ({"RestoreDateTime": NOW + timedelta(milliseconds=999)}, True),
+        ({"RestoreDateTime": NOW - timedelta(milliseconds=999)}, True),
+        ({"RestoreDateTime": NOW + timedelta(seconds=1)}, False),
+        ({"RestoreDateTime": NOW - timedelta(seconds=1)}, False),
+        ({"SourceTableArn": "arn:aws:dynamodb:eu-west-1:123456789012:table/other"}, False),
+    ],
+)
+def test_a_restore_to_another_moment_or_of_another_table_is_not_picked_up(
+    dynamodb: Any, wire: Wire, passing: FakeTime, summary: dict[str, Any], picked_up: bool
+) -> None:
+    create_table(dynamodb)
+    create_table(dynamodb, "copy", items=2)
+    own = {"SourceTableArn": "arn:aws:dynamodb:eu-west-1:123456789012:table/jobs", **summary}
+    wire.answer("DescribeTable", restoring("CREATING", **own), table="copy")
+    source = Source("jobs", point_in_time=NOW)
+    if picked_up:
+        assert restore(dynamodb, passing, source).items == 2
+    else:
+        with pytest.raises(Refused, match="exists already"):
+            restore(dynamodb, passing, source)
+
+
+def test_a_backup_is_no_moment_and_a_table_without_a_summary_comes_from_nowhere(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    plain = restoring("CREATING")
+    del plain[1]["Table"]["RestoreSummary"]
+    wire.always("DescribeTable", plain, table="copy")
+    for source in (Source("jobs", ARN), Source("jobs", point_in_time=NOW)):
+        with pytest.raises(Refused) as caught:
+            restore(dynamodb, passing, source)
+        assert caught.value.message == (
+            "Table copy exists already in eu-west-1; a restore never writes over a table."
+        )
+        assert caught.value.next_step == (
+            "Give another --target-table, or leave it out for a new name."
+        )
+
+
+@pytest.mark.parametrize(("minutes", "ours"), [(5, True), (5.02, False), (-1, True)])
+def test_a_table_counts_as_this_run_s_when_it_is_no_older_than_clocks_may_differ(
+    dynamodb: Any, wire: Wire, passing: FakeTime, minutes: float, ours: bool
+) -> None:
+    create_table(dynamodb, "copy", items=1)
+    made = restoring("ACTIVE", SourceBackupArn=ARN)
+    made[1]["Table"]["CreationDateTime"] = NOW - timedelta(minutes=minutes)
+    wire.answer("DescribeTable", refusal("ResourceNotFoundException"), made, table="copy")
+    wire.always("RestoreTableFromBackup", refusal("TableAlreadyExistsException"))
+    if ours:
+        assert restore(dynamodb, passing, Source("jobs", ARN)).items == 1
+    else:
+        with pytest.raises(Refused) as caught:
+            restore(dynamodb, passing, Source("jobs", ARN))
+        assert caught.value.next_step == "Give another --target-table."
+
+
+def test_a_table_of_another_source_is_not_taken_for_a_lost_answer(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    other = restoring("ACTIVE", SourceBackupArn=ARN + "0")
+    wire.answer("DescribeTable", refusal("ResourceNotFoundException"), other, table="copy")
+    wire.always("RestoreTableFromBackup", refusal("TableAlreadyExistsException"))
+    with pytest.raises(Refused, match="copy was created by somebody else meanwhile"):
+        restore(dynamodb, passing, Source("jobs", ARN))
+
+
+def test_a_restore_says_what_goes_where_before_it_begins(
+    dynamodb: Any, passing: FakeTime, said: list[Progress]
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    restored = restore(dynamodb, passing, Source("jobs", arn), said=said)
+    assert texts(said)[0] == f"Restoring {arn} into the new table copy."
+    assert restored.source == arn
+
+
+def test_progress_is_told_every_thirty_seconds(
+    dynamodb: Any, wire: Wire, passing: FakeTime, said: list[Progress]
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    creating = restoring("CREATING", SourceBackupArn=arn)
+    missing = refusal("ResourceNotFoundException")
+    wire.answer("DescribeTable", missing, *[creating] * 60, table="copy")
+    restore(dynamodb, passing, Source("jobs", arn), said=said)
+    told = [text for text in texts(said) if "is restoring" in text]
+    # At the first look after thirty seconds, and at the first after thirty more.
+    assert told == [f"DynamoDB is restoring copy, {seconds} s so far." for seconds in (31, 65)]
+
+
+def test_a_table_that_appears_late_is_waited_for(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    wire.answer("DescribeTable", *[refusal("ResourceNotFoundException")] * 10, table="copy")
+    assert restore(dynamodb, passing, Source("jobs", arn)).status == "ACTIVE"
+
+
+@pytest.mark.parametrize("status", ["DELETING", "gone"])
+def test_a_restore_that_fails_says_how_to_begin_again(
+    dynamodb: Any, wire: Wire, passing: FakeTime, status: str
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    missing = refusal("ResourceNotFoundException")
+    answers = [missing, restoring(status)] if status != "gone" else [missing] * 1000
+    wire.answer("DescribeTable", *answers, table="copy")
+    with pytest.raises(BackupFailed) as caught:
+        restore(dynamodb, passing, Source("jobs", arn))
+    assert caught.value.message == f"The restore into copy failed: the table is {status}."
+    assert caught.value.next_step == "Start the restore again with another --target-table."
+
+
+def test_the_original_is_counted_as_cheaply_as_can_be(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    restore(dynamodb, passing, Source("jobs", make_backup(dynamodb)))
+    asked = {scan["TableName"]: scan["ConsistentRead"] for scan in wire.asked("Scan")}
+    assert asked == {"copy": True, "jobs": False}
+
+
+def test_a_long_count_is_told_and_a_count_given_up_is_a_warning(
+    dynamodb: Any, wire: Wire, passing: FakeTime, said: list[Progress]
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+
+    def slow(name: str, asked: dict[str, Any]) -> Any:
+        if name == "Scan" and asked["TableName"] == "copy":
+            passing.seconds += 20
+            return (
+                reply(Count=2, LastEvaluatedKey={"id": {"S": "x"}})
+                if passing.seconds < 130
+                else (reply(Count=1))
+            )
+        return None
+
+    wire.rule(slow)
+    restore(dynamodb, passing, Source("jobs", arn), said=said)
+    told = [text for text in texts(said) if text.startswith("Counting")]
+    assert told[0] == "Counting copy: 4 items so far."
+    assert len(told) == 3
+    wire.always("Scan", refusal("AccessDeniedException", "no"), table="jobs")
+    restore(dynamodb, passing, Source("jobs", arn), target="another", said=said)
+    assert Note("jobs could not be counted: no", Level.WARNING) in said
+
+
+def test_ctrl_c_says_where_dynamodb_goes_on_and_what_may_be_missing() -> None:
+    error = new_tables._describe_interruption("copy", "eu-west-1")
+    assert error.message == (
+        "Interrupted: DynamoDB goes on restoring into copy in eu-west-1. Its TTL, tags, "
+        "point-in-time recovery and deletion protection may be missing."
+    )
+    assert "--table-name copy --region eu-west-1" in error.next_step
+    assert error.details == {"table": "copy", "region": "eu-west-1"}
+
+
+@pytest.mark.parametrize("code", ["InvalidRestoreTimeException", "BackupNotFoundException"])
+def test_a_source_that_is_not_accepted_is_named_with_what_to_choose(
+    dynamodb: Any, wire: Wire, passing: FakeTime, code: str
+) -> None:
+    wire.always("RestoreTableFromBackup", refusal(code, "not that one"))
+    with pytest.raises(InputError) as caught:
+        restore(dynamodb, passing, Source("jobs", ARN))
+    assert caught.value.message == f"DynamoDB cannot restore {ARN}: not that one"
+    assert caught.value.next_step == "Choose another --point-in-time or --backup."
+
+
+def test_a_strange_name_says_what_a_name_is_made_of(dynamodb: Any, passing: FakeTime) -> None:
+    with pytest.raises(InputError) as caught:
+        restore(dynamodb, passing, Source("jobs", ARN), target="a b c")
+    assert caught.value.message.startswith("'a b c' cannot be a table's name.")
+    assert "3 to 255 letters" in caught.value.next_step
+
+
+def test_a_name_is_cut_so_that_the_time_stays() -> None:
+    assert new_tables.name_target("t" * 230, NOW) == "t" * 230 + "-restored-20261122-093005"
+    assert new_tables.name_target("t" * 300, NOW).endswith("tt-restored-20261122-093005")
+    local = NOW.astimezone(timezone(timedelta(hours=5)))
+    assert new_tables.name_target("jobs", local) == "jobs-restored-20261122-093005"

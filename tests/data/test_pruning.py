@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,11 @@ from botocore.exceptions import ClientError
 from lib.data import catalogue, pruning
 from lib.data.proving import BackupRun, Failed
 from lib.errors import InputError
+from lib.operators import Progress
 from tests.support import factories
 from tests.support.aws_fakes import FakeTime, refusal
 from tests.support.dynamodb_wire import NOW, STAMP, Wire
-from tests.support.tables import access_to, back_up, create_table, held_arns
+from tests.support.tables import access_to, back_up, create_table, held_arns, texts
 
 
 def hold(dynamodb: Any, table: str, *names: str) -> list[str]:
@@ -138,10 +140,32 @@ def test_a_denied_deletion_is_raised(dynamodb: Any, wire: Wire, passing: FakeTim
         prune(dynamodb, passing, run, keep=1)
 
 
-def test_many_tables_are_listed_together(dynamodb: Any, wire: Wire, passing: FakeTime) -> None:
-    tables = [create_table(dynamodb, f"table-{number}") for number in range(30)]
-    older = [arn for table in tables for arn in hold(dynamodb, table, *own_names(table, 1))]
-    run = back_up(dynamodb, passing, *tables)
+def test_each_deletion_is_told_by_the_backup_s_name(dynamodb: Any, passing: FakeTime) -> None:
+    create_table(dynamodb, "jobs")
+    (name,) = own_names("jobs", 1)
+    hold(dynamodb, "jobs", name)
+    run = back_up(dynamodb, passing, "jobs")
+    said: list[Progress] = []
+    access = access_to(dynamodb, passing.clock, said)
+    pruning.prune(factories.job(), access, run.backups, keep=1)
+    assert texts(said) == [f"Deleted the older backup {name}."]
+
+
+@pytest.mark.parametrize(
+    ("tables", "listings"),
+    [(pruning.TABLES_LISTED_APART - 1, pruning.TABLES_LISTED_APART - 1), (25, 1)],
+)
+def test_many_tables_are_listed_together_and_only_theirs_are_deleted(
+    dynamodb: Any, wire: Wire, passing: FakeTime, tables: int, listings: int
+) -> None:
+    names = [create_table(dynamodb, f"table-{n}", items=0) for n in range(tables)]
+    older = [arn for table in names for arn in hold(dynamodb, table, *own_names(table, 1))]
+    other = hold(dynamodb, create_table(dynamodb, "other"), *own_names("other", 2))
+    made = [catalogue.list_backups(dynamodb, table=table)[0] for table in names]
+    fresh = [arn for table in names for arn in hold(dynamodb, table, *own_names(table, 1))]
     wire.calls.clear()
-    assert set(prune(dynamodb, passing, run, keep=1)) == set(older)
-    assert wire.count("ListBackups") == 1
+    access = access_to(dynamodb, passing.clock)
+    made = [replace(one, arn=arn) for one, arn in zip(made, fresh, strict=True)]
+    assert set(pruning.prune(factories.job(), access, made, keep=1)) == set(older)
+    assert wire.count("ListBackups") == listings
+    assert held_arns(dynamodb) == {*fresh, *other}

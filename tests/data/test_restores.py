@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from moto import mock_aws
@@ -13,7 +14,9 @@ from lib import document, session
 from lib.access import Access
 from lib.data import restores
 from lib.data.new_tables import Restored
-from lib.operators import Answer, OnInterrupt, Operator, Progress
+from lib.operators import Answer, Level, Note, OnInterrupt, Operator, Progress
+from lib.session import Aws
+from lib.stacks import deployed
 from tests.support import factories
 from tests.support.aws_fakes import FakeTime
 from tests.support.dynamodb_wire import NOW
@@ -34,15 +37,24 @@ def restore(access: Access, **asked: Any) -> Answer:
     return restores.restore(factories.job(), access, **{**given, **asked})
 
 
-def make_stack(access: Access) -> None:
+def table_of(name: str, **more: Any) -> dict[str, Any]:
     properties = {
-        "TableName": "jobs",
+        "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        **more,
     }
-    resources = {"JobsTable": {"Type": "AWS::DynamoDB::Table", "Properties": properties}}
+    return {"Type": "AWS::DynamoDB::Table", "Properties": properties}
+
+
+def make_stack(access: Access) -> None:
+    recovered = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+    resources = {
+        "AuditTable": table_of("audit"),
+        "JobsTable": table_of("jobs", **recovered),
+        "UsersTable": table_of("users"),
+    }
     access.aws.client("cloudformation").create_stack(
         StackName=factories.STACK, TemplateBody=json.dumps({"Resources": resources})
     )
@@ -57,6 +69,32 @@ def test_a_table_of_the_stack_comes_back_beside_it(access: Access, said: list[Pr
     assert isinstance(answer.document["reapplied"], list)
     assert "copy the items into jobs" in answer.text
     assert "Not restored: auto scaling policies" in texts(said)
+    warned = [note.level for note in said if isinstance(note, Note) and "Not rest" in note.text]
+    assert set(warned) == {Level.WARNING}
+    first, *steps = answer.text.splitlines()
+    assert "copy" in first
+    assert steps[0].startswith("The data is in copy; ")
+    assert f"--region {factories.REGION}" in answer.text
+    assert factories.STACK in answer.text
+
+
+def test_the_steps_lead_to_where_the_table_was_restored(access: Access) -> None:
+    make_stack(access)
+    make_backup(access.aws.client("dynamodb"))
+    elsewhere = replace(access, aws=cast(Aws, Elsewhere(access.aws)))
+    answer = restore(elsewhere, table="JobsTable", target_table="copy")
+    assert "     AWS_PROFILE=another aws dynamodb delete-table" in answer.text
+
+
+class Elsewhere:
+    """An account that a command line reaches by settings of its own."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.shell = "AWS_PROFILE=another "
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.aws, name)
 
 
 def test_the_keys_can_be_listed_without_a_restore() -> None:
@@ -69,6 +107,39 @@ def test_a_stack_that_is_gone_does_not_stand_in_the_way(access: Access) -> None:
     answer = restore(access, backup=make_backup(dynamodb))
     assert answer.document["items"] == 2
     assert "let the stack create its table" in answer.text
+
+
+def test_a_stack_and_a_table_that_are_gone_are_restored_from_what_outlived_them(
+    access: Access,
+) -> None:
+    dynamodb = access.aws.client("dynamodb")
+    create_table(dynamodb, items=2)
+    arn = make_backup(dynamodb)
+    dynamodb.delete_table(TableName="jobs")
+    assert restore(access, backup=arn, target_table="jobs").document["items"] == 2
+
+
+def test_a_table_that_the_stack_never_had_takes_nothing_from_its_template(access: Access) -> None:
+    make_stack(access)
+    dynamodb = access.aws.client("dynamodb")
+    create_table(dynamodb, "stray")
+    arn = make_backup(dynamodb, "stray")
+    dynamodb.delete_table(TableName="stray")
+    answer = restore(access, backup=arn, target_table="stray")
+    assert "point-in-time recovery" not in answer.document["reapplied"]
+
+
+def test_a_table_whose_template_cannot_be_read_comes_back_with_what_its_backup_remembers(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_stack(access)
+    dynamodb = access.aws.client("dynamodb")
+    arn = make_backup(dynamodb)
+    dynamodb.delete_table(TableName="jobs")
+    monkeypatch.setattr(deployed, "resolve_deployed", lambda *_: None)
+    answer = restore(access, backup=arn, target_table="jobs")
+    assert answer.document["items"] is not None
+    assert "point-in-time recovery" not in answer.document["reapplied"]
 
 
 def test_a_table_deleted_behind_the_stacks_back_becomes_what_its_template_says(

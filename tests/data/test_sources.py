@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lib.data import catalogue, sources
 from lib.data.sources import Source
 from lib.errors import InputError, Refused
-from lib.operators import Progress
+from lib.operators import Level, Note, Progress
 from tests.support import factories
 from tests.support.aws_fakes import FakeTime, refusal
 from tests.support.dynamodb_wire import NOW, Wire, reply
@@ -269,3 +269,186 @@ def test_a_deleted_table_has_no_time_to_go_back_to(dynamodb: Any, passing: FakeT
     with pytest.raises(InputError, match="give --backup") as error:
         choose(dynamodb, passing, table="jobs", point_in_time="2026-11-22T09:00:00Z")
     assert arn in error.value.message
+
+
+# What a refusal leads to
+
+
+def refused(dynamodb: Any, passing: FakeTime, **asked: Any) -> InputError:
+    with pytest.raises(InputError) as caught:
+        choose(dynamodb, passing, **asked)
+    return caught.value
+
+
+def test_each_refusal_names_what_to_give_instead(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    both = refused(dynamodb, passing, backup=ARN, point_in_time="2026-11-22")
+    assert both.next_step == "Give --backup alone, or --table with --point-in-time."
+    none = refused(dynamodb, passing)
+    assert none.next_step.endswith("--table NAME with or without --point-in-time ISO8601.")
+    several = refused(dynamodb, passing, table="QueueTable")
+    assert several.message.startswith("QueueTable stands for several tables.")
+    assert several.next_step == "Give one of these paths as --table."
+    assert wire.calls == []
+    strange = refused(dynamodb, passing, table="No/Table")
+    assert strange.problems == (
+        "DatabaseStack/JobsTable (jobs)",
+        "DatabaseStack/QueueTable (queue)",
+        "OtherStack/QueueTable (other-queue)",
+    )
+    assert strange.next_step.startswith("Give --table with a logical ID")
+    unreadable = refused(dynamodb, passing, table="jobs", point_in_time="soon")
+    assert "2026-11-22T08:30:00Z" in unreadable.next_step
+
+
+def test_a_resource_that_is_no_table_or_was_never_made_is_not_found() -> None:
+    others = (
+        resource("JobsTable", "bucket", "AWS::S3::Bucket"),
+        resource("Data/JobsTable", "", "AWS::DynamoDB::Table"),
+    )
+    assert sources.physical_name(others, "JobsTable") == "JobsTable"
+
+
+def test_a_physical_name_goes_before_a_logical_id() -> None:
+    confusing = (resource("A", "B"), resource("B", "A"))
+    assert sources.physical_name(confusing, "A") == "A"
+
+
+def test_a_path_is_found_although_its_end_stands_for_several() -> None:
+    nested = (resource("Queue", "one"), resource("Data/Queue", "two"))
+    assert sources.physical_name(nested, "Queue") == "one"
+    assert sources.physical_name(nested, "Data/Queue") == "two"
+
+
+def test_a_backup_by_name_is_looked_for_among_those_of_its_table_and_of_every_type(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    make_backup(dynamodb)
+    name = catalogue.name_for("staging", "jobs", NOW)
+    choose(dynamodb, passing, backup=name, table="JobsTable")
+    choose(dynamodb, passing, backup=name)
+    first, second = wire.asked("ListBackups")
+    assert (first["TableName"], first["BackupType"]) == ("jobs", "ALL")
+    assert "TableName" not in second
+
+
+def test_a_deleted_backup_is_not_found_by_its_name(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    gone = {"BackupArn": ARN, "BackupName": "nightly", "BackupStatus": "DELETED"}
+    wire.always("ListBackups", reply(BackupSummaries=[gone]))
+    found = refused(dynamodb, passing, backup="nightly")
+    assert found.message == "There is no backup named nightly in eu-west-1."
+    assert "aws dynamodb list-backups --backup-type ALL" in found.next_step
+
+
+def test_backups_of_one_name_are_told_apart_by_arn_table_and_time(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    rows = [
+        {"BackupArn": f"arn:{n}", "BackupName": "nightly", "TableName": n, "BackupStatus": "X"}
+        for n in ("a", "b")
+    ]
+    wire.always("ListBackups", reply(BackupSummaries=rows))
+    found = refused(dynamodb, passing, backup="nightly")
+    assert found.message.startswith("2 backups are named nightly in eu-west-1.")
+    assert found.problems == ("arn:a (a, None)", "arn:b (b, None)")
+    assert found.next_step == "Give the ARN of one as --backup."
+
+
+def test_what_stands_in_the_way_of_a_backup_is_told_with_its_way_out(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    elsewhere = ARN.replace("eu-west-1", "us-east-1")
+    found = refused(dynamodb, passing, backup=elsewhere)
+    assert found.message == f"Backup {elsewhere} lies in us-east-1, not in eu-west-1."
+    gone = refused(dynamodb, passing, backup=ARN)
+    assert gone.message.startswith(f"There is no backup {ARN}: ")
+    assert "list-backups" in gone.next_step
+    create_table(dynamodb)
+    other = refused(dynamodb, passing, backup=make_backup(dynamodb), table="other")
+    assert other.next_step == "Leave --table out, or choose a backup of that table."
+    wire.always("DescribeBackup", reply(BackupDescription={}))
+    with pytest.raises(Refused) as caught:
+        choose(dynamodb, passing, backup=ARN)
+    assert caught.value.message == (
+        f"Backup {ARN} is in no known state; only an AVAILABLE one restores."
+    )
+    assert f"describe-backup --backup-arn {ARN}" in caught.value.next_step
+
+
+@pytest.mark.parametrize("operation", ["DescribeBackup", "ListBackups"])
+def test_each_look_for_a_backup_is_repeated_while_aws_is_busy(
+    dynamodb: Any, wire: Wire, passing: FakeTime, operation: str
+) -> None:
+    create_table(dynamodb)
+    arn = make_backup(dynamodb)
+    wire.answer(operation, refusal("ThrottlingException"))
+    assert choose(dynamodb, passing, table="jobs").backup_arn == arn
+    name = catalogue.name_for("staging", "jobs", NOW)
+    wire.answer("ListBackups", refusal("ThrottlingException"))
+    assert choose(dynamodb, passing, backup=name).backup_arn == arn
+
+
+def test_a_table_s_own_backup_counts_only_when_it_is_complete_and_of_this_environment(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb)
+    older, newer = make_backup(dynamodb, days_ago=2), make_backup(dynamodb, days_ago=1)
+
+    def listed(parsed: dict[str, Any], **_: Any) -> None:
+        for entry in parsed["BackupSummaries"]:
+            if entry["BackupArn"] == newer:
+                entry["BackupStatus"] = "CREATING"
+
+    dynamodb.meta.events.register("after-call.dynamodb.ListBackups", listed)
+    assert choose(dynamodb, passing, table="jobs").backup_arn == older
+    assert wire.asked("ListBackups")[0] == {"BackupType": "USER", "TableName": "jobs"}
+
+
+def test_where_there_is_no_own_backup_the_five_newest_that_may_be_meant_are_offered(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    create_table(dynamodb, "jobs")
+    create_table(dynamodb, "other")
+    dynamodb.create_backup(TableName="other", BackupName="theirs")
+    arns = []
+    for number in range(7):
+        made = dynamodb.create_backup(TableName="jobs", BackupName=f"nightly-{number}")
+        arns.append(made["BackupDetails"]["BackupArn"])
+    found = refused(dynamodb, passing, table="DatabaseStack/JobsTable")
+    assert len(found.problems) == 5
+    assert {one.rpartition(": ")[2] for one in found.problems} <= set(arns)
+    assert all(one.startswith("of jobs, ") for one in found.problems)
+    assert found.next_step == "Name a backup with --backup, or give --point-in-time."
+
+
+def test_the_ways_out_of_a_moment_that_cannot_be_had_are_told(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    gone = refused(dynamodb, passing, table="jobs", point_in_time="2026-11-22T09:00:00Z")
+    assert gone.message.startswith("There is no table jobs in eu-west-1 to go back in time with.")
+    assert gone.next_step.endswith("kept for 35 days.")
+    create_table(dynamodb)
+    off = refused(dynamodb, passing, table="jobs", point_in_time="2026-11-22T09:00:00Z")
+    assert off.next_step == "Restore a backup: `inv restore --table jobs`."
+    set_window(wire, NOW - timedelta(hours=2), NOW - timedelta(hours=1))
+    late = refused(dynamodb, passing, table="jobs", point_in_time=NOW.isoformat())
+    assert late.message.startswith(
+        "2026-11-22T09:30:05Z lies outside the times that jobs can go back to: "
+    )
+    assert late.next_step == "Give a --point-in-time within them."
+
+
+def test_a_time_without_a_zone_is_warned_of(said: list[Progress]) -> None:
+    sources.read_moment("2026-11-22T09:30:00", said.append)
+    assert said == [
+        Note("2026-11-22T09:30:00 names no time zone and is taken as UTC.", Level.WARNING)
+    ]
+
+
+def test_a_source_says_its_time_in_utc() -> None:
+    local = NOW.astimezone(datetime.strptime("+0530", "%z").tzinfo)
+    assert str(Source("jobs", point_in_time=local)) == f"jobs at {NOW.isoformat()}"

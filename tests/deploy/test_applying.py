@@ -9,17 +9,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lib.deploy import applying, deployments, plans
 from lib.deploy.outcomes import Outcome
 from lib.deploy.plans import PlanFile
 from lib.errors import Declined, DeploymentError, NotOurs, Refused, StateForbids
 from lib.inputs.jobs import Options
+from lib.operators import Level, Note
 from lib.releases import releases
 from lib.releases.releases import Published
 from tests.deploy.test_change import REPLACED, TOUCHED
 from tests.deploy.world import World
 from tests.support.aws_fakes import START, refusal
+from tests.support.factories import template
 
 NETWORK = {"ParameterKey": "VpcCidr", "ParameterValue": "10.9.0.0/16"}
 
@@ -121,6 +124,127 @@ def test_what_changed_in_the_world_is_refused_by_name(
     assert named in world.refuse(plan)
 
 
+def test_a_refusal_lists_what_differs_and_says_how_to_a_plan_that_fits(world: Planned) -> None:
+    plan = world.plan()
+    world.status = "UPDATE_COMPLETE"
+    world.execution = "OBSOLETE"
+    text = world.refuse(plan)
+    assert text.splitlines() == [
+        f"The plan {plan.digest[:12]} cannot be applied to {plan.where}; nothing was touched:",
+        "  - the stack is UPDATE_COMPLETE, and was CREATE_COMPLETE",
+        "  - its change set  is CREATE_COMPLETE, OBSOLETE",
+    ]
+    with pytest.raises(Refused) as caught:
+        applying.apply(world.job, world.access, plan, "make another plan")
+    assert caught.value.next_step == "make another plan"
+
+
+def test_a_look_at_the_change_set_that_aws_denies_is_no_sign_that_it_is_gone(
+    world: Planned,
+) -> None:
+    plan = world.plan()
+    world.refusals = {"DescribeChangeSet": refusal("AccessDenied", "not you")}
+    with pytest.raises(ClientError, match="not you"):
+        world.apply(plan)
+    assert world.changes == []
+
+
+def test_a_checkout_with_other_templates_applies_the_plan_s_release(world: Planned) -> None:
+    plan = world.plan()
+    release = releases.build(world.job.templates)
+    world.objects = {file.key: file.content for file in release.files}
+    other = template("Resources: {Topic: {Type: 'AWS::SNS::Topic'}}\nParameters: {VpcCidr: {}}")
+    world.job = replace(world.job, templates={"master-stack.yaml": other})
+    assert world.apply(plan).release == plan.release
+    assert world.changes == ["ExecuteChangeSet"]
+    warned = Note(
+        f"This checkout has other templates than the plan; the plan's release {plan.release} is "
+        "applied.",
+        Level.WARNING,
+    )
+    assert warned in world.told
+
+
+def test_the_checkout_s_own_templates_are_not_read_again(world: Planned) -> None:
+    plan = world.plan()
+    world.told.clear()
+    world.apply(plan)
+    assert not any("other templates" in note for note in world.notes)
+
+
+def test_how_long_it_took_is_part_of_the_outcome(world: Planned) -> None:
+    plan = world.plan()
+    answer = world.reply
+
+    def slow(operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if operation == "ExecuteChangeSet":
+            world.access.clock.sleep(40)
+        return answer(operation, arguments)
+
+    world.reply = slow
+    assert 40 <= world.apply(plan).seconds < 60
+
+
+# A plan that creates
+
+
+@pytest.fixture
+def creating(world: Planned) -> tuple[Planned, PlanFile]:
+    """Return the plan of a stack that is not there, whose change set has made a shell."""
+    gone = refusal("ValidationError", "Stack with id plot-palette-staging does not exist")
+    world.refusals = {"DescribeStacks": gone}
+    plan = world.plan()
+    world.refusals = {}
+    world.status, world.ending = "REVIEW_IN_PROGRESS", "CREATE_COMPLETE"
+    return world, plan
+
+
+def test_a_creation_has_its_own_looks_before_anything_is_executed(
+    creating: tuple[Planned, PlanFile],
+) -> None:
+    world, plan = creating
+    assert plan.kind == "CREATE"
+    begun: list[list[str]] = []
+
+    def begin() -> None:
+        begun.append(list(world.changes))
+
+    outcome = applying.apply(world.job, world.access, plan, "plan.json", begin=begin)
+    assert outcome.action == "created"
+    assert begun == [[]]
+    assert world.changes == ["ExecuteChangeSet"]
+
+
+def test_an_update_is_not_slowed_down_by_a_creation_s_looks(world: Planned) -> None:
+    plan = world.plan()
+
+    def begin() -> None:
+        raise AssertionError("nothing is created")
+
+    outcome = applying.apply(world.job, world.access, plan, "plan.json", begin=begin)
+    assert outcome.action == "updated"
+
+
+def test_a_creation_whose_shell_is_gone_or_has_become_a_stack_is_refused(
+    creating: tuple[Planned, PlanFile],
+) -> None:
+    world, plan = creating
+    world.status = "CREATE_COMPLETE"
+    text = world.refuse(plan)
+    assert "the stack is CREATE_COMPLETE, and was REVIEW_IN_PROGRESS" in text
+
+
+def test_a_creation_s_looks_come_after_what_differs(creating: tuple[Planned, PlanFile]) -> None:
+    world, plan = creating
+    world.execution = "OBSOLETE"
+
+    def begin() -> None:
+        raise AssertionError("nothing is created")
+
+    with pytest.raises(Refused, match="OBSOLETE"):
+        applying.apply(world.job, world.access, plan, "plan.json", begin=begin)
+
+
 def test_a_stack_that_is_gone_is_refused(world: Planned) -> None:
     plan = world.plan()
     gone = refusal("ValidationError", "Stack with id plot-palette-staging does not exist")
@@ -136,6 +260,18 @@ def test_other_values_in_this_checkout_are_refused(world: Planned) -> None:
     assert "in this checkout the parameter VpcCidr is '10.1.0.0/16', and was '10.0.0.0/16'" in (
         world.refuse(plan)
     )
+
+
+def test_another_account_is_told_to_choose_its_profile(world: Planned) -> None:
+    plan = replace(world.plan(), account="2" * 12)
+    with pytest.raises(NotOurs) as caught:
+        world.apply(plan)
+    assert caught.value.next_step == (
+        f"choose the right --profile, then inv apply again ({world.job.flags})"
+    )
+    with pytest.raises(NotOurs):
+        applying.discard(world.job, world.access, plan)
+    assert world.changes == []
 
 
 def test_another_account_is_refused_before_its_stack_is_looked_at(world: Planned) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lib import session
 from lib.access import Access
+from lib.data import proving
+from lib.data.catalogue import Backup
+from lib.data.proving import BackupRun, Failed
 from lib.deploy import deletions, report
 from lib.drawing import draw_report
 from lib.errors import (
     AwsUnavailable,
+    BackupFailed,
     DataLossRefused,
     Declined,
     InputError,
@@ -20,11 +25,21 @@ from lib.errors import (
     StateForbids,
 )
 from lib.inputs.jobs import Options
-from lib.operators import Drawing, OnInterrupt, Operator, Progress
+from lib.operators import (
+    Drawing,
+    Level,
+    Listing,
+    Note,
+    OnInterrupt,
+    Operator,
+    Progress,
+    ResourceProgress,
+)
 from lib.stacks import obstacles
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource, describe
 from lib.stacks.statuses import Status
+from lib.templates.changes import Change
 from tests.support.aws_fakes import (
     START,
     FakeTime,
@@ -61,6 +76,8 @@ class World:
         self.clusters: list[str] = []
         self.refusal: Exception | None = None
         self.told: list[Progress] = []
+        self.asked: list[str] = []
+        self.statuses: dict[str, str] = {}
         self.aws = session.connect("us-east-1")
         self.cfn = self.aws.client("cloudformation")
         self.calls = intercept(self.cfn, self.answer)
@@ -71,7 +88,8 @@ class World:
         operator = Operator(self.told.append, self.confirm, lambda _: OnInterrupt.DETACH)
         self.access = Access(self.aws, operator, FakeTime().clock)
 
-    def confirm(self, _question: str, word: str) -> bool:
+    def confirm(self, question: str, word: str) -> bool:
+        self.asked.append(question)
         return self.agrees and word in ("y", self.types)
 
     def answer(self, operation: str, _arguments: dict[str, Any]) -> Mapping[str, Any]:
@@ -93,7 +111,7 @@ class World:
                         "PhysicalResourceId": name.lower(),
                         "ResourceType": f"AWS::{kind}",
                         "LastUpdatedTimestamp": START,
-                        "ResourceStatus": "CREATE_COMPLETE",
+                        "ResourceStatus": self.statuses.get(name, "CREATE_COMPLETE"),
                     }
                     for name, kind in kinds.items()
                 ]
@@ -136,6 +154,87 @@ def test_what_stays_and_what_goes_is_shown_before_anything_is_asked() -> None:
     assert "DeletionPolicy Retain" in " ".join(kept.split())
     assert "! destroyed" in lost
     assert world.deleted
+
+
+def test_the_question_names_the_stack_and_counts_what_holds_no_data() -> None:
+    world = World()
+    world.delete("Lost")
+    # The topic; table and bucket are named one by one.
+    assert world.asked == ["Delete stack app and 1 other resources?"]
+    [shown] = [draw_report(told) for told in world.told if isinstance(told, Drawing)]
+    assert shown.startswith("Deleting stack app in eu-west-1 does this:")
+
+
+def test_what_an_earlier_deletion_skipped_does_not_go_again() -> None:
+    world = World()
+    world.statuses = {"Lost": "DELETE_SKIPPED"}
+    world.delete()
+    assert world.deleted
+    [shown] = [draw_report(told) for told in world.told if isinstance(told, Drawing)]
+    assert "Lost" not in shown
+
+
+def test_the_outcome_names_what_stayed_once_and_the_request_has_a_token() -> None:
+    world = World()
+    outcome = world.delete("Lost")
+    assert (outcome.action, outcome.status) == ("deleted", "DELETE_COMPLETE")
+    assert (outcome.backups, outcome.retained) == ((), ())
+    [call] = [call.arguments for call in world.calls if call.operation == "DeleteStack"]
+    assert call["StackName"] == stack_id(APP)
+    assert call["ClientRequestToken"].startswith("plot-palette-")
+    assert "RetainResources" not in call
+    assert "DeletionMode" not in call
+
+
+def test_a_deletion_follows_only_what_happens_after_it_began() -> None:
+    world = World()
+    world.delete("Lost")
+    told = [one for one in world.told if isinstance(one, ResourceProgress)]
+    assert [one.status for one in told] == ["DELETE_COMPLETE"]
+    assert not any(isinstance(one, Note) and "by itself" in one.text for one in world.told)
+
+
+def test_tables_that_go_for_certain_are_backed_up_unless_no_backup_is_asked_for() -> None:
+    world = World()
+    world.template = TEMPLATE.replace(", DeletionPolicy: Retain", "")
+    found = describe(world.cfn, APP)
+    assert found
+    options = Options(allow_data_loss=frozenset({"Lost", "Kept"}), backup=False)
+    deletions.delete(job(stack_name=APP), world.access, options, found)
+    warned = [note for note in world.told if isinstance(note, Note)]
+    assert Note("No backup is taken, as --no-backup says.", Level.WARNING) in warned
+    kept = World()
+    found = describe(kept.cfn, APP)
+    assert found
+    deletions.delete(job(stack_name=APP), kept.access, options, found)
+    assert not any("backup" in note.text for note in kept.told if isinstance(note, Note))
+
+
+def test_a_backup_that_is_not_proven_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.template = TEMPLATE.replace(", DeletionPolicy: Retain", "")
+    asked: list[Any] = []
+
+    def take(*given: Any) -> BackupRun:
+        asked.append(given)
+        return BackupRun((), failed=(Failed("kept", "no room"),))
+
+    monkeypatch.setattr(proving, "take_backups", take)
+    with pytest.raises(BackupFailed, match="no room"):
+        world.delete("Lost", "Kept")
+    [(_, _, names)] = asked
+    assert tuple(names) == ("kept",)
+    assert not world.deleted
+
+
+def test_the_backups_made_before_a_deletion_are_part_of_its_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.template = TEMPLATE.replace(", DeletionPolicy: Retain", "")
+    made = Backup("kept", "arn:backup", "name", 1, "AVAILABLE", START)
+    monkeypatch.setattr(proving, "take_backups", lambda *_: BackupRun((made,)))
+    assert world.delete("Lost", "Kept").backups == ("arn:backup",)
 
 
 def test_a_preview_shows_it_and_deletes_nothing() -> None:
@@ -212,8 +311,28 @@ def test_what_a_failed_creation_left_and_cannot_be_deleted_is_an_error() -> None
     stack = describe(world.cfn, APP)
     assert stack
     options = Options(allow_data_loss=frozenset({"Lost"}))
-    with pytest.raises(OperationFailed, match="could not be deleted: the bucket is not empty"):
+    with pytest.raises(OperationFailed) as caught:
         deletions.clear(job(stack_name=APP), world.access, options, stack)
+    assert caught.value.message == (
+        "Stack app in eu-west-1 could not be deleted: the bucket is not empty"
+    )
+    assert "inv deploy --delete" in caught.value.next_step
+    assert world.asked == []
+
+
+def test_what_a_failed_creation_left_goes_without_another_question_but_not_without_consent() -> (
+    None
+):
+    world = World("ROLLBACK_COMPLETE")
+    stack = describe(world.cfn, APP)
+    assert stack
+    with pytest.raises(Declined):
+        deletions.clear(job(stack_name=APP), world.access, Options(), stack)
+    assert not world.deleted
+    options = Options(allow_data_loss=frozenset({"Lost"}))
+    deletions.clear(job(stack_name=APP), world.access, options, stack)
+    assert world.deleted
+    assert not any(question.startswith("Delete stack") for question in world.asked)
 
 
 STACK = "AWS::CloudFormation::Stack"
@@ -230,7 +349,9 @@ class Half(World):
 
     def __init__(self) -> None:
         super().__init__("DELETE_FAILED")
-        self.states = {"app": "DELETE_FAILED", "data": "DELETE_FAILED"}
+        self.nested = {"Data": "data"}
+        self.reason = {"ResourceStatusReason": "The bucket you tried to delete is not empty"}
+        self.states = dict.fromkeys(("app", "data", "more"), "DELETE_FAILED")
         self.works = True
 
     def answer(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
@@ -242,9 +363,12 @@ class Half(World):
             return {"TemplateBody": PARENT if name == "app" else CHILD}
         if operation == "DescribeStackEvents":
             events = [own("before", 0, name, "DELETE_FAILED")]
-            if self.deleted:
-                skipped = Happening("skip", 8, "Logs", "DELETE_SKIPPED", physical_id="logs")
-                events = [own("after", 9, name, status), *[skipped][: name == "data"], *events]
+            if name in {one["StackName"] for one in self.deletions()}:
+                kept = f"logs-of-{name}"
+                skipped = Happening("skip", 8, "Logs", "DELETE_SKIPPED", physical_id=kept)
+                events = [own("after", 9, name, status), *[skipped][: name != "app"], *events]
+            full = Happening("full", 0, "Logs", "DELETE_FAILED", reason="the bucket is full")
+            events += [full][: name != "app"]
             return {"StackEvents": [event_entry(name, event) for event in events]}
         if operation == "ListStackResources":
             return {"StackResourceSummaries": self.resources(name)}
@@ -252,15 +376,14 @@ class Half(World):
             self.states[name] = "DELETE_COMPLETE"
         return {}
 
-    @staticmethod
-    def resources(name: str) -> list[dict[str, Any]]:
+    def resources(self, name: str) -> list[dict[str, Any]]:
         row = {"LastUpdatedTimestamp": START, "ResourceStatus": "DELETE_FAILED"}
         if name == "app":
-            child = {"LogicalResourceId": "Data", "PhysicalResourceId": stack_id("data")}
-            return [{**child, **row, "ResourceType": STACK}]
+            ids = {path: stack_id(child) for path, child in self.nested.items()}
+            children = [{"LogicalResourceId": p, "PhysicalResourceId": i} for p, i in ids.items()]
+            return [{**child, **row, "ResourceType": STACK} for child in children]
         bucket = {"LogicalResourceId": "Logs", "PhysicalResourceId": "logs"}
-        full = {"ResourceStatusReason": "The bucket you tried to delete is not empty"}
-        return [{**bucket, **row, **full, "ResourceType": "AWS::S3::Bucket"}]
+        return [{**bucket, **row, **self.reason, "ResourceType": "AWS::S3::Bucket"}]
 
     def get_rid(self, *allowed: str, **options: Any) -> Any:
         stack = describe(self.cfn, APP)
@@ -284,7 +407,33 @@ def test_what_is_kept_in_a_nested_stack_is_kept_by_deleting_that_one_first() -> 
     assert (first["StackName"], first["RetainResources"]) == ("data", ["Logs"])
     assert second["StackName"] == "app"
     assert "RetainResources" not in second
-    assert (outcome.action, outcome.retained) == ("deleted", ("logs",))
+    assert (outcome.action, outcome.retained) == ("deleted", ("logs-of-data",))
+
+
+def test_what_stayed_of_every_nested_stack_is_part_of_the_outcome() -> None:
+    world = Half()
+    world.nested = {"Data": "data", "More": "more"}
+    outcome = world.get_rid(retain=frozenset({"all"}))
+    assert [one["StackName"] for one in world.deletions()] == ["data", "more", "app"]
+    assert outcome.retained == ("logs-of-data", "logs-of-more")
+
+
+def test_each_step_and_what_is_in_the_way_are_told() -> None:
+    world = Half()
+    world.get_rid(retain=frozenset({"Data.Logs"}))
+    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    assert listing.title == "Not deleted in stack app in eu-west-1:"
+    assert listing.columns == obstacles.COLUMNS
+    assert [row[0] for row in listing.rows] == ["Data.Logs"]
+    assert Note("Deleting nested stack Data by itself first.", Level.INFO) in world.told
+
+
+def test_a_reason_that_stands_in_the_events_alone_is_told() -> None:
+    world = Half()
+    world.reason = {}
+    world.get_rid(retain=frozenset({"Data.Logs"}))
+    [listing] = [told for told in world.told if isinstance(told, Listing)]
+    assert "the bucket is full" in " ".join(listing.rows[0])
 
 
 def test_what_is_kept_by_name_needs_no_consent_to_its_loss_and_is_shown_as_kept() -> None:
@@ -325,6 +474,9 @@ def test_a_plain_deletion_of_such_a_stack_tries_the_root_again() -> None:
 def test_only_what_failed_to_go_can_be_kept() -> None:
     with pytest.raises(InputError, match=r"--retain takes .*Data\.Jobs did not"):
         Half().get_rid(retain=frozenset({"Data.Jobs"}))
+    with pytest.raises(InputError) as caught:
+        Half().get_rid(retain=frozenset({"Data.Jobs"}))
+    assert f"inv deploy --delete {job().flags}" in caught.value.next_step
 
 
 @pytest.mark.parametrize("options", [{"retain": frozenset({"Lost"})}, {"force": True}])
@@ -332,8 +484,10 @@ def test_aws_takes_either_only_after_a_deletion_that_failed(options: dict[str, A
     world = World()
     stack = describe(world.cfn, APP)
     assert stack
-    with pytest.raises(StateForbids, match="only helps a deletion that failed") as caught:
+    flag = f"--{next(iter(options))}"
+    with pytest.raises(StateForbids, match=f"^{flag} only helps a deletion that failed") as caught:
         deletions.delete(job(stack_name=APP), world.access, Options(**options), stack)
+    assert "stack app in eu-west-1 is CREATE_COMPLETE." in caught.value.message
     assert caught.value.next_step == f"inv deploy --delete {job().flags}"
     assert not world.deleted
 
@@ -358,6 +512,41 @@ def test_the_deepest_nested_stack_goes_first() -> None:
         ("Outer", "Outer-id", ()),
         ("", "root", ("Topic",)),
     ]
+    assert [one.force for one in steps] == [False] * 3
+    forced = deletions.plan_steps(before, root, found, (), force=True)
+    assert [(one.path, one.retain, one.force) for one in forced] == [
+        ("Outer/Inner", (), True),
+        ("Outer", (), True),
+        ("", (), True),
+    ]
+    plain = deletions.plan_steps(before, root, found, (), force=False)
+    assert plain == (deletions.StackDeletion("", "root", (), force=False),)
+
+
+def test_an_outer_stack_that_is_not_known_is_no_step() -> None:
+    logs = StackResource("Out/In/Logs", "Logs", "l", "AWS::S3::Bucket", "DELETE_FAILED", "", "in")
+    before = Deployed({}, {}, {"Out/In": "in"}, (logs,))
+    found = obstacles.find([logs], Status.DELETE_FAILED)
+    root = stack(Status.DELETE_FAILED, id="root")
+    steps = deletions.plan_steps(before, root, found, found, force=False)
+    assert [one.path for one in steps] == ["Out/In", ""]
+
+
+@pytest.mark.parametrize(
+    ("path", "spared"),
+    [("Data", True), ("Data/Logs", True), ("Data/In/Logs", True), ("Data2/Logs", False)],
+)
+def test_what_is_inside_of_what_is_retained_stays_with_it(path: str, spared: bool) -> None:
+    certain = Change(path, "AWS::S3::Bucket", "Remove", data_loss="certain", verdict="destroyed")
+    possible = replace(certain, data_loss="possible", verdict="may go")
+    kept = obstacles.find(
+        [StackResource("Data", "Data", "d", STACK, "DELETE_FAILED", "", "root")],
+        Status.DELETE_FAILED,
+    )
+    found = deletions._spare([certain, possible], kept)
+    assert [one.data_loss for one in found] == ["possible" if spared else "certain", "possible"]
+    assert (found[0].verdict.startswith("orphaned")) is spared
+    assert found[1] == possible
 
 
 def test_tasks_that_run_in_a_cluster_are_stopped_before_it_goes() -> None:

@@ -12,8 +12,10 @@ from lib import session
 from lib.deploy import nesting, review
 from lib.deploy.publishing import Run
 from lib.deploy.review import Review
+from lib.errors import OperationFailed
 from lib.inputs.jobs import Options
-from lib.releases.releases import Published, Release
+from lib.operators import Level, Note
+from lib.releases.releases import File, Published, Release
 from lib.stacks.previews import ChangeSet, Unmade
 from lib.stacks.statuses import Status
 from lib.templates import templates
@@ -161,6 +163,152 @@ def test_an_output_beside_a_row_is_named_and_what_the_row_tells_is_not() -> None
     assert world.judge().besides == ("the export of the output Topic",)
 
 
+def test_what_a_row_tells_of_its_resource_is_not_named_beside_it() -> None:
+    told = TEXT.replace("shown}", "other}, Metadata: {By: ann}")
+    assert World(TEXT, told).judge().besides == ()
+    alone = TEXT.replace("shown}", "shown}, Metadata: {By: ann}")
+    assert World(TEXT, alone).judge().besides == ("Metadata of Topic",)
+    elsewhere = alone.replace("BranchName: main", "BranchName: next")
+    assert World(TEXT, elsewhere).judge().besides == ("Metadata of Topic",)
+
+
+def test_where_no_resource_changes_the_section_that_does_is_named() -> None:
+    deployed = TEXT.replace("{Type: String}}", "{Type: String, Description: new}}")
+    assert World(deployed, TEXT).judge().besides == ("the section Parameters",)
+    changed = World(deployed, TEXT.replace("shown", "other"))
+    assert changed.judge().besides == ()
+
+
+def test_what_was_reviewed_goes_into_the_outcome() -> None:
+    found = Review(changes=(PHANTOM,), besides=("the output More",))
+    outcome = found.onto(factories.outcome("updated"))
+    assert (outcome.action, outcome.changes, outcome.besides) == (
+        "updated",
+        (PHANTOM,),
+        ("the output More",),
+    )
+
+
+def test_a_question_counts_what_really_changes() -> None:
+    real = Change("Topic", "AWS::SNS::Topic", "Modify")
+    phantom = replace(PHANTOM, proof="unchanged")
+    beside = ("the output More",)
+    assert Review(changes=(real, phantom)).count() == "1 changes"
+    assert Review(changes=(real, phantom), besides=beside).count() == "1 changes"
+    assert Review(changes=(phantom,), besides=beside).count() == "no resource changes"
+    assert Review().count() == "0 changes"
+    assert Review(changes=(real, phantom)).list_real() == [real]
+
+
+def test_a_change_set_that_aws_calls_empty_changes_nothing_and_costs_no_look() -> None:
+    world = World(TEXT, TEXT)
+    found = world.judge(status="FAILED", reason="The submitted information didn't contain changes.")
+    assert found == Review(changes_nothing=True)
+    assert world.asked == []
+
+
+def test_a_change_set_that_aws_could_not_make_is_an_error_with_every_problem() -> None:
+    world = World(TEXT, TEXT)
+    with pytest.raises(OperationFailed) as caught:
+        world.judge(status="FAILED", reason="It is wrong.", problems=("Topic: so", "Reader: too"))
+    assert caught.value.message == (
+        f"CloudFormation cannot make this change to stack {world.run.job.stack_name} in "
+        f"{REGION}: It is wrong.\n  - Topic: so\n  - Reader: too"
+    )
+    assert caught.value.next_step == (
+        f"mend the template or the parameters, then inv deploy {world.run.job.flags}"
+    )
+
+
+def test_where_nested_changes_could_not_be_read_the_comparison_is_announced() -> None:
+    world = World(TEXT, TEXT.replace("shown", "other"))
+    found = world.judge(complete=False)
+    assert not found.changes_nothing
+    assert [change.path for change in found.list_real()][:1] == ["Topic"]
+    [note] = [told for told in world.person.told if isinstance(told, Note)]
+    assert note.level is Level.WARNING
+    assert note.text.startswith("Not every change inside nested stacks could be read; the ")
+
+
+def test_an_incomplete_change_set_is_never_taken_for_no_change() -> None:
+    assert not World(TEXT, TEXT).judge(complete=False).changes_nothing
+
+
+def test_a_nested_stack_that_is_loaded_from_the_release_is_not_asked_of_aws() -> None:
+    deployed = NESTED.replace("TemplateURL: a", "TemplateURL: https://s3/b/templates/abc/a")
+    world = Nested(deployed)
+    files = tuple(
+        File(name, f"templates/abc/{name}", text.encode(), "0" * 64)
+        for name, text in CHILDREN.items()
+    )
+    for content, asked in ((files, 1), ((), 3)):
+        world.asked.clear()
+        world.run = replace(world.run, release=Release("abc", "abc", content))
+        found = world.judge()
+        assert world.asked.count("GetTemplate") == asked
+        assert found.before is not None
+        assert set(found.before.texts) == {"", "Auth", "Api"}
+    bare = tuple(replace(file, content=b"") for file in files)
+    world.run = replace(world.run, release=Release("abc", "abc", bare))
+    world.asked.clear()
+    world.judge()
+    assert world.asked.count("GetTemplate") == 1
+
+
+# What is shown
+
+
+def test_what_changes_beside_resources_is_named_up_to_eight_and_then_counted() -> None:
+    world = World(TEXT, TEXT)
+    for count, ending in ((8, "o7."), (9, "o7, 1 more."), (11, "o7, 3 more.")):
+        world.person.told.clear()
+        names = tuple(f"o{number}" for number in range(count))
+        review.show(world.run, proposed(), Review(besides=names))
+        assert world.person.notes[0].endswith(ending)
+
+
+def test_what_changes_beside_real_changes_is_told_as_also_changing() -> None:
+    world = World(TEXT, TEXT)
+    real = Change("Topic", "AWS::SNS::Topic", "Modify")
+    review.show(world.run, proposed(), Review(changes=(real,), besides=("the output More",)))
+    assert world.person.notes == ["Also changes: the output More."]
+    (shown,) = world.person.drawn
+    where = f"stack {world.run.job.stack_name} in {REGION}"
+    assert shown.startswith(f"Changes to {where}:")
+
+
+def test_a_creation_that_asks_nothing_lists_nothing() -> None:
+    world = World(TEXT, TEXT)
+    real = Change("Topic", "AWS::SNS::Topic", "Add")
+    review.show(replace(world.run, asks=False), proposed(), Review(changes=(real,)))
+    assert world.person.told == []
+    review.show(world.run, proposed(), Review())
+    assert world.person.told == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "confirmed", "said"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_drift_that_an_endpoint_does_not_take_back_is_told_where_that_was_asked_for(
+    wanted: bool, confirmed: bool, said: bool
+) -> None:
+    world = World(TEXT, TEXT, revert_drift=wanted)
+    review.show(world.run, proposed(reverts_drift=confirmed), Review())
+    told = [Note("This endpoint does not take drift back.", Level.WARNING)]
+    assert world.person.told == (told if said else [])
+
+
+def test_what_aws_warns_of_and_drift_of_data_are_warned_of() -> None:
+    world = World(TEXT, TEXT)
+    table = Change("Jobs", "AWS::DynamoDB::Table", "Modify", drift="MODIFIED")
+    review.show(world.run, proposed(warnings=("Mind the gap.",)), Review(changes=(table,)))
+    first, second = (one for one in world.person.told if isinstance(one, Note))
+    assert first == Note("Mind the gap.", Level.WARNING)
+    assert second.level is Level.WARNING
+    assert second.text.startswith("Jobs has drifted")
+
+
 # Change sets that fail over what is not known yet
 
 
@@ -192,6 +340,26 @@ def nested(**options: Any) -> World:
     }
     world.run = replace(world.run, job=replace(world.run.job, templates=folder))
     return world
+
+
+class Nested(World):
+    """A stack with two others in it, deployed from a text of the root's own."""
+
+    def __init__(self, deployed: str) -> None:
+        super().__init__(deployed, NESTED)
+        self.run = nested().run
+        self.run = replace(self.run, access=self.person.access(self.aws))
+        self.texts = {"Auth": CHILDREN["auth-stack.yaml"], "Api": CHILDREN["api-stack.yaml"]}
+
+    def answer(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.asked.append(operation)
+        if operation == "GetTemplate":
+            return {"TemplateBody": self.texts.get(arguments["StackName"], self.deployed)}
+        own = arguments["StackName"] == self.stack.id
+        row = {"ResourceType": STACK_TYPE, "LastUpdatedTimestamp": START}
+        row["ResourceStatus"] = "CREATE_COMPLETE"
+        listed = [{**row, "LogicalResourceId": n, "PhysicalResourceId": n} for n in self.texts]
+        return {"StackResourceSummaries": listed if own else []}
 
 
 def failed(*failures: Unmade) -> ChangeSet:
@@ -252,7 +420,26 @@ def test_a_creation_lists_from_the_templates_what_aws_did_not() -> None:
     rows = (Change("Auth", "AWS::CloudFormation::Stack", "Add"),)
     found = review.judge(world.run, proposed(*rows, kind="CREATE", complete=False), None)
     assert [c.path for c in found.changes] == ["Auth", "Auth/Pool", "Api", "Api/Api"]
-    assert "listed from the templates" in world.person.notes[0]
+    assert {c.action for c in found.changes} == {"Add"}
+    [note] = [told for told in world.person.told if isinstance(told, Note)]
+    assert "listed from the templates" in note.text
+    assert note.level is Level.WARNING
+    assert found.before is None
+
+
+def test_a_creation_that_asks_nothing_lists_as_much_and_says_nothing() -> None:
+    world = nested(shallow=True)
+    rows = (Change("Auth", "AWS::CloudFormation::Stack", "Add"),)
+    run = replace(world.run, asks=False)
+    found = review.judge(run, proposed(*rows, kind="CREATE", complete=False), None)
+    assert len(found.changes) == 4
+    assert world.person.told == []
+
+
+def test_what_aws_listed_whole_of_a_creation_is_all_there_is() -> None:
+    rows = (Change("Auth", "AWS::CloudFormation::Stack", "Add"),)
+    found = review.judge(nested().run, proposed(*rows, kind="CREATE"), None)
+    assert [c.path for c in found.changes] == ["Auth"]
 
 
 # Nested stacks that failed

@@ -89,7 +89,7 @@ def main() -> int:
     tallies = read()
     page = PAGE.read_text()
     before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
+    after = rest.split(END, 1)[1]
     PAGE.write_text(f"{before}{BEGIN}\n\n{draw(tallies, datetime.now(UTC))}\n\n{END}{after}")
     lost = [f"{t.scenario}, {t.fault}: {one}" for t in tallies for one in t.lost]
     sys.stdout.writelines(f"{one}\n" for one in lost)

@@ -11,10 +11,24 @@ from lib.checks.verification import Check, Verification
 from lib.deploy.outcomes import Outcome
 from lib.errors import Interrupted
 from lib.inputs.jobs import Options
-from lib.regions.plan import OnFailure
+from lib.polling import Clock
+from lib.regions.crews import Ended
+from lib.regions.desk import Desk
+from lib.regions.plan import NotStarted, OnFailure
+from lib.regions.turns import Turns
 from lib.regions.work import verify
 from tests.support import factories
-from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, fail, plan_of, stay
+from tests.support.rehearsal import (
+    THREE,
+    Person,
+    Rehearsal,
+    actions,
+    create,
+    fail,
+    plan_of,
+    sites,
+    stay,
+)
 
 
 def work(desk: Rehearsal, region: str) -> Outcome:
@@ -159,3 +173,122 @@ def test_a_second_ctrl_c_counts_even_while_the_first_is_answered() -> None:
     rollout = Rehearsal(person, {"us-east-1": endless, "us-west-2": work}).run()
     assert rollout.exit_code == Interrupted.exit_code
     assert actions(rollout) == ["failed", "declined"]
+
+
+# What is told, and what is held back
+
+
+def test_each_region_s_start_is_told_in_its_turn() -> None:
+    person = Person()
+    Rehearsal(person, dict.fromkeys(THREE, create), plan_of(concurrency=1)).run()
+    assert [text for text in person.seen if text.endswith(": started.")] == [
+        f"info: {region}: started." for region in THREE
+    ]
+
+
+def held(desk: Rehearsal, region: str) -> NotStarted:
+    error = desk.crew.ended[region].error
+    assert isinstance(error, NotStarted)
+    return error
+
+
+def test_what_is_held_back_says_who_failed_and_how_to_go_on() -> None:
+    desk = Rehearsal(Person(), {"us-east-1": fail, "us-west-2": work})
+    desk.run()
+    error = held(desk, "us-west-2")
+    assert error.message == "not started, because us-east-1 failed"
+    assert error.next_step == "run the same command again"
+    assert desk.desk.lines["us-west-2"].state == "not started"
+    assert desk.desk.lines["us-west-2"].started == 0.0
+
+
+def test_ctrl_c_is_told_with_what_is_followed_and_only_once() -> None:
+    person = Person()
+    person.interrupt_at = ["us-east-1: started"]
+    desk = Rehearsal(person, {"us-east-1": work, "us-west-2": work})
+    assert desk.run().interrupted
+    assert [text for text in person.seen if "Interrupted" in text] == [
+        (
+            "warning: Interrupted: no further region is started. Following us-east-1; press Ctrl-C "
+            "again to leave, AWS goes on."
+        )
+    ]
+    assert held(desk, "us-west-2").message == "not started, because the rollout was interrupted"
+
+
+def test_ctrl_c_when_nothing_runs_says_so() -> None:
+    person = Person()
+    turns = Turns(Desk(sites(), person.operator(), plan_of(), Clock(), None))
+    turns._presses = 1
+    turns._heed_interrupts()
+    assert "Following nothing;" in person.seen[0]
+    turns._heed_interrupts()
+    assert len(person.seen) == 1
+
+
+def test_without_an_interruption_nothing_is_said_of_one() -> None:
+    person = Person()
+    turns = Turns(Desk(sites(), person.operator(), plan_of(), Clock(), None))
+    assert not turns.interrupted
+    turns._heed_interrupts()
+    assert person.seen == []
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "failed", "presses", "stops"),
+    [
+        (OnFailure.STOP, False, 0, False),
+        (OnFailure.STOP, True, 0, True),
+        (OnFailure.CONTINUE, True, 0, False),
+        (OnFailure.CONTINUE, False, 1, True),
+    ],
+)
+def test_no_region_more_is_started_after_a_failure_or_ctrl_c(
+    on_failure: OnFailure, failed: bool, presses: int, stops: bool
+) -> None:
+    plan = plan_of(on_failure=on_failure)
+    turns = Turns(Desk(sites(), Person().operator(), plan, Clock(), None))
+    action = "failed" if failed else "created"
+    turns.crew.ended["us-east-1"] = Ended(factories.outcome(action, region="us-east-1"))
+    turns._presses = presses
+    assert turns.must_stop() is stops
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "started", "ended", "room"),
+    [
+        (None, 0, 0, 1),
+        (None, 1, 0, 0),
+        (None, 1, 1, 3),
+        (None, 2, 1, 2),
+        (2, 1, 1, 2),
+        (2, 3, 1, 0),
+        (1, 3, 1, 0),
+    ],
+)
+def test_one_region_may_change_until_the_canary_has_ended_and_then_as_many_as_allowed(
+    concurrency: int | None, started: int, ended: int, room: int
+) -> None:
+    desk = Desk(sites(), Person().operator(), plan_of(concurrency=concurrency), Clock(), None)
+    turns = Turns(desk)
+    desk.started += THREE[:started]
+    for region in THREE[:ended]:
+        desk.crew.ended[region] = Ended(factories.outcome("created", region=region))
+    assert turns._room() == room
+
+
+def test_a_region_that_is_let_go_is_shown_as_starting_from_that_moment() -> None:
+    person = Person()
+    clock = Clock(monotonic=lambda: 12.5)
+    desk = Desk(sites(["us-east-1"]), person.operator(), plan_of(), clock, None)
+    turns = Turns(desk)
+    desk.crew.start("us-east-1", lambda: desk.access["us-east-1"].operator.confirm("Go?", "y"))
+    while not turns.waiting():
+        desk.crew.take(0.01)
+    turns._let_go("us-east-1")
+    line = desk.lines["us-east-1"]
+    assert (line.started, line.state) == (12.5, "starting")
+    assert (desk.started, turns.waiting()) == (["us-east-1"], [])
+    while "us-east-1" not in desk.crew.ended:
+        desk.crew.take(0.01)
+    assert desk.crew.ended["us-east-1"].result is True

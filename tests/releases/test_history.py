@@ -50,7 +50,7 @@ def at(seconds: float, release: str = "0123456789ab") -> Record:
 
 
 def test_a_record_comes_back_as_it_was_written(s3: Any) -> None:
-    refused = replace(RECORD, express=True, reason="AccessDenied: not you")
+    refused = replace(RECORD, express=True, reason="AccessDenied: not you", plan="ab" * 32)
     write(s3, refused)
     assert read(s3) == (refused,)
 
@@ -58,7 +58,8 @@ def test_a_record_comes_back_as_it_was_written(s3: Any) -> None:
 def test_a_record_of_an_earlier_edition_is_one_of_the_standard_mode(s3: Any) -> None:
     write(s3, RECORD)
     document = json.loads(s3.get_object(Bucket=BUCKET, Key=RECORD.key)["Body"].read())
-    kept = {key: value for key, value in document.items() if key not in ("express", "reason")}
+    newer = ("express", "reason", "plan")
+    kept = {key: value for key, value in document.items() if key not in newer}
     s3.put_object(Bucket=BUCKET, Key=RECORD.key, Body=json.dumps(kept).encode())
     assert read(s3) == (RECORD,)
 
@@ -100,6 +101,35 @@ def test_records_of_one_second_do_not_meet_and_the_newest_is_first(s3: Any) -> N
     write(s3, *records)
     assert [r.time for r in read(s3)] == sorted((r.time for r in records), reverse=True)
     assert len(read(s3)) == 4
+
+
+def test_records_from_a_moment_on_can_be_read_alone(s3: Any) -> None:
+    records = [at(seconds) for seconds in (1, 2, 3)]
+    write(s3, *records)
+    calls = intercept(s3)
+    bucket = factories.bucket(s3)
+    assert history.read(bucket, "app", since=records[1].time) == (records[2], records[1])
+    assert operations(calls).count("GetObject") == 2
+    assert history.read(bucket, "app", since="2026-12") == ()
+
+
+def test_a_refusal_is_completed_with_its_reason() -> None:
+    said = {"status": history.REFUSED, "stack_id": "arn:x", "reason": "not you"}
+    assert history.complete(RECORD, START, **said) == replace(RECORD, **said)
+    done = history.complete(RECORD, START, status="UPDATE_COMPLETE", stack_id="arn:x")
+    assert done.reason == ""
+
+
+def test_a_moment_is_written_to_the_millisecond() -> None:
+    assert history.stamp(START + timedelta(microseconds=7_999)) == "2026-11-20T09:00:00.007Z"
+
+
+def test_a_history_shows_why_aws_refused() -> None:
+    refused = replace(RECORD, release="", status="REFUSED", reason="no", by="ann")
+    row = history.draw((refused,)).splitlines()[-1]
+    assert "REFUSED no" in row
+    heading = history.draw((replace(RECORD, by="ann"),)).splitlines()[0]
+    assert heading.split() == ["Release", "Time", "(UTC)", "Action", "Took", "Status", "By"]
 
 
 def test_a_stack_does_not_see_the_records_of_one_whose_name_begins_the_same(s3: Any) -> None:
@@ -145,6 +175,7 @@ def test_the_buckets_owner_is_expected_in_every_call(s3: Any) -> None:
     assert operations(calls) == ["PutObject", "ListObjectsV2", "GetObject"]
     assert {call.arguments["ExpectedBucketOwner"] for call in calls} == {ACCOUNT}
     assert calls[0].arguments["ChecksumAlgorithm"] == "SHA256"
+    assert calls[0].arguments["ContentType"] == "application/json"
 
 
 def test_without_a_bucket_there_is_no_history() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lib import session
@@ -51,6 +52,7 @@ class World:
         self.change_sets: dict[str, list[dict[str, str]]] = {}
         self.discarded: list[str] = []
         self.code: dict[str, str] = {}
+        self.stacks: list[dict[str, Any]] = []
         self.aws = session.connect(REGION)
         self.s3 = self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
@@ -75,7 +77,8 @@ class World:
             ]
             shells = self.change_sets.keys() - self.running.keys()
             entries += [stack_entry(name, "REVIEW_IN_PROGRESS", Tags=tags) for name in shells]
-            return {"Stacks": [*entries, stack_entry("somebody-else-s", "CREATE_COMPLETE")]}
+            others = [stack_entry("somebody-else-s", "CREATE_COMPLETE"), *self.stacks]
+            return {"Stacks": [*entries, *others]}
         if operation == "DeleteChangeSet":
             self.discarded.append(arguments["ChangeSetName"])
             return {}
@@ -125,7 +128,9 @@ def test_what_a_stack_runs_and_the_newest_stay_and_the_rest_goes(world: World) -
     assert set(plan.removed) == {second.name, third.name}
     assert world.left() == keys_of(first) | keys_of(fourth)
     [listing] = [told for told in world.person.told if isinstance(told, Listing)]
+    assert listing.title == (f"Releases in {BUCKET} in {REGION} ({len(plan.objects)} objects go):")
     told = {row[0]: row[1] for row in listing.rows}
+    assert told[second.name] == told[third.name] == "removed"
     assert told[first.name] == "kept: deployed as plot-palette-staging"
     assert told[fourth.name] == "kept: among the newest 1"
     document = as_document(plan)
@@ -198,9 +203,140 @@ def test_no_lock_is_ever_removed_however_old_it_is_and_whosever(world: World) ->
     assert others <= world.left()
 
 
-def test_a_manifest_goes_before_its_templates(world: World) -> None:
+def test_what_was_uploaded_within_the_hour_stays_and_what_is_older_goes(world: World) -> None:
+    key = "templates/0123456789ab/lost.yaml"
+    world.s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    changed = world.s3.head_object(Bucket=BUCKET, Key=key)["LastModified"]
+
+    def goes(age: timedelta) -> bool:
+        access = world.person.access(world.aws, Clock(now=lambda: changed + age))
+        world.person.answers = [Declined("only looking")]
+        try:
+            plan = pruning.prune(job(region=REGION), access, keep=4)
+        except Declined:
+            return True
+        return key in plan.objects
+
+    assert not goes(pruning.UNDER_WAY)
+    assert goes(pruning.UNDER_WAY + timedelta(seconds=1))
+
+
+def test_what_lies_beside_templates_code_and_releases_is_nobody_s_to_prune(world: World) -> None:
+    keys = {"deployments/plot-palette-staging/1.json", "notes.txt", "releases/notes.txt"}
+    for key in keys:
+        world.s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    world.prune(keep=1)
+    assert keys <= world.left()
+
+
+def test_a_removed_release_s_template_stays_while_another_release_shares_it(world: World) -> None:
+    first = world.published[0]
+    child, master = first.files
+    text = master.content.decode() + "\n# a comment"
+    twin = releases.build(
+        {
+            "master-stack.yaml": templates.parse("master-stack.yaml", text),
+            "child.yaml": templates.parse("child.yaml", child.content.decode()),
+        }
+    )
+    nothing: frozenset[str] = frozenset()
+    now = START + timedelta(days=9)
+    releases.publish(bucket(world.s3), twin, published=nothing, commit="", now=now, by="me")
+    plan = world.prune(keep=1)
+    assert first.name in plan.removed
+    assert child.key not in plan.objects
+    assert child.key in world.left()
+
+
+def test_a_manifest_goes_first_then_the_masters_then_their_children(world: World) -> None:
     plan = world.prune(keep=3)
-    assert plan.objects[0].endswith("/manifest.json")
+    (gone,) = [one for one in world.published if one.name in plan.removed]
+    child, master = gone.files
+    assert plan.objects == (gone.manifest_key, master.key, child.key)
+
+
+def test_objects_are_deleted_in_that_order_and_only_from_the_account_s_own_bucket(
+    world: World,
+) -> None:
+    calls = intercept(world.s3)
+    plan = world.prune(keep=1)
+    assert {call.arguments["ExpectedBucketOwner"] for call in calls} == {ACCOUNT}
+    [delete] = [call.arguments for call in calls if call.operation == "DeleteObjects"]
+    assert [entry["Key"] for entry in delete["Delete"]["Objects"]] == list(plan.objects)
+
+
+def test_no_more_objects_go_with_a_call_than_aws_takes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "Request contains a list of up to 1000 keys"
+    assert pruning._DELETED_AT_ONCE == 1000
+    monkeypatch.setattr(pruning, "_DELETED_AT_ONCE", 2)
+    calls = intercept(world.s3)
+    plan = world.prune(keep=2)
+    batches = [c.arguments["Delete"]["Objects"] for c in calls if c.operation == "DeleteObjects"]
+    assert [len(batch) for batch in batches] == [2] * (len(plan.objects) // 2)
+    assert len(batches) > 1
+    assert tuple(entry["Key"] for batch in batches for entry in batch) == plan.objects
+
+
+def test_another_refusal_of_a_deletion_is_raised(world: World) -> None:
+    def deny(operation: str, _arguments: Any) -> None:
+        if operation == "DeleteObjects":
+            raise refusal("AccessDenied", "not you")
+
+    intercept(world.s3, deny)
+    with pytest.raises(ClientError, match="not you"):
+        world.prune(keep=3)
+
+
+def test_the_question_says_how_many_objects_go_and_from_where(world: World) -> None:
+    plan = world.prune(keep=3)
+    where = f"{BUCKET} in {REGION}"
+    assert world.person.asked == [(f"Remove {len(plan.objects)} objects from {where}?", "y")]
+    world.prune(keep=3)
+    assert world.person.notes == [f"Nothing to remove from {where}."]
+
+
+def test_a_stack_of_the_job_s_name_is_live_even_without_this_tool_s_tags(world: World) -> None:
+    first, *_ = world.published
+    world.running = {"plot-palette-staging": first}
+    answer = world.answer
+
+    def untagged(operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        answered = answer(operation, arguments)
+        return (
+            {"Stacks": [{**s, "Tags": []} for s in answered["Stacks"]]}
+            if (operation == "DescribeStacks")
+            else answered
+        )
+
+    intercept(world.aws.client("cloudformation"), untagged)
+    assert first.name not in world.prune(keep=1).removed
+
+
+def test_a_nested_stack_is_no_stack_of_its_own(world: World) -> None:
+    tags = [{"Key": "ManagedBy", "Value": "plot-palette-deploy"}]
+    world.stacks = [stack_entry("child", "CREATE_COMPLETE", Tags=tags, ParentId="arn:parent")]
+    # Nobody reads its template, which is its root's.
+    assert len(world.prune(keep=1).removed) == 3
+
+
+def test_the_releases_of_the_last_two_operations_stay_for_a_rollback_under_way(
+    world: World,
+) -> None:
+    first, second, third, fourth = world.published
+    world.running = {"plot-palette-staging": fourth}
+    for minute, one in enumerate((first, second, third)):
+        record(world, f"2026-01-02T00:0{minute}:00.000Z", one, "UPDATE_ROLLBACK_COMPLETE")
+    plan = world.prune(keep=1)
+    assert plan.removed == (first.name,)
+    kept = {one.release: one.because for one in plan.kept}
+    lately = "used lately by plot-palette-staging"
+    assert kept == {
+        second.name: lately,
+        third.name: lately,
+        fourth.name: "deployed as plot-palette-staging",
+    }
 
 
 def test_an_object_that_s3_keeps_is_an_error_that_names_it(world: World) -> None:

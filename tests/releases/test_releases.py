@@ -19,6 +19,7 @@ from moto import mock_aws
 from lib.errors import NotOurs, TemplateError
 from lib.inputs import jobs
 from lib.releases import releases, store
+from lib.stacks.stacks import mangle
 from lib.templates import templates
 from lib.templates.templates import Template
 from tests.support.aws_fakes import ACCOUNT, START, client, intercept, operations, refusal
@@ -440,6 +441,12 @@ def test_an_object_without_a_checksum_is_read_and_hashed(s3: Any) -> None:
         releases.verify(bucket(s3), {"templates/x/a.yaml": sha(b"other")})
 
 
+def test_an_object_that_goes_between_two_looks_is_gone(s3: Any) -> None:
+    intercept(s3, without_checksum)
+    with pytest.raises(NotOurs, match=r"templates/x/a\.yaml is gone"):
+        releases.verify(bucket(s3), {"templates/x/a.yaml": sha(b"text")})
+
+
 def without_checksum(operation: str, _arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return {"ContentLength": 4} if operation == "HeadObject" else None
 
@@ -467,6 +474,82 @@ def test_a_release_is_read_back_as_it_was_published(s3: Any) -> None:
     assert {name: template.text for name, template in read.items()} == {
         file.name: file.content.decode() for file in release.files
     }
+
+
+def test_a_template_that_is_gone_is_not_read_back(s3: Any) -> None:
+    release = releases.build(three())
+    publish(s3, release)
+    found = releases.find(bucket(s3), release.name)
+    assert found is not None
+    s3.delete_object(Bucket=BUCKET, Key=release.files[0].key)
+    with pytest.raises(NotOurs, match=f"{release.files[0].key} is gone from {BUCKET}"):
+        releases.read_templates(bucket(s3), found)
+
+
+def test_a_manifest_s_files_are_a_release_whose_bytes_stay_where_they_are(s3: Any) -> None:
+    release = releases.build(three())
+    shuffled = dict(sorted(release.checksums.items(), reverse=True))
+    read = releases.as_release(shuffled)
+    assert (read.name, read.digest) == (release.name, release.digest)
+    assert (read.master_key, read.manifest_key) == (release.master_key, release.manifest_key)
+    assert read.checksums == release.checksums
+    assert {file.name for file in read.files} == {file.name for file in release.files}
+    assert {file.content for file in read.files} == {b""}
+
+
+# Which release a deployed master is
+
+
+def comment(text: str) -> releases.Release:
+    return releases.build(folder(master_stack=f"# {text}\n{LEAF}"))
+
+
+def test_a_deployed_master_is_the_release_that_its_digest_names_without_a_call(s3: Any) -> None:
+    calls = intercept(s3)
+    assert releases.identify(bucket(s3), "") == ()
+    assert releases.identify(bucket(s3), LEAF) == (releases.name_of(LEAF),)
+    assert calls == []
+
+
+def test_question_marks_of_the_author_s_name_the_release_that_has_them(s3: Any) -> None:
+    asking, dashed = comment("one ? two"), comment("one \u2013 two")
+    publish(s3, asking)
+    publish(s3, dashed)
+    text = asking.files[-1].content.decode()
+    assert releases.identify(bucket(s3), text) == (asking.name,)
+
+
+def test_characters_beyond_ascii_name_every_release_that_would_come_back_so(s3: Any) -> None:
+    dashed, curly, plain = (comment(c) for c in ("one \u2013 two", "one \u201c two", "one two"))
+    for one in (dashed, curly, plain):
+        publish(s3, one)
+    s3.put_object(Bucket=BUCKET, Key="releases/x/master-stack.yaml", Body=b"\xff\xfe")
+    text = mangle(dashed.files[-1].content.decode())
+    assert set(releases.identify(bucket(s3), text)) == {dashed.name, curly.name}
+    # Nobody published it: its own digest is the best name there is.
+    other = text.replace("one", "three")
+    assert releases.identify(bucket(s3), other) == (releases.name_of(other),)
+
+
+def test_a_master_that_was_removed_after_it_was_listed_is_none_that_runs(s3: Any) -> None:
+    dashed = comment("one \u2013 two")
+    publish(s3, dashed)
+    text = mangle(dashed.files[-1].content.decode())
+
+    def gone(operation: str, _arguments: Mapping[str, Any]) -> None:
+        if operation == "GetObject":
+            raise refusal("NoSuchKey", operation=operation, status=404)
+
+    intercept(s3, gone)
+    assert releases.identify(bucket(s3), text) == (releases.name_of(text),)
+
+
+def test_the_texts_of_templates_are_known_by_the_keys_they_are_published_under() -> None:
+    release = releases.build(three())
+    assert releases.texts_by_key(three()) == {
+        file.key: file.content.decode() for file in release.files
+    }
+    assert releases.texts_by_key(folder(master_stack=nesting("gone.yaml"))) == {}
 
 
 def test_a_tampered_template_is_not_read_back(s3: Any) -> None:

@@ -11,11 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from lib import session
 from lib.errors import NotOurs
 from lib.inputs import jobs
 from lib.releases import store
 from tests.support.aws_fakes import ACCOUNT, Call, client, intercept, operations, refusal
-from tests.support.factories import bucket
+from tests.support.factories import bucket, job
+from tests.support.people import Person
 
 BUCKET = jobs.bucket_name(ACCOUNT, "us-east-1")
 TAGS = {"Project": "plot-palette"}
@@ -66,6 +68,96 @@ def test_the_quick_create_link_fills_in_url_name_and_parameters(region: str, hos
     }
 
 
+# Reading
+
+
+def test_objects_are_listed_under_their_prefix_with_the_time_they_were_written(s3: Any) -> None:
+    for key in ("templates/a", "templates/b", "code/a"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    calls = intercept(s3)
+    listed = store.Bucket(s3, BUCKET, ACCOUNT).list_objects("templates/")
+    assert [key for key, _ in listed] == ["templates/a", "templates/b"]
+    written = s3.head_object(Bucket=BUCKET, Key="templates/a")["LastModified"]
+    assert listed[0][1] == written
+    assert calls[0].arguments == {
+        "Bucket": BUCKET,
+        "Prefix": "templates/",
+        "ExpectedBucketOwner": ACCOUNT,
+    }
+
+
+def test_a_bucket_that_is_not_there_holds_nothing() -> None:
+    with mock_aws():
+        assert bucket(client("s3")).list_objects("templates/") == []
+
+
+def test_an_object_is_read_from_the_account_s_own_bucket_or_is_none(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"text")
+    calls = intercept(s3)
+    assert bucket(s3).read_object("k") == b"text"
+    assert bucket(s3).read_object("gone") is None
+    assert calls[0].arguments == {"Bucket": BUCKET, "Key": "k", "ExpectedBucketOwner": ACCOUNT}
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"), [("NoSuchKey", True), ("404", True), ("AccessDenied", False)]
+)
+def test_only_an_object_that_is_not_there_is_none(code: str, absent: bool) -> None:
+    s3 = client("s3")
+    intercept(s3, refusing(code))
+    if absent:
+        assert bucket(s3).read_object("k") is None
+    else:
+        with pytest.raises(ClientError, match=code):
+            bucket(s3).read_object("k")
+
+
+def refusing(code: str, operation: str = "") -> Any:
+    """Answer every call, or those of one operation, with an error."""
+
+    def answer(called: str, _arguments: Mapping[str, Any]) -> None:
+        if operation in ("", called):
+            raise refusal(code, "Access Denied", called, 403)
+
+    return answer
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "403"])
+def test_a_listing_that_is_denied_says_whose_bucket_it_has_to_be(code: str) -> None:
+    s3 = client("s3")
+    intercept(s3, refusing(code))
+    with pytest.raises(NotOurs) as caught:
+        bucket(s3).list_objects("templates/")
+    assert caught.value.message == (
+        f"The bucket {BUCKET} is not account {ACCOUNT}'s, or this identity may not use it: "
+        "Access Denied"
+    )
+    assert "TemplatesBucketName" in caught.value.next_step
+
+
+def test_other_refusals_of_a_listing_are_told_as_they_are() -> None:
+    s3 = client("s3")
+    intercept(s3, refusing("SlowDown"))
+    with pytest.raises(ClientError, match="SlowDown"):
+        bucket(s3).list_objects("templates/")
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [({}, f"plot-palette-cfn-{ACCOUNT}-eu-west-1"), ({"TemplatesBucketName": "own"}, "own")],
+)
+def test_a_job_s_bucket_is_the_region_s_or_the_one_that_its_file_names(
+    values: dict[str, str], name: str
+) -> None:
+    aws = session.connect("eu-west-1")
+    arn = f"arn:aws:iam::{ACCOUNT}:user/ann"
+    intercept(aws.client("sts"), lambda *_: {"Account": ACCOUNT, "Arn": arn})
+    found = store.bucket_of(job(values=values), Person().access(aws))
+    assert (found.name, found.owner) == (name, ACCOUNT)
+    assert found.s3.meta.service_model.service_name == "s3"
+    assert found.s3.meta.region_name == "eu-west-1"
+
+
 # Creation
 
 
@@ -80,6 +172,40 @@ def test_a_name_that_a_stranger_took_meanwhile_is_refused() -> None:
     with pytest.raises(NotOurs, match="taken by another account"):
         store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
     assert operations(calls) == ["HeadBucket", "CreateBucket"]
+
+
+@pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "OperationAborted"])
+def test_a_bucket_that_another_machine_is_creating_is_there_and_not_made_by_this_run(
+    s3: Any, code: str
+) -> None:
+    intercept(s3, refusing(code, "CreateBucket"))
+    heads = intercept(s3, refusing("404", "HeadBucket"))
+    assert not store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
+    assert "HeadBucket" in operations(heads)
+    hardened_but_for_ownership(s3)
+
+
+def hardened_but_for_ownership(s3: Any) -> None:
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    assert s3.get_public_access_block(Bucket=BUCKET)
+
+
+def test_a_bucket_that_somebody_has_is_not_created_and_its_settings_say_whose_it_is() -> None:
+    s3 = client("s3")
+    calls = intercept(s3, refusing("403"))
+    with pytest.raises(NotOurs, match=f"is not account {ACCOUNT}'s"):
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
+    assert "CreateBucket" not in operations(calls)
+
+
+def test_a_name_that_another_account_took_is_to_be_chosen_anew() -> None:
+    s3 = client("s3")
+    intercept(s3, refusing("BucketAlreadyExists", "CreateBucket"))
+    intercept(s3, refusing("404", "HeadBucket"))
+    with pytest.raises(NotOurs) as caught:
+        store.ensure_bucket(bucket(s3), region="us-east-1", tags=TAGS)
+    assert caught.value.message == f"The bucket name {BUCKET} is taken by another account."
+    assert "TemplatesBucketName" in caught.value.next_step
 
 
 def test_a_refused_creation_is_told_as_it_is() -> None:
@@ -114,12 +240,17 @@ def hardened(s3: Any, bucket: str, partition: str = "aws") -> None:
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert rule["BucketKeyEnabled"] is True
     access = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert access == dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
     )
-    (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    assert set(policy) == {"Version", "Statement"}
+    assert policy["Version"] == "2012-10-17"
+    (statement,) = policy["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+    assert (statement["Sid"], statement["Principal"]) == ("TlsOnly", "*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     arn = f"arn:{partition}:s3:::{bucket}"
     assert statement["Resource"] == [arn, f"{arn}/*"]

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lib.errors import Refused
+from lib.errors import Refused, StateForbids
 from lib.polling import Clock
 from lib.stacks import changesets, watching
-from lib.stacks.changesets import Proposal
+from lib.stacks.changesets import OwnChangeSet, Proposal, Purpose
 from lib.stacks.previews import ChangeSetStale
-from lib.stacks.stacks import Request
+from lib.stacks.stacks import Request, Stack
+from lib.stacks.statuses import Status
+from tests.support import factories
 from tests.support.answers import Aws, Json, error
 from tests.support.aws_fakes import FakeTime
 from tests.support.factories import stack
@@ -111,6 +113,111 @@ def test_somebody_else_s_change_set_of_the_same_name_is_not_taken_for_ours(aws: 
     assert caught.value.exit_code == 3
 
 
+def test_of_every_refusal_only_those_of_a_repetition_lead_to_a_look(aws: Aws) -> None:
+    aws.reply("CreateChangeSet", "update-1", error("InsufficientCapabilitiesException"))
+    with pytest.raises(ClientError, match="InsufficientCapabilities"):
+        create_named(aws)
+    assert aws.calls("DescribeChangeSet") == []
+
+
+def test_a_stack_that_somebody_created_meanwhile_is_to_be_looked_at_anew(aws: Aws) -> None:
+    said = f"Stack [{ROOT_STACK}] already exists and cannot be created again with the changeSet [x]"
+    aws.reply("CreateChangeSet", "update-1", error("ValidationError", said))
+    with pytest.raises(StateForbids) as caught:
+        changesets.create(aws.client, bare_request("t"), name="update-1", kind="CREATE")
+    assert caught.value.message == (
+        "Somebody else has just created stack my-root-stack in us-west-2."
+    )
+    assert caught.value.next_step.startswith("run the same command again")
+    aws.reply("CreateChangeSet", "update-1", error("ValidationError", "No updates"))
+    with pytest.raises(ClientError, match="No updates"):
+        changesets.create(aws.client, bare_request("t"), name="update-1", kind="CREATE")
+
+
+def find(aws: Aws, token: str = "t-1") -> Proposal | None:
+    return changesets.find_own(aws.client, bare_request(token), name="update-1", kind="UPDATE")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error("ChangeSetNotFound"),
+        error("ValidationError", "Stack [my-root-stack] does not exist"),
+    ],
+)
+def test_a_change_set_that_was_never_made_is_not_found(aws: Aws, answer: Json) -> None:
+    aws.reply("DescribeChangeSet", "update-1", answer)
+    assert find(aws) is None
+    assert aws.calls("DescribeChangeSet") == [
+        {"StackName": "my-root-stack", "ChangeSetName": "update-1"}
+    ]
+
+
+def test_a_look_that_is_refused_is_no_sign_that_there_is_none(aws: Aws) -> None:
+    aws.reply("DescribeChangeSet", "update-1", error("AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        find(aws)
+
+
+# The change sets of plans
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RELEASE = "20f8960ff7bb"
+
+
+def planned(aws: Aws, status: Status = Status.UPDATE_COMPLETE, **changes: str) -> Stack:
+    """Let a stack have the change set of one plan, as `create` makes it, with changes."""
+    kept = changesets.say_kept(Purpose.PLAN, NOON)
+    request = replace(bare_request(watching.new_token()), kept=kept)
+    name = changesets.name_for(NOON, RELEASE, request.token)
+    aws.reply("CreateChangeSet", name, {"Id": ROOT, "StackId": ROOT_STACK})
+    changesets.create(aws.client, request, name=name, kind="UPDATE")
+    (asked,) = aws.calls("CreateChangeSet")
+    summary = {"ChangeSetName": name, "ChangeSetId": ROOT, "Description": asked["Description"]}
+    theirs = {"ChangeSetName": "theirs", "ChangeSetId": CHILD}
+    pages = [{"Summaries": [theirs], "NextToken": "n"}, {"Summaries": [{**summary, **changes}]}]
+    aws.reply("ListChangeSets", ROOT_STACK, pages[0])
+    aws.reply("ListChangeSets", f"{ROOT_STACK}n", pages[1])
+    return factories.stack(status, id=ROOT_STACK)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(Status.UPDATE_COMPLETE, "UPDATE"), (Status.REVIEW_IN_PROGRESS, "CREATE")],
+)
+def test_a_plan_is_known_by_the_name_and_the_description_that_it_was_made_with(
+    aws: Aws, status: Status, kind: str
+) -> None:
+    stack = planned(aws, status)
+    assert changesets.list_own(aws.client, stack) == (
+        OwnChangeSet(Proposal(ROOT, ROOT_STACK, kind), RELEASE, Purpose.PLAN, NOON),
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ChangeSetName": "theirs"},
+        {"ChangeSetName": f"update-20261122-120000-{RELEASE}-1a2b3c-more"},
+        {"Description": "Somebody's, a plan until 2026-11-22T12:00:00+00:00"},
+    ],
+)
+def test_no_other_change_set_is_taken_for_a_plan_s(aws: Aws, changes: dict[str, str]) -> None:
+    assert changesets.list_own(aws.client, planned(aws, **changes)) == ()
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(-1, True), (0, False), (1, False)])
+def test_a_plan_s_change_set_goes_with_the_second_in_which_it_expires(
+    aws: Aws, clock: Clock, seconds: int, stays: bool
+) -> None:
+    stack = planned(aws)
+    aws.reply("DeleteChangeSet", ROOT, {})
+    then = replace(clock, now=lambda: NOON + timedelta(seconds=seconds))
+    left = changesets.discard_expired(aws.client, stack, then)
+    assert [one.release for one in left] == ([RELEASE] if stays else [])
+    assert aws.calls("DeleteChangeSet") == ([] if stays else [{"ChangeSetName": ROOT}])
+
+
 # Executing and discarding
 
 
@@ -150,6 +257,7 @@ def test_executing_after_the_stack_was_changed_is_refused_by_name(
     aws.reply("DescribeStackEvents", ROOT_STACK, {"StackEvents": [begun_by("somebody else")]})
     with pytest.raises(ChangeSetStale, match="Nothing was changed") as caught:
         execute(aws, "t")
+    assert caught.value.message.startswith(f"The change set {ROOT} cannot be used any more: ")
     assert message in caught.value.message
     assert caught.value.exit_code == 3
 
@@ -172,6 +280,12 @@ def test_executing_again_after_a_lost_answer_finds_the_update_that_has_begun(aws
     execute(aws, "t")
     aws.reply("ExecuteChangeSet", ROOT, error("TokenAlreadyExistsException"))
     execute(aws, "t")
+
+
+def test_in_express_mode_the_change_set_has_said_what_a_failure_does(aws: Aws) -> None:
+    aws.reply("ExecuteChangeSet", ROOT, {})
+    execute(aws, "t", express=True)
+    assert aws.calls("ExecuteChangeSet") == [{"ChangeSetName": ROOT, "ClientRequestToken": "t"}]
 
 
 def test_other_refusals_to_execute_pass_as_they_are(aws: Aws) -> None:
@@ -199,6 +313,41 @@ def test_discarding_reports_what_aws_refuses(aws: Aws, clock: Clock) -> None:
     aws.reply("DeleteChangeSet", ROOT, error("InvalidChangeSetStatus"))
     with pytest.raises(ClientError):
         discard(aws, clock)
+
+
+def test_discarding_is_insisted_on_for_half_a_minute(
+    aws: Aws, clock: Clock, pauses: list[float]
+) -> None:
+    aws.reply("DeleteChangeSet", ROOT, error("Throttling"), {})
+    discard(aws, clock)
+    assert len(aws.calls("DeleteChangeSet")) == 2
+    aws.reply("DeleteChangeSet", ROOT, error("Throttling"))
+    pauses.clear()
+    with pytest.raises(ClientError, match="Throttling"):
+        discard(aws, clock)
+    assert 20 < sum(pauses) < 60
+
+
+def test_each_call_that_tidies_up_a_creation_is_insisted_on(aws: Aws, clock: Clock) -> None:
+    aws.reply("DeleteChangeSet", ROOT, {})
+    busy = error("Throttling", "Rate exceeded")
+    aws.reply("DescribeStacks", ROOT_STACK, busy, stack_answer("REVIEW_IN_PROGRESS"))
+    aws.reply("ListChangeSets", ROOT_STACK, busy, summaries())
+    aws.reply("DeleteStack", ROOT_STACK, busy, {})
+    discard(aws, clock, "CREATE")
+    assert len(aws.calls("DeleteStack")) == 2
+
+
+def test_a_change_set_that_could_not_be_deleted_is_no_reason_to_wait(
+    aws: Aws, clock: Clock, pauses: list[float]
+) -> None:
+    aws.reply("DeleteChangeSet", ROOT, {})
+    aws.reply("DescribeStacks", ROOT_STACK, stack_answer("REVIEW_IN_PROGRESS"))
+    aws.reply("ListChangeSets", ROOT_STACK, summaries(ROOT, status="DELETE_FAILED"))
+    aws.reply("DeleteStack", ROOT_STACK, {})
+    discard(aws, clock, "CREATE")
+    assert pauses == []
+    assert aws.calls("DeleteStack") == [{"StackName": ROOT_STACK}]
 
 
 def stack_answer(status: str) -> Json:

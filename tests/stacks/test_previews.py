@@ -17,9 +17,10 @@ from botocore.stub import Stubber
 
 from lib.errors import OperationFailed
 from lib.polling import Clock
-from lib.stacks import previews
-from lib.stacks.previews import ChangeSet, ChangeSetStale
-from lib.templates.changes import Change
+from lib.stacks import previews, rows
+from lib.stacks.previews import ChangeSet, ChangeSetStale, Unmade
+from lib.templates.changes import Cause, Change
+from lib.templates.templates import STACK_TYPE
 from tests.support.answers import Aws, Json, error
 
 ARN = "arn:aws:cloudformation:us-west-2:123456789012"
@@ -690,3 +691,262 @@ def test_a_nested_stack_whose_change_set_failed_otherwise_is_not_unchanged(
     aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Template error"))
     aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
     assert waited(aws, clock).unchanged == frozenset()
+
+
+# Everything that a change set says of itself
+
+
+def test_a_change_set_says_what_it_is_and_whether_it_can_be_executed(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("T"), StatusReason="fine"))
+    found = waited(aws, clock, kind="CREATE")
+    assert (found.kind, found.name, found.status) == (
+        "CREATE",
+        "my-root-stack-change-set",
+        "CREATE_COMPLETE",
+    )
+    assert (found.reason, found.execution) == ("fine", "AVAILABLE")
+    assert not found.reverts_drift
+    assert (found.failures, found.warnings) == ((), ())
+
+
+def test_an_endpoint_that_says_little_leaves_the_rest_empty(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, {"Status": "CREATE_COMPLETE"})
+    found = waited(aws, clock)
+    assert found == ChangeSet(
+        *(ROOT, "", "", "", "CREATE_COMPLETE", "", "UPDATE", ()), complete=True
+    )
+
+
+def test_failures_are_kept_with_the_path_of_their_stack_and_without_the_root_s_echo(
+    aws: Aws, clock: Clock
+) -> None:
+    rows = [nested_row("Data", CHILD), row("T")]
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO, *rows))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Template error: no."))
+    aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
+    found = waited(aws, clock)
+    assert found.failures == (Unmade("Data", "Template error: no."),)
+    assert [str(one) for one in found.failures] == ["Data: Template error: no."]
+    assert found.problems == ("Data: Template error: no.",)
+    assert str(Unmade("", "no")) == "no"
+
+
+def test_an_echo_that_nothing_explains_is_told_where_something_would_change(
+    aws: Aws, clock: Clock
+) -> None:
+    rows = [nested_row("Data", CHILD), row("T")]
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO, *rows))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    found = waited(aws, clock)
+    assert found.problems == (ECHO,)
+    assert not found.is_empty
+
+
+def test_a_nested_stack_that_is_added_without_a_change_set_makes_it_incomplete(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("New", action="Add")))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    found = waited(aws, clock)
+    assert [(c.path, c.action) for c in found.changes] == [("New", "Add")]
+    assert not found.complete
+
+
+def test_a_nested_stack_that_is_imported_is_a_row(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("In", CHILD, "Import")))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD))
+    assert [(c.path, c.action) for c in waited(aws, clock).changes] == [("In", "Import")]
+
+
+def test_a_stack_is_silent_although_one_whose_name_begins_the_same_is_not(
+    aws: Aws, clock: Clock
+) -> None:
+    rows = [nested_row("Data", CHILD), nested_row("Data2", GRANDCHILD)]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD))
+    aws.reply("DescribeChangeSet", GRANDCHILD, described(GRANDCHILD, row("T")))
+    assert waited(aws, clock).silent == {"Data"}
+
+
+def test_a_nested_stack_that_comes_is_not_silent_by_itself(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("New", CHILD, "Add")))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    assert waited(aws, clock).silent == frozenset()
+
+
+@pytest.mark.parametrize(("action", "looked"), [("Add", 1), ("Remove", 1), ("Modify", 0)])
+def test_aws_is_asked_for_warnings_only_of_what_comes_or_goes(
+    aws: Aws, clock: Clock, action: str, looked: int
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("B", Action=action)))
+    aws.reply("DescribeEvents", ROOT, {"OperationEvents": []})
+    waited(aws, clock)
+    assert len(aws.calls("DescribeEvents")) == looked
+
+
+def test_a_failed_change_set_is_not_asked_for_warnings(aws: Aws, clock: Clock) -> None:
+    rows = [row("New", Action="Add"), nested_row("Data", CHILD)]
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, ECHO, *rows))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    assert waited(aws, clock).warnings == ()
+    assert aws.calls("DescribeEvents") == []
+
+
+def test_what_stands_in_the_way_of_reading_says_what_to_do(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, error("ChangeSetNotFound"))
+    with pytest.raises(ChangeSetStale) as gone:
+        waited(aws, clock)
+    assert gone.value.message == (
+        f"The change set {ROOT} cannot be used any more: it does not exist any more Nothing was "
+        "changed."
+    )
+    assert gone.value.next_step.startswith("run the same command again")
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, Status="CREATE_PENDING"))
+    with pytest.raises(OperationFailed) as slow:
+        waited(aws, clock)
+    assert slow.value.message == f"AWS has not made the change set {ROOT} in 30 minutes."
+    assert slow.value.next_step.startswith("run the same command again")
+
+
+def test_a_denied_look_at_a_page_passes_as_it_is(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, row("T"), NextToken="p2"))
+    aws.reply("DescribeChangeSet", f"{ROOT}p2", error("AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        waited(aws, clock)
+
+
+def test_values_are_read_page_by_page_too(aws: Aws, clock: Clock) -> None:
+    shown = detail("A", Path="/Properties/A", BeforeValue="1", AfterValue="2")
+    aws.reply(
+        "DescribeChangeSet",
+        ROOT,
+        described(ROOT, row("One"), row("Two")),
+        described(ROOT, row("One"), NextToken="v2"),
+    )
+    aws.reply("DescribeChangeSet", f"{ROOT}v2", described(ROOT, row("Two", Details=[shown])))
+    one, two = waited(aws, clock).changes
+    assert (one.causes, [c.after for c in two.causes]) == ((), ["2"])
+    assert aws.calls("DescribeChangeSet")[-1] == {
+        "ChangeSetName": ROOT,
+        "NextToken": "v2",
+        "IncludePropertyValues": True,
+    }
+
+
+def test_a_change_that_is_no_resource_s_is_passed_over(aws: Aws, clock: Clock) -> None:
+    hook = {"Type": "Resource", "HookInvocationCount": 1}
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, hook, row("T", Action="Dynamic")))
+    assert [(c.path, c.action) for c in waited(aws, clock).changes] == [("T", "Dynamic")]
+    assert len(aws.calls("DescribeChangeSet")) == 2
+
+
+# Rows at their barest
+
+
+def test_a_row_without_anything_is_read_as_nobody_knows() -> None:
+    assert rows.read({}, "T") == Change("T", "", "", "False")
+    bare = rows.read({"Action": "Modify", "Details": [{}]}, "T")
+    assert bare.replacement == "Conditional"
+    assert bare.causes == (Cause("", "", "", "", ""),)
+
+
+def test_a_nested_stack_is_never_replaced_whatever_its_row_says() -> None:
+    row = {"Action": "Modify", "ResourceType": STACK_TYPE, "Replacement": "True"}
+    assert rows.read(row, "Data").replacement == "False"
+
+
+@pytest.mark.parametrize(
+    ("scope", "replacement"),
+    [
+        (["Tags"], "False"),
+        (["Metadata", "Tags"], "False"),
+        (["Tags", "Properties"], "Conditional"),
+        (["Properties"], "Conditional"),
+        ([], "Conditional"),
+        (None, "Conditional"),
+    ],
+)
+def test_without_details_only_a_scope_without_properties_is_harmless(
+    scope: list[str] | None, replacement: str
+) -> None:
+    row = {"Action": "Dynamic", "Scope": scope}
+    assert rows.read(row, "T").replacement == replacement
+
+
+@pytest.mark.parametrize("context", ["no JSON", "[]", "1", "{}", None])
+def test_a_context_that_cannot_be_read_hides_nothing_and_breaks_nothing(
+    context: str | None,
+) -> None:
+    shown = detail("Name", Path="/Properties/Name", BeforeValue="a", AfterValue="b")
+    row = {"Action": "Modify", "BeforeContext": context, "Details": [shown]}
+    (cause,) = rows.read(row, "T").causes
+    assert (cause.before, cause.after) == ("a", "b")
+
+
+@pytest.mark.parametrize("side", ["Before", "After"])
+def test_each_side_s_context_masks_its_own_value(side: str) -> None:
+    variables = [{"Name": "API_CREDENTIAL", "Value": "hunter2"}]
+    context = json.dumps({"Properties": {"Environment": variables}})
+    shown = detail("Environment", Path="/Properties/Environment/0/Value")
+    shown["Target"][f"{side}Value"] = "hunter2"
+    row = {"Action": "Modify", f"{side}Context": context, "Details": [shown]}
+    (cause,) = rows.read(row, "T").causes
+    assert "hunter2" not in f"{cause.before} {cause.after}"
+    assert "****" in (cause.before if side == "Before" else cause.after)
+
+
+def test_a_cause_says_where_it_comes_from_and_how_sure_aws_is() -> None:
+    because = {"ChangeSource": "ParameterReference", "CausingEntity": "Size"}
+    row = {"Action": "Modify", "Details": [detail("Name") | because]}
+    (cause,) = rows.read(row, "T").causes
+    assert (cause.source, cause.evaluation) == ("ParameterReference Size", "Static")
+    assert not cause.follows
+    for origin in ("ResourceReference", "ResourceAttribute"):
+        row = {"Action": "Modify", "Details": [detail("Name") | {"ChangeSource": origin}]}
+        assert rows.read(row, "T").causes[0].follows
+
+
+def test_a_list_index_ends_a_property_s_path_but_no_name_of_digits_begins_it() -> None:
+    paths = {"/Properties/A/B/0/C/1": "A/B", "/Properties/0/A": "0/A", "/Properties/A": "A"}
+    for path, name in paths.items():
+        row = {"Action": "Modify", "Details": [detail("X", Path=path)]}
+        assert [c.property for c in rows.read(row, "T").causes] == [name]
+
+
+def test_two_descriptions_of_one_row_are_told_apart_by_action_and_details_by_origin() -> None:
+    plain = [
+        {"LogicalResourceId": "T", "Action": "Add", "Details": [detail("A")]},
+        {"LogicalResourceId": "T", "Action": "Remove"},
+    ]
+    other = detail("A") | {"CausingEntity": "Size"}
+    valued = [{"LogicalResourceId": "T", "Action": "Add", "Details": [other], "Scope": ["Tags"]}]
+    added, removed = rows.merge(plain, valued)
+    assert added["Details"] == [other, detail("A")]
+    assert (added["Scope"], removed["Action"]) == (["Tags"], "Remove")
+    assert "Replacement" not in added
+    for first, second in (("True", "False"), ("False", "True")):
+        one = {"LogicalResourceId": "T", "Action": "Modify", "Replacement": first}
+        (united,) = rows.merge([one], [{**one, "Replacement": second}])
+        assert united["Replacement"] == "True"
+    (alone,) = rows.merge([{"LogicalResourceId": "T", "Replacement": "True"}], [])
+    assert alone["Replacement"] == "True"
+
+
+def test_the_same_detail_with_its_value_takes_the_plain_one_s_place() -> None:
+    shown = detail("A", Path="/Properties/A", AfterValue="b")
+    plain = {"LogicalResourceId": "T", "Action": "Modify", "Details": [detail("A"), {}]}
+    (united,) = rows.merge([plain], [{**plain, "Details": [shown]}])
+    assert united["Details"] == [shown, {}]
+
+
+def test_a_root_s_own_reason_comes_after_those_of_the_stacks_in_it(aws: Aws, clock: Clock) -> None:
+    aws.reply("DescribeChangeSet", ROOT, failed(ROOT, "Root error.", nested_row("Data", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Child error."))
+    for arn in (ROOT, CHILD):
+        aws.reply("DescribeEvents", arn, {"OperationEvents": []})
+    found = waited(aws, clock)
+    assert found.problems == ("Data: Child error.", "Root error.")
+    assert found.failures == (Unmade("", "Root error."), Unmade("Data", "Child error."))

@@ -10,7 +10,7 @@ from lib.checks.preflight import Look
 from lib.deploy.outcomes import Outcome
 from lib.errors import Declined
 from lib.inputs.jobs import Options
-from lib.operators import OnInterrupt, Operator, Progress
+from lib.operators import OnInterrupt, Operator, Progress, Rested
 from lib.polling import Clock
 from lib.regions import desk as desks
 from lib.regions import rollout
@@ -54,6 +54,8 @@ class Person:
         return [word for _, word in self.asked]
 
     def _report(self, progress: Progress) -> None:
+        if isinstance(progress, Rested):
+            return
         text = desks.as_text(progress)
         self.seen.append(text)
         if self.interrupt_at and self.interrupt_at[0] in text:

@@ -24,10 +24,12 @@ ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/jobs/backup/01795342714054-
 
 
 def access_to(dynamodb: Any, clock: Clock, said: list[Progress] | None = None) -> Access:
-    """Return the access of somebody who only listens, to this one client."""
+    """Return the access of somebody who only listens, to this one service."""
     heard = said if said is not None else []
     operator = Operator(heard.append, lambda *_: False, lambda _: OnInterrupt.DETACH)
-    return Access(cast(Aws, SimpleNamespace(client=lambda _: dynamodb)), operator, clock)
+    return Access(
+        cast(Aws, SimpleNamespace(client={"dynamodb": dynamodb}.__getitem__)), operator, clock
+    )
 
 
 def texts(said: list[Progress]) -> list[str]:
