@@ -20,7 +20,7 @@ atexit.register(gc.freeze)
 
 from invoke.collection import Collection
 
-from commands import costs, data, deploying, emulator, looking, planning
+from commands import costs, data, deploying, emulator, looking, planning, rescue
 from commands.docs import make_docs
 from commands.operation import keep_exit_codes
 
@@ -52,6 +52,7 @@ ns.add_task(make_docs(ns))
 plans = Collection("plan", planning.show, planning.discard)
 plans.add_task(planning.plan, default=True)
 ns.add_collection(plans)
+ns.add_collection(Collection("rescue", rescue.adopt))
 ns.add_collection(
     Collection("local", emulator.start, emulator.stop, emulator.reset, status=emulator.local_status)
 )

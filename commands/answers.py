@@ -59,21 +59,30 @@ def answer_outcome(target: Target, outcome: Outcome) -> Answer:
 def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:
     """Tell what became of a deployment, then check what it left."""
     told = answer_outcome(target, outcome)
-    if not wanted or not outcome.is_deployed:
-        return told
-    from lib.checks import verification
+    return add_verification(target, told, options) if wanted and outcome.is_deployed else told
 
-    found = verification.follow_up(target.job, target.access, options)
+
+def add_verification(target: Target, told: Answer, options: Options | None = None) -> Answer:
+    """Check what a stack is like now, and add that to an answer."""
+    from lib.checks import verification
+    from lib.inputs.jobs import Options
+
+    found = verification.follow_up(target.job, target.access, options or Options())
     return verification.add(told, found, target.access)
 
 
-def answer_deployment(target: Target, options: Options, mode: Mode, *, verify: bool) -> Answer:
+def answer_deployment(
+    target: Target, options: Options, mode: Mode, *, verify: bool, adopt: str | None = None
+) -> Answer:
     """Create or update the target's stack, or preview it, and tell what became of it."""
     from lib.deploy import deployments
+    from lib.rescue import founding
 
+    create = founding.over_leftovers(adopt)
     settle_harmless_questions(target)
     begin = begin_first_creation(target, preview=options.preview)
-    outcome = deployments.deploy(target.job, target.access, options, mode, begin=begin)
+    job, access = target.job, target.access
+    outcome = deployments.deploy(job, access, options, mode, begin=begin, create=create)
     return answer_verified(target, outcome, options, wanted=verify)
 
 

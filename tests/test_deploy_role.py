@@ -264,9 +264,14 @@ def test_a_preview_role_cannot_change_the_bucket_s_protection() -> None:
     assert settings == ["s3:PutObject"]
 
 
-def test_nothing_but_a_release_can_be_deleted_from_the_bucket() -> None:
-    [deleting] = [one for one in statements(*TOOL_POLICIES) if one["Action"] == "s3:DeleteObject"]
-    assert places(deleting) == {"/code/*", "/releases/*", "/templates/*"}
+def test_nothing_but_releases_and_finished_switches_can_be_deleted_from_the_bucket() -> None:
+    found = [one for one in statements(*TOOL_POLICIES) if one["Action"] == "s3:DeleteObject"]
+    switches = {
+        "/deployments/plot-palette-${EnvironmentName}/switch.json",
+        "/deployments/plot-palette-${EnvironmentName}-*/switch.json",
+    }
+    releases = {"/code/*", "/releases/*", "/templates/*"}
+    assert [places(one) for one in found] == [releases, switches]
 
 
 def test_no_client_is_overlooked_when_the_code_is_read() -> None:
@@ -329,6 +334,10 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         "ecs:DescribeTasks",
         "ecs:ListTasks",
         "ecs:StopTask",
+        "lambda:DeleteFunctionConcurrency",
+        "lambda:GetFunctionConcurrency",
+        "lambda:GetFunctionConfiguration",
+        "lambda:PutFunctionConcurrency",
     }
     [making] = [
         one for one in statements("ChangePolicy") if one["Action"] == "iam:CreateServiceLinkedRole"

@@ -78,19 +78,32 @@ def require_consent(
 def back_up(job: Job, access: Access, names: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
     """Back up tables, wait until every backup is AVAILABLE, and return the ARNs.
 
-    Without `wanted` only says that nothing is backed up. First waits out the minute before a
-    request of which AWS promises nothing. Raises `BackupFailed` when a single table has no
-    proven backup: what was going to happen to it must not happen then.
+    A table that is gone is left out, and that is said. Without `wanted` only says that nothing is
+    backed up. First waits out the minute before a request of which AWS promises nothing. Raises
+    `BackupFailed` when a single table has no proven backup: what was going to happen to it must
+    not happen then.
     """
     if not names:
         return ()
     if not wanted:
         access.say("No backup is taken, as --no-backup says.", Level.WARNING)
         return ()
-    _let_writers_stop(access, names)
-    run = proving.take_backups(job, access, names)
+    left = _leave_out_lost(access, names)
+    if not left:
+        return ()
+    _let_writers_stop(access, left)
+    run = proving.take_backups(job, access, left)
     proving.require_complete(run)
     return tuple(backup.arn for backup in run.backups)
+
+
+def _leave_out_lost(access: Access, names: Sequence[str]) -> tuple[str, ...]:
+    """Leave out tables that are gone already: there is nothing left of them to back up."""
+    dynamodb = access.aws.client("dynamodb")
+    left = [n for n in names if tables.describe_table(dynamodb, n, access.clock)]
+    for name in sorted(set(names) - set(left)):
+        access.say(f"{name} is gone already; no backup of it can be taken.", Level.WARNING)
+    return tuple(left)
 
 
 def _let_writers_stop(access: Access, names: Sequence[str]) -> None:

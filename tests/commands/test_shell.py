@@ -11,7 +11,7 @@ import pytest
 from invoke.parser import Parser
 
 import tasks
-from commands import costs, data, deploying, docs, emulator, looking, planning
+from commands import costs, data, deploying, docs, emulator, looking, planning, rescue
 from tests.support.factories import REPOSITORY
 from tests.support.task_entries import ENTRIES
 
@@ -58,7 +58,7 @@ def test_every_task_that_changes_a_stack_takes_a_service_role(name: str) -> None
 
 def find_bodies() -> Iterator[ast.FunctionDef]:
     """Yield the functions that tasks are made of."""
-    for module in (costs, data, deploying, docs, emulator, looking, planning):
+    for module in (costs, data, deploying, docs, emulator, looking, planning, rescue):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.FunctionDef) and any(
                 ast.unparse(decorator).startswith("operation(") for decorator in node.decorator_list

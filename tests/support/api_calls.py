@@ -18,7 +18,12 @@ _SESSION = botocore.session.get_session()
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The name that clients of a service have in the code, where it is not botocore's own.
-CLIENT_NAMES = {"cfn": "cloudformation", "cognito": "cognito-idp", "quotas": "service-quotas"}
+CLIENT_NAMES = {
+    "cfn": "cloudformation",
+    "cognito": "cognito-idp",
+    "quotas": "service-quotas",
+    "lambda_": "lambda",
+}
 
 SERVICES = (
     "account",
@@ -33,6 +38,7 @@ SERVICES = (
     "ecr",
     "ecs",
     "iam",
+    "lambda",
     "logs",
     "pricing",
     "s3",
