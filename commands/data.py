@@ -37,6 +37,7 @@ def backup(target: Target, keep: str | None = None) -> Answer:
         "switch": "Put the new table in the old one's place, under its stack; --table may then "
         "name several, and a --target-table that exists takes the place itself.",
         "preview": "With --switch: show the whole way; restore and change nothing.",
+        "no-verify": "With --switch: do not check afterwards what was deployed.",
     },
     common=(*COMMON, "role_arn"),
     changes=True,
@@ -49,6 +50,7 @@ def restore(
     point_in_time: str | None = None,
     switch: bool = False,
     preview: bool = False,
+    no_verify: bool = False,
 ) -> Answer:
     """Data: restore a backup or a moment into a new table.
 
@@ -63,18 +65,19 @@ def restore(
         "point_in_time": point_in_time,
     }
     if switch:
-        return switch_over(target, tables=as_list(table), preview=preview, **given)
+        return switch_over(target, as_list(table), preview=preview, verify=not no_verify, **given)
     if preview:
         raise InputError("--preview only says something to restore --switch.")
     return restores.restore(target.job, target.access, table=table, **given)
 
 
-def switch_over(target: Target, *, tables: tuple[str, ...], **given: Any) -> Answer:
+def switch_over(
+    target: Target, tables: tuple[str, ...], *, preview: bool, verify: bool, **given: Any
+) -> Answer:
     """Restore tables and put them in the place of the stack's own."""
     from lib.rescue import switching
 
     settle_harmless_questions(target)
-    told = switching.switch(target.job, target.access, switching.Wanted(tables, **given))
-    if given["preview"]:
-        return told
-    return add_verification(target, told)
+    wanted = switching.Wanted(tables, preview=preview, **given)
+    told = switching.switch(target.job, target.access, wanted)
+    return add_verification(target, told) if verify and not preview else told

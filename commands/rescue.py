@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commands.answers import add_verification, settle_harmless_questions
-from commands.flags import COMMON, as_list
+from commands.flags import COMMON, VERIFY_HELP, as_list
 from commands.operation import operation
 from commands.target import Target
 from lib.operators import Answer
@@ -14,6 +14,7 @@ from lib.operators import Answer
         "resource": "Where it is to go: NestedStack/LogicalId, comma-separated for several.",
         "physical-id": "The existing table or bucket, as many as there are resources.",
         "preview": "Show the whole way; change nothing.",
+        **VERIFY_HELP,
     },
     common=(*COMMON, "role_arn"),
     changes=True,
@@ -23,6 +24,7 @@ def adopt(
     resource: str | None = None,
     physical_id: str | None = None,
     preview: bool = False,
+    no_verify: bool = False,
 ) -> Answer:
     """Data: put an existing table or bucket under the stack.
 
@@ -34,4 +36,4 @@ def adopt(
     settle_harmless_questions(target)
     wanted = adoption.read_pairs(as_list(resource), as_list(physical_id))
     told = adoption.adopt(target.job, target.access, wanted, preview=preview)
-    return told if preview else add_verification(target, told)
+    return told if preview or no_verify else add_verification(target, told)

@@ -101,7 +101,7 @@ def adopt(job: Job, access: Access, wanted: Mapping[str, str], *, preview: bool 
     moved = {entry.path: entry.new for entry in record.entries}
     olds = tuple(entry.old for entry in record.entries if entry.old)
     done = Adopted(world.stack.name, world.base.name, moved, olds, found)
-    return Answer(as_document(done), draw_table(("Resource", "Is now"), list(moved.items())))
+    return Answer(as_document(done), draw_table(("Resource", "Is now"), list(done.adopted.items())))
 
 
 def _say_nothing_to_do(world: passage.World, pairs: Mapping[str, str]) -> Answer:

@@ -9,7 +9,7 @@ be read from what is deployed.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -242,8 +242,3 @@ def require_done(job: Job, outcome: Outcome, left: str, command: str) -> None:
         f"Left to do: {left}. No item is lost.",
         next_step=f"{first}{command}",
     )
-
-
-def describe_seats(seats: Collection[Seat]) -> str:
-    """Return the paths of some seats as a list in a sentence."""
-    return ", ".join(seat.path for seat in seats)

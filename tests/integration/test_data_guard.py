@@ -24,6 +24,7 @@ AWSTemplateFormatVersion: '2010-09-09'
 Description: No storage any more
 Parameters:
   EnvironmentName: { Type: String }
+  DataBucketName: { Type: String }
 Resources:
   Handle:
     Type: AWS::CloudFormation::WaitConditionHandle
