@@ -106,6 +106,12 @@ def _leave_out_lost(access: Access, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(left)
 
 
+def is_on_this_machine(access: Access) -> bool:
+    """Tell whether an emulator on this machine answers for AWS, which nothing has to settle in."""
+    host = urlsplit(access.aws.client("dynamodb").meta.endpoint_url).hostname or ""
+    return host == "localhost" or host.startswith("127.")
+
+
 def _let_writers_stop(access: Access, names: Sequence[str]) -> None:
     """Say what a backup will not hold, and wait so that it holds all there is until now.
 
@@ -113,9 +119,8 @@ def _let_writers_stop(access: Access, names: Sequence[str]) -> None:
     all data committed to the table up to 14:24:00, and data committed after 14:26:00 will not be."
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html
     """
-    host = urlsplit(access.aws.client("dynamodb").meta.endpoint_url).hostname or ""
-    if host == "localhost" or host.startswith("127."):
-        # An emulator on this machine copies the table as it is.
+    if is_on_this_machine(access):
+        # An emulator copies the table as it is.
         return
     access.say(
         f"Stop what writes to {', '.join(names)} now. A backup holds for certain only what was "

@@ -44,6 +44,7 @@ def restore(
             stack=job.stack_name,
             region=job.region,
             shell=access.aws.shell,
+            flags=job.flags,
         ),
     ]
     return Answer(as_document(restored), "\n".join(lines))

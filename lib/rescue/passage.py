@@ -288,7 +288,7 @@ def _stop_writers(world: World, record: Switch) -> Switch:
     if not functions:
         writers.stop(world.job, access, (), world.resources)
         return record
-    names = ", ".join(functions)
+    names = ", ".join(one.name for one in functions)
     if not access.operator.confirm(f"Stop {names} until the readers are switched?", "y"):
         access.say(
             f"{names} may go on writing to {', '.join(olds)} until the stack points them at the "
@@ -298,7 +298,7 @@ def _stop_writers(world: World, record: Switch) -> Switch:
         return record
     if not record.stopped:
         # Remembered before the first is stopped: a kill must not lose what they had.
-        record = record.with_stopped(writers.read_limits(access, functions))
+        record = record.with_stopped(writers.read_limits(access, (one.name for one in functions)))
         records.write(world.bucket, world.job, record)
     writers.stop(world.job, access, functions, world.resources)
     return record

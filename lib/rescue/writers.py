@@ -8,15 +8,17 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lib.data import consent
 from lib.deploy import running_tasks
 from lib.deploy.running_tasks import Occasion
 from lib.operators import Level
-from lib.polling import ask_patiently
+from lib.polling import ask_patiently, until
 from lib.refusals import error_code
 
 if TYPE_CHECKING:
@@ -35,30 +37,40 @@ _SWITCH = Occasion(
 )
 
 
+@dataclass(frozen=True)
+class Writer:
+    """A function that may write; a call that it has begun may take `timeout` seconds."""
+
+    name: str
+    timeout: float
+
+
 def find_functions(
     access: Access, resources: Iterable[StackResource], names: Collection[str]
-) -> tuple[str, ...]:
+) -> tuple[Writer, ...]:
     """Return the functions of a walked stack whose environment names one of some tables.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
     """
     lambda_: Any = access.aws.client("lambda")
     found = [r.physical_id for r in resources if r.type == _FUNCTION_TYPE and r.physical_id]
-    return tuple(name for name in found if _reads(access, lambda_, name, names))
+    looked = (_look(access, lambda_, name, names) for name in found)
+    return tuple(writer for writer in looked if writer)
 
 
-def _reads(access: Access, lambda_: Any, name: str, tables: Collection[str]) -> bool:
-    """Tell whether a function's environment names a table; one that is gone writes to none."""
+def _look(access: Access, lambda_: Any, name: str, tables: Collection[str]) -> Writer | None:
+    """Return a function whose environment names a table; one that is gone writes to none."""
     try:
         found: Mapping[str, Any] = ask_patiently(
             lambda: lambda_.get_function_configuration(FunctionName=name), access.clock
         )
     except ClientError as exc:
         if error_code(exc) == "ResourceNotFoundException":
-            return False
+            return None
         raise
     values = (found.get("Environment") or {}).get("Variables") or {}
-    return any(table in str(value) for value in values.values() for table in tables)
+    reads = any(table in str(value) for value in values.values() for table in tables)
+    return Writer(name, float(found.get("Timeout") or 0)) if reads else None
 
 
 def read_limits(access: Access, functions: Iterable[str]) -> dict[str, int | None]:
@@ -78,18 +90,27 @@ def read_limits(access: Access, functions: Iterable[str]) -> dict[str, int | Non
 
 
 def stop(
-    job: Job, access: Access, functions: Collection[str], resources: Iterable[StackResource]
+    job: Job, access: Access, functions: Sequence[Writer], resources: Iterable[StackResource]
 ) -> None:
-    """Let no function begin another call, and stop the tasks of the stack's clusters.
+    """Let no function begin another call, wait for those begun, and stop the clusters' tasks.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html
     """
     lambda_: Any = access.aws.client("lambda")
-    for name in functions:
-        _set(access, lambda_, name, 0)
+    for one in functions:
+        _set(access, lambda_, one.name, 0)
     if functions:
-        access.say(f"{', '.join(functions)}: no further call is taken until the switch is made.")
+        names = ", ".join(one.name for one in functions)
+        access.say(f"{names}: no further call is taken until the switch is made.")
+        _await_calls(access, max(one.timeout for one in functions))
     running_tasks.stop(job, access, running_tasks.find_clusters(resources), _SWITCH)
+
+
+def _await_calls(access: Access, timeout: float) -> None:
+    """Wait for the end of calls that had begun; an emulator on this machine has none."""
+    if timeout and not consent.is_on_this_machine(access):
+        access.say(f"A call that has begun may take {timeout:.0f} s more; waiting.")
+        until(lambda waited: True if waited >= timeout else None, access.clock)
 
 
 def start(access: Access, limits: Mapping[str, int | None]) -> None:
