@@ -409,6 +409,9 @@ def _sweep() -> None:
             continue
         cf._change_sets.pop(change_set_id, None)
         stack = cf._stacks.get(change_set["StackName"])
+        others = {one["StackName"] for one in cf._change_sets.values()}
+        if change_set["StackName"] in others:
+            continue  # Another change set of the same root is going to fill it.
         if stack and stack["StackStatus"] == "REVIEW_IN_PROGRESS":
             cf._stacks.pop(change_set["StackName"], None)
             cf._stack_events.pop(change_set["StackId"], None)

@@ -191,3 +191,14 @@ def test_a_restored_table_is_encrypted_as_the_restore_says(cloud: Cloud) -> None
 
 def test_canary_restores_take_encryption(upstream: Cloud) -> None:
     still_defective(restore_encrypted(upstream) == {}, "restores_take_encryption")
+
+
+def test_a_creation_imports_although_an_earlier_change_set_still_waits(cloud: Cloud) -> None:
+    make_orphan(cloud)
+    child = database(table(policy="Retain", TableName=ORPHAN))
+    template = {"Resources": {"Database": nested(cloud.put("db-new", child))}}
+    cloud.change_set("app", template, ChangeSetType="CREATE", ChangeSetName="first", **WANTED)
+    root = cloud.change_set("app", template, ChangeSetType="CREATE", **WANTED)
+    assert rows(inside(cloud, root))["Jobs"]["Action"] == "Import"
+    assert execute(cloud, root) == "CREATE_COMPLETE"
+    assert cloud.outputs(cloud.physical("app", "Database"))["Name"] == ORPHAN
