@@ -22,6 +22,7 @@ from lib.operators import Answer, Level
 from lib.rescue import fitting, passage, records
 from lib.rescue.passage import World
 from lib.rescue.records import Entry, Switch
+from lib.stacks import stacks
 from lib.stacks.drift import Drift
 
 if TYPE_CHECKING:
@@ -192,7 +193,13 @@ def _read_original(world: World, entry: Entry, declared: Mapping[str, Any]) -> T
     """Return the settings that the new table is to have: the old one's, or the template's."""
     dynamodb = world.access.aws.client("dynamodb")
     found = settings.read_settings(dynamodb, entry.old, world.access.clock) if entry.old else None
-    return found or settings.read_declared(entry.old or entry.new, declared, world.stack.tags)
+    if found:
+        return found
+    # CloudFormation gives a resource the tags of every stack above it.
+    above = world.live.get(entry.path.rpartition("/")[0], "")
+    nested = stacks.describe(world.access.aws.client("cloudformation"), above) if above else None
+    tags = {**world.stack.tags, **(nested.tags if nested else {})}
+    return settings.read_declared(entry.old or entry.new, declared, tags)
 
 
 def _conclude(world: World, record: Switch) -> Answer:

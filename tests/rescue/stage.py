@@ -41,6 +41,7 @@ Resources:
         NotesName: !Ref NotesTableName
         DraftsName: !Ref DraftsTableName
         FilesName: !Ref FilesName
+      Tags: [{{ Key: Component, Value: Database }}]
   ApiStack:
     Type: AWS::CloudFormation::Stack
     Properties:
