@@ -142,6 +142,7 @@ def trips(bench: Bench) -> Iterator[Trip]:
         yield Trip(f"backup {count}", 0.0, _backup(count), rounds=5 if count < 150 else 2)
     for count in (10, 100, 500):
         yield Trip(f"preview {count}", 0.0, _preview(count), rounds=5 if count < 500 else 3)
+    yield Trip("plan and apply", 0.0, _plan)
     for contestant in bench.everybody:
         yield Trip(f"deploy, {contestant.name}", SLOW, _deploy(contestant))
     yield Trip("deploy, verified", SLOW, _verified)
@@ -239,6 +240,16 @@ def _preview(count: int) -> Callable[[Bench], None]:
             bench.measure(f"preview {count}", "", contestant, contestant.preview())
 
     return run
+
+
+def _plan(bench: Bench) -> None:
+    """Plan the update of the application as a file, then apply that."""
+    ours = bench.ours
+    bench.prepare(ours, bench.app)
+    bench.quietly(ours, ours.deploy())
+    ours.set_values({**bench.app.values, "LogRetentionDays": "3"})
+    bench.measure("plan", "", ours, ours.plan())
+    bench.measure("apply", "", ours, ours.apply())
 
 
 def _roll_out(count: int) -> Callable[[Bench], None]:

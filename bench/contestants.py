@@ -137,6 +137,14 @@ class Ours(Contestant):
         """Show a change set and the comparison of templates, delete the change set."""
         return [self.inv, "update", "--preview", "--yes", "--json"]
 
+    def plan(self) -> Sequence[str]:
+        """Keep the change set and write the plan of it."""
+        return [self.inv, "plan", "--yes", "--json", "--out", str(self.folder / "plan.json")]
+
+    def apply(self) -> Sequence[str]:
+        """Apply that very plan, without checking afterwards."""
+        return [self.inv, "apply", str(self.folder / "plan.json"), "--yes", "--json", "--no-verify"]
+
     def roll_out(self, count: int, *more: str) -> Sequence[str]:
         """Deploy to `count` regions."""
         names = ",".join(REGIONS[:count])

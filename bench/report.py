@@ -233,6 +233,8 @@ def _works(measured: Measured) -> Iterable[tuple[str, str]]:
         "upload": lambda count: f"Uploading {count} nested templates and their master",
         "backup": lambda count: f"Backing up {count} {'table' if count == '1' else 'tables'}",
         "preview": lambda count: f"Previewing a change of {count} resources",
+        "plan": lambda _: "Planning an update of the application as a file",
+        "apply": lambda _: "Applying that plan",
         "regions": lambda count: f"Creating the stack in {count} region{'s' * (count != '1')}",
         "start": lambda _: "Starting",
     }
@@ -293,6 +295,8 @@ def _targets(measured: Measured) -> Iterable[str]:
         ("Lost after a short update, seconds", of("deploy", "update", "lost"), 0.5),
         ("The slow stack in all, seconds", of("deploy", "new", "wall", slow), 14),
         ("API calls of a deploy without a change", of("deploy", "no change", "calls"), 6),
+        ("API calls of a plan of one parameter", of("plan", "", "calls"), 23),
+        ("API calls of a planned update", of("apply", "", "calls"), 40),
         ("API calls of an unchanged upload", of("upload 9", "unchanged", "calls"), 2),
         ("Memory of a deploy, MB", of("deploy", "update", "memory"), 120),
         ("Memory of a rollout to eight regions, MB", of("regions 8", "", "memory", None), 120),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lib.deploy.deployments import Mode
     from lib.deploy.outcomes import Outcome
     from lib.inputs.jobs import Options
+    from lib.stacks.stacks import Stack
 
 
 def stack_error(target: Target, error: DeploymentError) -> dict[str, Any]:
@@ -59,15 +60,19 @@ def answer_outcome(target: Target, outcome: Outcome) -> Answer:
 def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:
     """Tell what became of a deployment, then check what it left."""
     told = answer_outcome(target, outcome)
-    return add_verification(target, told, options) if wanted and outcome.is_deployed else told
+    if not wanted or not outcome.is_deployed:
+        return told
+    return add_verification(target, told, options, outcome.seen)
 
 
-def add_verification(target: Target, told: Answer, options: Options | None = None) -> Answer:
+def add_verification(
+    target: Target, told: Answer, options: Options | None = None, seen: Stack | None = None
+) -> Answer:
     """Check what a stack is like now, and add that to an answer."""
     from lib.checks import verification
     from lib.inputs.jobs import Options
 
-    found = verification.follow_up(target.job, target.access, options or Options())
+    found = verification.follow_up(target.job, target.access, options or Options(), seen)
     return verification.add(told, found, target.access)
 
 

@@ -23,6 +23,8 @@ COMMON_HELP = {
     "local": "Run against the embedded emulator, starting it when needed.",
     "debug": "Show each AWS call: operation, seconds, HTTP status, request ID.",
     "all": "List each change, not only what matters.",
+    "record": "Keep what AWS answers in this file, scrubbed, for `inv rescue.replay`.",
+    "record-hide": "Further words to replace in it, comma-separated: names, for example.",
     "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
     "code": "The application function: a zip or a folder with the module app; none takes it off.",
     "image": "Tag of the task's image in the stack's own repository; none: back to latest.",
@@ -55,10 +57,15 @@ class Common:
     image: str | None = None
     site: str | None = None
     all: bool = False
+    record: str | None = None
+    record_hide: str | None = None
 
+
+#: The flags of a task that asks AWS anything, by which the run can be run again.
+RECORDING = ("record", "record_hide")
 
 #: The flags that every task takes, unless it says otherwise.
-COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug")
+COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug", *RECORDING)
 
 #: The flags that a task takes which changes a stack.
 CHANGING = (*COMMON, "role_arn", "all")

@@ -139,8 +139,9 @@ def history(target: Target) -> Answer:
     inv history --env production --json
     """
     from lib.releases import history as records
+    from lib.releases import settling
 
-    found = records.read_of(target.job, target.access)
+    found = settling.read(target.job, target.access)
     return Answer(as_document(found), records.draw(found))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import inspect
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec
@@ -18,14 +20,20 @@ from invoke.exceptions import Exit, ParseError
 from invoke.main import program
 from invoke.tasks import Task, task
 
-from commands.flags import ARTIFACTS, COMMON, COMMON_HELP, Common
-from commands.target import Target, log_folder
+from commands.flags import ARTIFACTS, COMMON, COMMON_HELP, RECORDING, Common
+from commands.target import ROOT, Target, log_folder
+from lib import outside
 from lib.errors import DeploymentError, InputError, Interrupted
 from lib.operators import Answer, Level, Note
 from lib.terminal import finish
 from lib.terminal.console import Console, open_console
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
+    from commands.taping import Rerun
+    from lib.recordings.recorder import Recorder
+    from lib.recordings.recordings import Recording
     from lib.terminal.journal import Journal
 
 
@@ -33,6 +41,51 @@ if TYPE_CHECKING:
 Own = ParamSpec("Own")
 
 DescribeError = Callable[[Target, DeploymentError], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a task does, however its target came about."""
+
+    key: str
+    name: str
+    work: Callable[..., Answer]
+    describe_error: DescribeError
+
+    def carry_out(
+        self,
+        target: Target,
+        chosen: Common,
+        given: Mapping[str, Any],
+        kept: contextlib.ExitStack,
+    ) -> int:
+        """Do the work, recorded where that is wanted for as long as `kept` is open."""
+        recorders: list[Recorder] = []
+
+        def work() -> Answer:
+            if chosen.record and not outside.is_replayed():
+                from commands import taping
+
+                opened = taping.record(target, chosen, given, self.key, self.name)
+                recorders.append(kept.enter_context(opened))
+            return self.work(target, **given)
+
+        code = 1
+        try:
+            code = carry_out(target, work, self.describe_error, as_json=chosen.json)
+            if chosen.record and (recorders or outside.is_replayed()):
+                from commands import taping
+
+                taping.tell(target.console, chosen.record)
+            target.console.close_group()
+        finally:
+            for recorder in recorders:
+                recorder.end(code)
+        return code
+
+
+#: Every task that can be recorded, and hence run again, by the module and the name of its function.
+RUNS: dict[str, Run] = {}
 
 
 def operation(
@@ -49,16 +102,19 @@ def operation(
     """
 
     def make_task(body: Callable[Concatenate[Target, Own], Answer]) -> Task[Any]:
-        work: Callable[..., Answer] = body
+        name = body.__name__.replace("_", "-")
+        key = f"{body.__module__}.{body.__name__}"
+        runs = Run(key, name, body, describe_error)
+        if "record" in common:
+            RUNS[key] = runs
 
         def run(_context: Context, **given: Any) -> None:
             chosen = Common(**{name: given.pop(name) for name in common})
-            name = body.__name__.replace("_", "-")
-            with open_target(chosen, name, logged=changes) as target:
-                code = carry_out(
-                    target, lambda: work(target, **given), describe_error, as_json=chosen.json
-                )
-            target.console.close_group()
+            with (
+                open_target(chosen, name, logged=changes) as target,
+                contextlib.ExitStack() as kept,
+            ):
+                code = runs.carry_out(target, chosen, given, kept)
             if code:
                 raise Exit(code=code)
 
@@ -75,17 +131,43 @@ def join_flags(body: Callable[..., Answer], common: Sequence[str]) -> inspect.Si
     """Return the parameters in which Invoke finds a task's flags: the common ones, then its own.
 
     One without a default is no flag but what stands after the task's name. Invoke gives the letters
-    of short flags in this order, so the artefacts, which came last, stand last and take none from
-    the others.
+    of short flags in this order, so those that came late stand last and take none from the others.
     """
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     shared = [inspect.Parameter(name, keyword, default=getattr(Common, name)) for name in common]
-    last = [flag for flag in shared if flag.name in ARTIFACTS]
+    late = (*ARTIFACTS, *RECORDING)
+    last = sorted((flag for flag in shared if flag.name in late), key=lambda f: late.index(f.name))
     first = [flag for flag in shared if flag not in last]
     _target, *own = inspect.signature(body).parameters.values()
     named = [one for one in own if one.default is inspect.Parameter.empty]
     flags = [*first, *(one for one in own if one not in named), *last]
     return inspect.Signature([inspect.Parameter("context", keyword), *named, *flags])
+
+
+def rerun(recording: Recording, stdout: TextIO, stderr: TextIO) -> Rerun:
+    """Run a recorded run again offline; what it shows goes where it went then.
+
+    Raises `InputError` where this checkout has not the task.
+    """
+    from commands import taping
+    from lib.recordings import replayer
+
+    key = str(recording.head["task"])
+    if key not in RUNS:
+        raise InputError(
+            f"{recording.path} records the task {recording.head['name']}, which this checkout "
+            "has not.",
+            next_step=f"replay it with commit {recording.head['commit'] or 'unknown'}",
+        )
+    with taping.lay_out(recording) as place, replayer.offline():
+        out, err = taping.Mirror(stdout, place), taping.Mirror(stderr, place)
+        tape = replayer.Replayer(recording, place.cover)
+        with outside.through(tape), contextlib.ExitStack() as kept:
+            chosen, given = taping.read_flags(recording, place)
+            console = taping.open_console(recording, chosen, out, err)
+            target = aim(chosen, console, None, root=place.root)
+            code = RUNS[key].carry_out(target, chosen, given, kept)
+    return taping.Rerun(out.text, err.text, code, tuple(tape.missing))
 
 
 @contextlib.contextmanager
@@ -98,17 +180,23 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
     console.unfold = chosen.all
     stop_on_termination()
     with keep_journal(console, name, stack, wanted=logged) as journal:
-        yield Target(
-            chosen.env,
-            chosen.region,
-            chosen.stack_name,
-            chosen.profile,
-            chosen.local,
-            console,
-            journal,
-            chosen.role_arn,
-            {name: getattr(chosen, name) for name in ARTIFACTS},
-        )
+        yield aim(chosen, console, journal)
+
+
+def aim(chosen: Common, console: Console, journal: Journal | None, root: Path = ROOT) -> Target:
+    """Return what the common flags name, in a checkout."""
+    return Target(
+        chosen.env,
+        chosen.region,
+        chosen.stack_name,
+        chosen.profile,
+        chosen.local,
+        console,
+        journal,
+        chosen.role_arn,
+        {name: getattr(chosen, name) for name in ARTIFACTS},
+        root,
+    )
 
 
 def carry_out(
@@ -120,8 +208,12 @@ def carry_out(
     def do() -> Answer:
         try:
             return summarise(console, work())
+        except DeploymentError as error:
+            summarise(console, Answer({}, summary=_summarise_error(error)))
+            raise
         finally:
-            leave_when_interrupted()
+            if not outside.is_replayed():
+                leave_when_interrupted()
 
     code = finish.finish(
         console,
@@ -173,6 +265,13 @@ def summarise(console: Console, answer: Answer) -> Answer:
         except OSError as error:
             console.report(Note(f"The job's summary cannot be written: {error}", Level.WARNING))
     return answer
+
+
+def _summarise_error(error: DeploymentError) -> str:
+    """Return an error for the page beside a job: nobody should have to look for it in the log."""
+    lines = [error.message, *(["", f"Next: {error.next_step}"] if error.next_step else [])]
+    told = html.escape("\n".join(lines))
+    return f"### ✗ Not done\n\n<pre>{told}</pre>"
 
 
 def stop_on_termination() -> None:

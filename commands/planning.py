@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +16,18 @@ from commands.answers import (
     settle_harmless_questions,
     stack_error,
 )
-from commands.flags import CHANGE_HELP, PLANNING, VERIFY_HELP, read_options
+from commands.flags import (
+    CHANGE_HELP,
+    DEFAULT_ENVIRONMENT,
+    PLANNING,
+    RECORDING,
+    VERIFY_HELP,
+    read_options,
+)
 from commands.operation import operation
 from commands.target import Target, today
 from lib.document import as_document
-from lib.errors import InputError
+from lib.errors import DeploymentError, InputError
 from lib.operators import Answer, Note
 
 if TYPE_CHECKING:
@@ -30,9 +39,11 @@ if TYPE_CHECKING:
     from lib.inputs.jobs import Options
     from lib.terminal.console import Console
 
-#: The flags of a task that a plan tells its environment, region and stack.
-_FROM_FILE = ("profile", "yes", "json", "local", "debug")
+#: The flags of a task that a plan tells its environment, region and stack. Where the environment
+#: is a file somewhere, only its name is the plan's.
+_FROM_FILE = ("env", "profile", "yes", "json", "local", "debug", *RECORDING)
 _FILE_HELP = {"file": "The plan, as `inv plan --out` wrote it."}
+_ENV_HELP = {"env": "The environment's file, for a plan that was made of a path."}
 
 
 @operation(
@@ -122,11 +133,12 @@ def _write_plan(
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no folder {path.parent} to write {path.name} into.")
     made: list[Offer] = []
+    found: list[PlanFile] = []
     try:
-        found = []
         for place, options in places:
-            made.append(_propose(place, options, mode, lasts))
-            found.append(plans.make(made[-1], _price(place, made[-1])))
+            with _telling_regions(place, found, several=len(places) > 1):
+                made.append(_propose(place, options, mode, lasts))
+                found.append(plans.make(made[-1], _price(place, made[-1])))
         whole = plans.combine(found)
         plans.write(path, whole)
     except BaseException:
@@ -137,6 +149,18 @@ def _write_plan(
     flags = _how_to_reach(places[0][0])
     console.line(f"  Next: inv apply {shlex.quote(str(path))} --digest {whole.digest}{flags}")
     return Answer(as_document(whole), plans.draw_facts(whole), summary=plans.draw_summary(whole))
+
+
+@contextlib.contextmanager
+def _telling_regions(place: Target, found: Sequence[PlanFile], *, several: bool) -> Iterator[None]:
+    """Have the refusal of one region say which it is, and what was planned of the others."""
+    try:
+        yield
+    except DeploymentError as exc:
+        if several:
+            told = {"region": place.region, "regions": as_document(found)}
+            exc.details = {**exc.details, **told}
+        raise
 
 
 def _propose(place: Target, options: Options, mode: Mode, lasts: timedelta) -> Offer:
@@ -151,8 +175,10 @@ def _propose(place: Target, options: Options, mode: Mode, lasts: timedelta) -> O
 
 def _how_to_reach(target: Target) -> str:
     """Return the flags that a plan does not hold."""
+    path = target.env if target.env != target.job.environment else ""
+    env = f" --env {shlex.quote(path)}" if path else ""
     profile = f" --profile {shlex.quote(target.profile)}" if target.profile else ""
-    return profile + (" --local" if target.local else "")
+    return f"{env}{profile}" + (" --local" if target.local else "")
 
 
 def _price(target: Target, made: Offer) -> Cost | None:
@@ -170,26 +196,35 @@ def _price(target: Target, made: Offer) -> Cost | None:
 
 
 @operation(
-    help={**_FILE_HELP, "format": "text (default), markdown, or json."},
+    help={
+        **_FILE_HELP,
+        "format": "text (default), markdown, or json.",
+        "out": "Write it into this file.",
+    },
     common=("json",),
 )
-def show(target: Target, file: str, format: str = "text") -> Answer:
+def show(target: Target, file: str, format: str = "text", out: str | None = None) -> Answer:
     """Deploy: show a plan, for people or for a pull request.
 
     inv plan.show plan.json
-    inv plan.show plan.json --format markdown
+    inv plan.show plan.json --format markdown --out plan.md
     """
     import json
 
     from lib.deploy import plans
+    from lib.inputs import documents
 
     chosen = plans.choose_format(format)
     found = plans.read(Path(file))
     document = as_document(found)
     if chosen == "json":
-        return Answer(document, json.dumps(document, indent=2))
-    draw = plans.draw_summary if chosen == "markdown" else plans.draw
-    return Answer(document, draw(found))
+        text = json.dumps(document, indent=2)
+    else:
+        text = (plans.draw_summary if chosen == "markdown" else plans.draw)(found)
+    if out is None:
+        return Answer(document, text)
+    documents.write_text(Path(out), f"{text}\n")
+    return Answer(document)
 
 
 @operation(
@@ -197,6 +232,7 @@ def show(target: Target, file: str, format: str = "text") -> Answer:
         **_FILE_HELP,
         "digest": "The digest that was approved; any other plan is refused.",
         **VERIFY_HELP,
+        **_ENV_HELP,
     },
     common=_FROM_FILE,
     describe_error=stack_error,
@@ -213,14 +249,16 @@ def apply(target: Target, file: str, digest: str | None = None, no_verify: bool 
     found = plans.read(Path(file), expected=digest)
     if found.regions:
         return _apply_everywhere(target, found, file, checks=not no_verify)
-    place = _aim(target, found)
-    settle_harmless_questions(place)
-    begin = begin_first_creation(place, preview=False)
-    outcome = applying.apply(place.job, place.access, found, file, begin=begin)
+    with _telling_place(found):
+        place = _aim(target, found)
+        settle_harmless_questions(place)
+        begin = begin_first_creation(place, preview=False)
+        again = _say_renewal([place], file)
+        outcome = applying.apply(place.job, place.access, found, again, begin=begin)
     return answer_verified(place, outcome, plans.read_options(found), wanted=not no_verify)
 
 
-@operation(help=_FILE_HELP, common=_FROM_FILE, changes=True)
+@operation(help={**_FILE_HELP, **_ENV_HELP}, common=_FROM_FILE, changes=True)
 def discard(target: Target, file: str) -> Answer:
     """Deploy: remove what an unapplied plan keeps at AWS.
 
@@ -248,16 +286,44 @@ def _apply_everywhere(target: Target, found: PlanFile, file: str, *, checks: boo
     sites = [Site(place.job, place.aws) for place in places]
     begin = {place.region: begin_first_creation(place, preview=False) for place in places}
     operator = target.console.operator()
-    done = approved.apply(sites, operator, found, file, begin=begin, checks=checks)
+    again = _say_renewal(places, file)
+    done = approved.apply(sites, operator, found, again, begin=begin, checks=checks)
     return report.answer(done, operator)
 
 
+def _say_renewal(places: Sequence[Target], file: str) -> str:
+    """Say which commands make a plan anew, of the same regions, and apply that."""
+    flags, name = places[0].flags, shlex.quote(file)
+    if len(places) > 1:
+        names = ",".join(place.region for place in places)
+        flags = flags.replace(f"--region {places[0].region}", f"--regions {names}")
+    then = f"have that approved, then inv apply {name}{_how_to_reach(places[0])}"
+    return f"inv plan --out {name} {flags}, {then}"
+
+
+@contextlib.contextmanager
+def _telling_place(found: PlanFile) -> Iterator[None]:
+    """Have a refusal say in its document what the plan is of, which no flag has told."""
+    try:
+        yield
+    except DeploymentError as exc:
+        names = ("stack", "region", "environment", "release")
+        exc.details = {**{name: getattr(found, name) for name in names}, **exc.details}
+        raise
+
+
 def _aim(target: Target, found: PlanFile) -> Target:
-    """Return the target that a plan is for."""
+    """Return the target that a plan is for; its environment may be a file of another name."""
     usual = found.stack == f"plot-palette-{found.environment}"
-    return replace(
+    place = replace(
         target,
-        env=found.environment,
+        env=found.environment if target.env == DEFAULT_ENVIRONMENT else target.env,
         asked_region=found.region,
         stack_name=None if usual else found.stack,
     )
+    if place.job.environment != found.environment:
+        raise InputError(
+            f"The plan is of the environment {found.environment}, not of {place.job.environment}.",
+            next_step="leave out --env, or name the file that the plan was made of",
+        )
+    return place

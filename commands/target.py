@@ -6,12 +6,13 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from commands.flags import as_count, as_seconds
+from lib import outside
 from lib.operators import Level, Note
 from lib.terminal.console import Console
 
@@ -42,22 +43,24 @@ class Target:
     role_arn: str | None = None
     #: What the flags give beside the templates; see `lib.inputs.artifacts`.
     artifacts: Mapping[str, str | None] = field(default_factory=dict)
+    #: The checkout whose files are meant.
+    root: Path = field(default_factory=lambda: ROOT)
     #: What the regions of one task have in common, hence handed on by `replace`.
     shared: dict[str, SignIn] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def root(self) -> Path:
-        """Return the checkout whose files are meant."""
-        return ROOT
 
     @cached_property
     def region(self) -> str:
         """Choose the region and say which it is."""
         from lib import session
 
-        name, origin = session.choose_region(
-            self.asked_region, os.environ, profile=self.profile, use_profile=not self.local
-        )
+        def choose() -> list[str]:
+            return list(
+                session.choose_region(
+                    self.asked_region, os.environ, profile=self.profile, use_profile=not self.local
+                )
+            )
+
+        name, origin = outside.ask("region", {"asked": self.asked_region}, choose)
         self.console.report(Note(f"Environment {self.env}, region {name} (from {origin})."))
         return name
 
@@ -81,9 +84,10 @@ class Target:
         """Read everything that a deployment of this target consists of."""
         from lib.inputs import jobs
 
-        found = jobs.prepare(ROOT, self.env, self.region, self.stack_name, flags=self.flags)
+        found = jobs.prepare(self.root, self.env, self.region, self.stack_name, flags=self.flags)
         found = jobs.choose_role(found, self.role_arn, is_local=self.local)
         found = jobs.give_artifacts(found, Path.cwd(), **self.artifacts)
+        outside.hide(jobs.list_secret_values(found))
         if self.journal:
             self.journal.hide(jobs.list_secret_values(found))
         return found
@@ -135,15 +139,27 @@ def start_emulator(console: Console) -> Emulator:
     """Start or reuse the emulator, and say what it cannot do when it is new."""
     from emulator import control
 
-    was_running = control.status(local_state()).running
-    port = os.environ.get("PLOT_PALETTE_LOCAL_PORT")
-    delay = os.environ.get("PLOT_PALETTE_LOCAL_DELAY")
-    emulator = control.start(
-        local_state(),
-        port=as_count(port, "PLOT_PALETTE_LOCAL_PORT"),
-        delay=as_seconds(delay, "PLOT_PALETTE_LOCAL_DELAY"),
+    def start() -> dict[str, Any]:
+        was_running = control.status(local_state()).running
+        port = os.environ.get("PLOT_PALETTE_LOCAL_PORT")
+        delay = os.environ.get("PLOT_PALETTE_LOCAL_DELAY")
+        started = control.start(
+            local_state(),
+            port=as_count(port, "PLOT_PALETTE_LOCAL_PORT"),
+            delay=as_seconds(delay, "PLOT_PALETTE_LOCAL_DELAY"),
+        )
+        told = {"endpoint": started.endpoint, "pid": started.pid, "port": started.port}
+        return {"was_running": was_running, **told}
+
+    found = outside.ask("emulator", {}, start)
+    emulator = control.Emulator(
+        running=True,
+        endpoint=found["endpoint"],
+        pid=found["pid"],
+        port=found["port"],
+        state=local_state(),
     )
-    if not was_running:
+    if not found["was_running"]:
         console.report(Note(f"Emulator started at {emulator.endpoint}.", Level.DONE))
         count = len(control.LIMITS)
         console.report(Note(f"The emulator is not AWS: inv local.status lists {count} limits."))
@@ -193,4 +209,4 @@ def connect_in(target: Target, region: str) -> Aws:
 
 def today() -> date:
     """Return the day it is in UTC, by which AWS bills."""
-    return datetime.now(UTC).date()
+    return outside.now().date()

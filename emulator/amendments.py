@@ -27,11 +27,13 @@ from ministack.services.cloudformation import (
 from emulator import (
     conditions,
     deletion,
+    event_properties,
     exports,
     imports,
     nested_change_sets,
     nested_stacks,
     recovery,
+    refactors,
     requests,
     resource_types,
     sites,
@@ -484,6 +486,26 @@ def restores_take_encryption() -> None:
     resource_types.heed_encryption()
 
 
+def events_tell_properties() -> None:
+    """Show in an event which properties its resource was to have.
+
+    Upstream leaves ResourceProperties out, by which the function behind a custom resource is
+    known. AWS: API_StackEvent.
+    Canary: test_canary_events_tell_properties.
+    """
+    event_properties.install()
+
+
+def stacks_can_be_refactored() -> None:
+    """Answer CreateStackRefactor and its like: move resources between stacks, or rename them.
+
+    Upstream has no such operation. AWS: "Stack refactoring" in the user guide; nested stacks take
+    part by definitions of their own, while the parent's template keeps its TemplateURL.
+    Canary: test_canary_stacks_can_be_refactored.
+    """
+    refactors.install()
+
+
 def resources_take_time(delay: float) -> None:
     """Make each resource that is created, changed or deleted take `delay` seconds.
 
@@ -537,6 +559,8 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     failed_outputs_are_told_by_the_rollback,
     exports_are_honoured,
     output_changes_have_no_rows,
+    stacks_can_be_refactored,
+    events_tell_properties,
     shells_keep_their_id,
     nested_change_sets_exist,
     imports_reach_nested_stacks,

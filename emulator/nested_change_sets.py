@@ -444,6 +444,21 @@ def _show_change(member: ET.Element, shown: Json, *, with_values: bool) -> None:
         wire.put(target, detail["Target"], *names)
 
 
+#: Where AWS begins another page.
+_PAGE = 1024 * 1024  # bytes
+
+
+def _cut_to_page(result: ET.Element, members: ET.Element, start: int) -> None:
+    """Leave one page of changes, the one that begins with number `start`, and name the next."""
+    size = 0
+    for number, one in enumerate(list(members)):
+        size += len(ET.tostring(one)) if number >= start else 0
+        if number < start or (size > _PAGE and number > start):
+            members.remove(one)
+        if number > start and size > _PAGE and result.find("{*}NextToken") is None:
+            wire.put(result, {"NextToken": str(number)}, "NextToken")
+
+
 def _describe(upstream: Handler) -> Handler:
     def describe(params: Json) -> Response:
         params = _by_name(params)
@@ -460,6 +475,7 @@ def _describe(upstream: Handler) -> Handler:
             members = wire.member(result, "Changes")
             for member, change in zip(members, change_set["Changes"], strict=True):
                 _show_change(member, change["ResourceChange"], with_values=with_values)
+            _cut_to_page(result, members, int(wire.given(params, "NextToken") or 0))
 
         return wire.amend(response, amend)
 

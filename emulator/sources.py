@@ -91,6 +91,14 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "nested_change_sets_exist",
+        "DescribeChangeSet gives a change set of more than 1 MB page by page",
+        Witness.MODEL,
+        "If the output exceeds 1 MB, a string that identifies the next page of changes. If there "
+        "is no additional page, this value is null.",
+        API + "API_DescribeChangeSet.html",
+    ),
+    Source(
+        "nested_change_sets_exist",
         "What changes in one child is a Dynamic change of the siblings that read its outputs",
         Witness.QUOTED,
         "",
@@ -519,6 +527,83 @@ SOURCES: tuple[Source, ...] = (
         "interrupted_operations_end",
         "What was in progress when the emulator stopped ends in a state one can go on from; AWS "
         "never stops",
+        Witness.NONE,
+    ),
+    Source(
+        "events_tell_properties",
+        "An event tells the properties that its resource was to have",
+        Witness.MODEL,
+        "BLOB of the properties used to create the resource.",
+        API + "API_StackEvent.html",
+    ),
+    # Refactors
+    Source(
+        "stacks_can_be_refactored",
+        "Resources move between nested stacks, and are renamed, without being touched",
+        Witness.DOCUMENT,
+        "Resources can be moved between nested stacks.",
+        GUIDE + "stack-refactoring.html",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "A refactor changes nothing else: no resource, parameter, condition or mapping",
+        Witness.DOCUMENT,
+        "You cannot create or delete resources, modify resource configurations, or change or add "
+        "new parameters, conditions, or mappings during refactoring.",
+        GUIDE + "stack-refactoring.html",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Words for a change beside the moves, as of a parent whose TemplateURL changes",
+        Witness.QUOTED,
+        "Found an action type that is not permitted during refactor operations: Modify",
+        "a published record of 17 September 2026: a refactor between a parent and its nested stack",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Words for a type that cannot be moved",
+        Witness.QUOTED,
+        "arn:aws:cloudformation:us-east-2:123456789012:stack/StackRefactorStack/fd2b1b20: Stack "
+        "Refactor does not support AWS::CDK::Metadata.",
+        "https://dave.wittman.xyz/posts/stack-refactoring-with-cdk",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Words for a mapping that the templates do not follow, and for a stack changed meanwhile",
+        Witness.QUOTED,
+        "The resource Bucket83908E77 defined in the resources mapping did no move from its "
+        "original stack StackRefactorStack. Review your stack template desired state.; ... Stack "
+        "was updated.",
+        "https://dave.wittman.xyz/posts/stack-refactoring-with-cdk",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Neither empty stacks nor stacks with a stack policy can be refactored",
+        Witness.DOCUMENT,
+        "CloudFormation doesn't support empty stacks. ... Stack refactor doesn't support stacks "
+        "that have stack policies attached, regardless of what the policies allow or deny.",
+        GUIDE + "stack-refactoring.html",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Status and ExecutionStatus, and what an action says",
+        Witness.DOCUMENT,
+        '"Action": "MOVE", "Entity": "RESOURCE", "Description": "No configuration changes '
+        'detected."',
+        GUIDE + "stack-refactoring.html",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "The moved resource is IMPORT_COMPLETE in its new stack, which ends UPDATE_COMPLETE",
+        Witness.QUOTED,
+        "observed: 0.5-3 seconds between the last IMPORT_COMPLETE stack event and the stack "
+        "becoming stable",
+        GITHUB + "aws/aws-cdk-cli/issues/1804",
+    ),
+    Source(
+        "stacks_can_be_refactored",
+        "Words for an empty stack, a stack policy, a state, changed parameters, an unknown "
+        "refactor; that outputs may change; the events of the stack that is left",
         Witness.NONE,
     ),
     # Deletion

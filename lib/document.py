@@ -14,6 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+#: The metadata of a field that no document shows.
+UNSHOWN: Mapping[str, bool] = {"shown": False}
+
 
 def keys_of(kind: type) -> Mapping[str, str]:
     """Return a result class's keys in order, each with the attribute that it shows.
@@ -23,7 +26,9 @@ def keys_of(kind: type) -> Mapping[str, str]:
     first is.
     """
     declared: Mapping[str, str] | None = getattr(kind, "KEYS", None)
-    return declared if declared is not None else {field.name: field.name for field in fields(kind)}
+    if declared is not None:
+        return declared
+    return {one.name: one.name for one in fields(kind) if one.metadata != UNSHOWN}
 
 
 def keys(shown: str) -> Mapping[str, str]:

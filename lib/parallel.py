@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from lib.outside import Strands
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -33,20 +35,26 @@ def side_by_side(
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
     ended = threading.Semaphore(0)
+    strands = Strands()
 
     def work() -> None:
         try:
             while (taken := _take(waiting)) is not None:
                 index, item = taken
                 try:
-                    results[index] = call(item)
+                    results[index] = strands.run(index, call, item)
                 except BaseException as exc:  # raised in the caller's thread below
                     errors[index] = exc
                     waiting.clear()
         finally:
             ended.release()
 
-    _run(work, ended, waiting, threads=min(at_once, len(given)))
+    try:
+        _run(work, ended, waiting, threads=min(at_once, len(given)))
+    except KeyboardInterrupt:
+        strands.note_interrupt()
+        raise
+    strands.join()
     if errors:
         raise errors[min(errors)]
     return [results[index] for index in range(len(given))]
@@ -79,3 +87,20 @@ def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:
         return waiting.popleft()
     except IndexError:
         return None
+
+
+def within(call: Callable[[], object], seconds: float) -> bool:
+    """Call a function on a thread of its own, and tell whether it ended within some seconds.
+
+    One that does not is left to itself: its thread is a daemon, and holds nobody up.
+    """
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            call()
+        finally:
+            ended.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    return ended.wait(seconds)

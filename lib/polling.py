@@ -8,12 +8,12 @@ the end, and long operations are asked about rarely.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar, overload
 
+from lib import outside
 from lib.refusals import error_code, error_message, is_passing
 
 Answer = TypeVar("Answer")
@@ -42,9 +42,9 @@ class Clock:
     `explain` is told why a wait takes so long, in one sentence; without, waiting is silent.
     """
 
-    monotonic: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = outside.monotonic
+    now: Callable[[], datetime] = outside.now
+    sleep: Callable[[float], None] = outside.sleep
     explain: Callable[[str], None] | None = None
 
 

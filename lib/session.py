@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib import outside
 from lib.errors import AwsUnavailable
 from lib.refusals import explain
 
@@ -119,7 +120,9 @@ class Aws:
                 # The environment and the profile can name an endpoint for S3 alone.
                 if service == "s3" and not self.endpoint_url and not self._is_aws(made):
                     made = self._make(service, path_style=True)
-                if self._observe:
+                if self._observe and outside.is_taped():
+                    made.observe = self._observe
+                elif self._observe:
                     _watch_calls(made, self.region, self._observe)
                 self._clients[service] = made
             return self._clients[service]
@@ -357,8 +360,12 @@ def connect(
     of every call that has ended. What shares a `sign_in` asks once, in the first call's thread.
     Raises `AwsUnavailable` for a profile that does not exist or gives no credentials.
     """
+    signs_in = None if local else sign_in or SignIn()
     try:
-        session = _open(region, profile, None if local else sign_in or SignIn())
+        if outside.is_taped():
+            session = _open_taped(region, profile, signs_in)
+        else:
+            session = _open(region, profile, signs_in)
     except BotoCoreError as exc:
         raise explain(exc, region) from None
     shell = f"AWS_PROFILE={shlex.quote(profile)} " if profile and not local else ""
@@ -387,6 +394,65 @@ def _open(region: str, profile: str | None, sign_in: SignIn | None) -> boto3.Ses
         botocore_session=core,
         region_name=region,
     )
+
+
+def _open_taped(region: str, profile: str | None, sign_in: SignIn | None) -> boto3.Session:
+    """Open a session whose calls pass through the tape; one that replays needs no credentials."""
+    opened: list[boto3.Session] = []
+    outside.ask(
+        "sign in", {"region": region}, lambda: opened.append(_open(region, profile, sign_in))
+    )
+    if sign_in and sign_in.credentials:
+        outside.hide(key for key in sign_in.credentials.get_frozen_credentials() if key)
+    session = opened[0] if opened else _open(region, None, None)
+    # https://docs.aws.amazon.com/boto3/latest/guide/events.html
+    session.events.register("creating-client-class", _tape_calls)
+    return session
+
+
+def _tape_calls(base_classes: list[type], **_: Any) -> None:
+    base_classes.insert(0, _Taped)
+
+
+class _Taped:
+    """What a client of a recorded or replayed run is besides: each call passes through the tape.
+
+    Above everything that signs, sends and repeats, so that no credentials are ever seen.
+    """
+
+    meta: Any
+    exceptions: Any
+    observe: Callable[[ApiCall], None] | None = None
+
+    def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
+        service, region = self.meta.service_model.service_name, self.meta.region_name
+        call = super()._make_api_call  # type: ignore[misc]  # botocore's, in the class made of both
+        what = {"service": service, "region": region, "operation": operation_name}
+
+        def tell(found: Any) -> None:
+            if self.observe:
+                told = _as_answer(found)
+                self.observe(_as_call(service, operation_name, region, outside.took(), told))
+
+        try:
+            return outside.ask(
+                "call",
+                {**what, "parameters": api_params},
+                lambda: call(operation_name, api_params),
+                tell if self.observe else None,
+            )
+        except ClientError as exc:
+            kind = self.exceptions.from_code(exc.response.get("Error", {}).get("Code"))
+            raise exc if isinstance(exc, kind) else kind(exc.response, operation_name) from None
+
+
+def _as_answer(found: Any) -> Mapping[str, Any]:
+    """Return what a call came to, its answer or an error, in botocore's form."""
+    if isinstance(found, ClientError):
+        return found.response
+    if isinstance(found, BaseException):
+        return {"Error": {"Code": type(found).__name__}}
+    return found  # type: ignore[no-any-return]  # an answer
 
 
 @functools.cache

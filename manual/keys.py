@@ -30,6 +30,8 @@ from lib.releases.history import Record
 from lib.releases.pruning import Removal
 from lib.releases.releases import Published
 from lib.rescue.adoption import Adopted
+from lib.rescue.explanations import Explanation
+from lib.rescue.refactoring import Refactored
 from lib.stacks.stacks import Event
 from lib.templates.changes import Change
 from manual.graph import Graph
@@ -80,6 +82,8 @@ DOCUMENTS: Mapping[str, Document | str] = {
         more="with `--cross-check` also `cross_check` {`source`, `agree`, `differences` "
         "[{`dimension`, `region`, `book`, `other`, `name`}], `not_named`}",
     ),
+    "rescue.explain": Document(Explanation, more="`reason` is empty where nothing failed"),
+    "rescue.refactor": Document(Refactored, more="`action` is moved, unchanged or previewed"),
     "verify": Document(Verification),
     "costs": Document(Spending),
     "estimate": Document(
@@ -94,6 +98,7 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "prune": Document(Removal),
     "docs": Document(Written),
     "graph": Document(Graph),
+    "rescue.replay": "what the recorded run printed",
     "local.start": _EMULATOR,
     "local.stop": _EMULATOR,
     "local.reset": _EMULATOR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +28,16 @@ class Inner:
     @property
     def shout(self) -> str:
         return self.name.upper()
+
+
+@dataclass(frozen=True)
+class Secretive:
+    said: str
+    kept: str = field(default="", metadata=document.UNSHOWN)
+
+
+def test_what_is_not_to_be_shown_is_no_key() -> None:
+    assert document.as_document(Secretive("a", "b")) == {"said": "a"}
 
 
 @dataclass(frozen=True)

@@ -83,3 +83,10 @@ def test_a_call_under_way_at_ctrl_c_may_still_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         parallel.side_by_side(end_soon, [7], at_once=1)
     assert done == [7]
+
+
+def test_what_does_not_end_in_time_is_left_to_itself() -> None:
+    hanging = threading.Event()
+    assert parallel.within(lambda: hanging.wait(30), 0.02) is False
+    hanging.set()
+    assert parallel.within(lambda: None, 5) is True

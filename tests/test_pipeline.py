@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +82,10 @@ def test_only_a_job_that_takes_a_role_gets_a_token_for_it(
     workflow: dict[str, Any], job: dict[str, Any]
 ) -> None:
     takes_role = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
+    comments = any("actions/github-script" in step.get("uses", "") for step in job["steps"])
+    assert not (takes_role and comments)
     allowed = {"contents": "read", "id-token": "write"} if takes_role else None
-    assert job.get("permissions") == allowed
+    assert job.get("permissions") == ({"pull-requests": "write"} if comments else allowed)
     # The role's trust names the environment, so that without one it cannot be taken.
     assert ("environment" in job) is takes_role
 
@@ -89,8 +94,12 @@ def test_only_a_job_that_takes_a_role_gets_a_token_for_it(
 def test_no_job_leaves_the_token_of_the_checkout_behind_or_runs_for_ever(
     workflow: dict[str, Any], job: dict[str, Any]
 ) -> None:
-    [checkout] = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@")]
-    assert checkout["with"]["persist-credentials"] is False
+    checkouts = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@")]
+    assert [one["with"]["persist-credentials"] for one in checkouts] == [False] * len(checkouts)
+    # What runs code of the repository has it, what may write to the pull request runs none of it.
+    runs_code = any("run" in step for step in job["steps"])
+    assert len(checkouts) == (1 if runs_code else 0)
+    assert not (runs_code and "pull-requests" in (job.get("permissions") or {}))
     assert job["timeout-minutes"] <= 90
 
 
@@ -198,18 +207,74 @@ def artifact(job: str, action: str) -> dict[str, Any]:
 
 
 def test_what_is_applied_to_production_is_the_file_that_was_shown_before_the_approval() -> None:
-    plan, discard = runs("plan")
+    plan, show, discard = runs("plan")
     assert plan == ".venv/bin/inv plan --env production --yes --out plan.json"
     assert runs("production") == [".venv/bin/inv apply plan.json --yes"]
     kept, taken = artifact("plan", "upload"), artifact("production", "download")
     assert kept["name"] == taken["name"]
-    assert kept["path"] == "plan.json"
+    # The Markdown is only made for a pull request; the plan has to be there.
+    assert kept["path"].split() == ["plan.json", "plan.md"]
+    assert accept(show) == ["plan.show"]
     # Two environments, hence two roles: one proposes, the other executes once it was approved.
     assert DEPLOY["plan"]["environment"] == "production-plan"
     assert DEPLOY["production"]["environment"] == "production"
     assert accept(discard) == ["plan.discard"]
     [step] = [one for one in DEPLOY["plan"]["steps"] if one.get("run") == discard]
     assert step["if"] == "github.event_name == 'pull_request'"
+
+
+def run_comment(comments: list[dict[str, Any]], plan: str, folder: Path) -> list[Any]:
+    """Run the comment's script as the action does, and return the calls that it makes."""
+    [step] = [s for s in DEPLOY["comment"]["steps"] if "github-script" in s.get("uses", "")]
+    (folder / "plan.md").write_text(plan)
+    harness = f"""
+      const calls = [];
+      const call = name => async given => {{ calls.push([name, given]); }};
+      const github = {{
+        paginate: async (of, where) => (await of(where)).concat([]),
+        rest: {{ issues: {{
+          listComments: async () => {json.dumps(comments)},
+          updateComment: call('update'), createComment: call('create'),
+        }} }},
+      }};
+      const context = {{
+        serverUrl: 'https://github.com', runId: 7, repo: {{ owner: 'o', repo: 'r' }},
+        issue: {{ number: 5 }}, payload: {{ pull_request: {{ head: {{ sha: 'abc' }} }} }},
+      }};
+      (async () => {{ {step["with"]["script"]} }})().then(
+        () => console.log(JSON.stringify(calls)));
+    """
+    node = shutil.which("node")
+    assert node
+    done = subprocess.run(
+        [node, "-e", harness], cwd=folder, capture_output=True, text=True, check=True, timeout=30
+    )
+    calls: list[Any] = json.loads(done.stdout)
+    return calls
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="the script is JavaScript; GitHub has it")
+def test_the_plan_is_one_comment_that_is_brought_up_to_date(tmp_path: Path) -> None:
+    [[name, given]] = run_comment([], "# Plan\n", tmp_path)
+    assert (name, given["issue_number"]) == ("create", 5)
+    assert given["body"].endswith("# Plan\n")
+    person = {"id": 1, "user": {"type": "User"}, "body": given["body"]}
+    ours = {"id": 2, "user": {"type": "Bot"}, "body": given["body"]}
+    [[name, given]] = run_comment([person, ours], "| row |\n" * 20_000, tmp_path)
+    assert (name, given["comment_id"]) == ("update", 2)
+    assert len(given["body"]) < 65_536
+    assert given["body"].endswith("| row |\n\nThe rest is in the run only.")
+
+
+def test_the_comment_is_written_by_a_job_without_a_role_and_only_to_a_pull_request() -> None:
+    job = DEPLOY["comment"]
+    assert job["needs"] == "plan"
+    assert "github.event_name == 'pull_request'" in job["if"]
+    assert "needs.plan.result == 'success'" in job["if"]
+    assert "environment" not in job
+    [script] = [s["with"]["script"] for s in job["steps"] if "script" in s.get("with", {})]
+    # As ${{ }} a title would be part of the script; the template strings of JavaScript are not.
+    assert "${{" not in script
 
 
 def test_a_stranger_s_pull_request_gets_no_plan_of_production() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-from lib import polling
+from lib import outside, polling
 
 if TYPE_CHECKING:
     from lib.polling import Clock
@@ -72,6 +72,10 @@ def fetcher(*, direct: bool) -> Fetch:
     opener = urllib.request.build_opener(*proxies)
 
     def fetch(url: str) -> tuple[int, bytes]:
+        status, body = outside.ask("get", {"url": url}, lambda: get(url))
+        return status, body
+
+    def get(url: str) -> tuple[int, bytes]:
         if not url.startswith(("https://", "http://")):
             raise OSError(f"{url!r} is no web address")
         try:

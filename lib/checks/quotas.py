@@ -6,17 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from lib.causes import limits
 from lib.checks.findings import RegionFinding, ask, missing, unknown
 from lib.operators import Listing
-from lib.refusals import error_code
 
 if TYPE_CHECKING:
     from lib.templates.resolution import Resource
-
-#: Service Quotas says this where nobody asked for more than AWS's default.
-_NO_APPLIED_QUOTA = "NoSuchResourceException"
 
 #: ListUserPools takes no more at once.
 _POOLS_PER_PAGE = 60
@@ -101,22 +96,26 @@ def _use_user_pools(cognito: Any) -> int:
     return sum(len(page["UserPools"]) for page in pages)
 
 
+def _code_of(kind: str) -> tuple[str, str]:
+    """Return the service and the code of the quota that a type's resources count against."""
+    service, code, _ = limits.QUOTAS[kind]
+    return service, code
+
+
 #: Codes as ListServiceQuotas gives them: they are stable, the names are for people.
 #: https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 QUOTAS = (
-    _Quota("VPCs", "vpc", "L-F678F1CE", count("AWS::EC2::VPC"), "ec2", _use_vpcs),
+    _Quota("VPCs", *_code_of("AWS::EC2::VPC"), count("AWS::EC2::VPC"), "ec2", _use_vpcs),
     _Quota(
         "gateway endpoints",
-        "vpc",
-        "L-1B52E74A",
+        *_code_of("AWS::EC2::VPCEndpoint"),
         _count_gateway_endpoints,
         "ec2",
         _use_gateway_endpoints,
     ),
     _Quota(
         "user pools",
-        "cognito-idp",
-        "L-66E6DF30",
+        *_code_of("AWS::Cognito::UserPool"),
         count("AWS::Cognito::UserPool"),
         "cognito-idp",
         _use_user_pools,
@@ -167,22 +166,8 @@ def _read(quota: _Quota, client: Callable[[str], Any]) -> tuple[float | None, fl
 
 
 def _read_limit(quotas: Any, quota: _Quota) -> tuple[float | None, str]:
-    """Return a quota as it applies to the account, AWS's default where none was asked for.
-
-    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetAWSDefaultServiceQuota.html
-    """
-    names = {"ServiceCode": quota.service, "QuotaCode": quota.code}
-
-    def read() -> float:
-        try:
-            answer = quotas.get_service_quota(**names)
-        except ClientError as exc:
-            if error_code(exc) != _NO_APPLIED_QUOTA:
-                raise
-            answer = quotas.get_aws_default_service_quota(**names)
-        return float(answer["Quota"]["Value"])
-
-    return ask(read)
+    """Return a quota as it applies to the account, and why it is not known."""
+    return ask(lambda: limits.read(quotas, quota.service, quota.code))
 
 
 def find_shortage(row: Headroom) -> RegionFinding:

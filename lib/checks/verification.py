@@ -80,16 +80,18 @@ def verify(
     detect_drift: bool = False,
     fetch: health.Fetch | None = None,
     as_asked: bool = False,
+    seen: Stack | None = None,
 ) -> Verification:
     """Make every check of a job's stack.
 
     `as_asked` says that the stack was just found to be as asked: then one that an earlier
-    operation was taken back from is in order, too. `fetch` asks the health endpoint, over HTTP
+    operation was taken back from is in order, too. `seen` is the stack, where it was described
+    a moment ago. `fetch` asks the health endpoint, over HTTP
     unless given. Raises `StateForbids` where nothing is deployed, and botocore's errors when it
     cannot even be described.
     """
     cfn = access.aws.client("cloudformation")
-    stack = stacks.require_created(cfn, job)
+    stack = seen or stacks.require_created(cfn, job)
     asked = _list_checks(job, access, stack, _read_master(access, stack), fetch)
     if as_asked and stack.status in statuses.ROLLED_BACK:
         asked["stack"] = lambda: Check("stack", True, str(stack.status))
@@ -99,9 +101,12 @@ def verify(
     return Verification(stack.name, job.region, tuple(made))
 
 
-def follow_up(job: Job, access: Access, options: Options) -> Verification | None:
+def follow_up(
+    job: Job, access: Access, options: Options, seen: Stack | None = None
+) -> Verification | None:
     """Verify a stack that has just been deployed or found up to date, None where it is too early.
 
+    `seen` is the stack as AWS described it then.
     The deployment's outcome stands whatever is found, so that an error on the way is a failed
     check too.
     """
@@ -114,7 +119,7 @@ def follow_up(job: Job, access: Access, options: Options) -> Verification | None
         return None
     access.say("Verifying what was deployed.")
     try:
-        return verify(job, access, as_asked=True)
+        return verify(job, access, as_asked=True, seen=seen)
     except DeploymentError as error:
         problem = error.message
     except (BotoCoreError, ClientError) as error:

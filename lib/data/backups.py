@@ -42,4 +42,8 @@ def _answer(run: BackupRun, access: Access) -> Answer:
         access.say(f"{failed.table} was not backed up: {failed.reason}", Level.ERROR)
     rows = [(backup.table, str(backup.bytes), backup.name) for backup in run.backups]
     text = draw_table(("Table", "Bytes", "Backup"), rows)
+    if run.unavailable:
+        if run.unavailable.next_step:
+            access.say(run.unavailable.next_step)
+        return Answer(as_document(run), text, run.unavailable.exit_code)
     return Answer(as_document(run), text, 1 if run.failed else 0)

@@ -67,6 +67,7 @@ class BackupRun:
     `duplicates` are ARNs of a second backup of the same name: CreateBackup takes no client
     token, so a call that botocore repeats after a lost answer makes another one. They are
     complete and never deleted without being asked for; `prune` counts them as any other.
+    `unavailable` is why AWS could not be used any more, where that ended the run.
     """
 
     KEYS: ClassVar = keys("backups failed pruned")
@@ -75,6 +76,7 @@ class BackupRun:
     failed: tuple[Failed, ...] = ()
     duplicates: tuple[str, ...] = ()
     pruned: tuple[str, ...] = ()
+    unavailable: AwsUnavailable | None = None
 
 
 @dataclass
@@ -158,11 +160,14 @@ def take_backups(job: Job, access: Access, tables: Iterable[str]) -> BackupRun:
 
 
 def require_complete(run: BackupRun) -> None:
-    """Raise `BackupFailed` naming each table of a run that has no proven backup."""
+    """Raise `BackupFailed` naming each table of a run that has no proven backup.
+
+    Raises `AwsUnavailable` instead where credentials that ended are the reason.
+    """
     if not run.failed:
         return
     total = len(run.backups) + len(run.failed)
-    raise BackupFailed(
+    failure = BackupFailed(
         "\n".join(
             [
                 f"{len(run.failed)} of {total} tables could not be backed up:",
@@ -171,6 +176,14 @@ def require_complete(run: BackupRun) -> None:
         ),
         next_step="Mend the cause and run the same command again; the finished backups stay.",
         details={"backups": as_document(run.backups), "failed": as_document(run.failed)},
+    )
+    if run.unavailable is None:
+        raise failure
+    cure = f"{run.unavailable.next_step.rstrip('.')}; then " if run.unavailable.next_step else ""
+    raise AwsUnavailable(
+        failure.message,
+        next_step=f"{cure}run the same command again; the finished backups stay.",
+        details=failure.details,
     )
 
 
@@ -374,7 +387,14 @@ def _conclude(run: _Run) -> BackupRun:
             Failed(entry.table, entry.reason) for entry in run.entries if not entry.backup
         ),
         duplicates=tuple(sorted(run.duplicates)),
+        unavailable=_say_unavailable(run),
     )
+
+
+def _say_unavailable(run: _Run) -> AwsUnavailable | None:
+    """Return why AWS cannot be used any more, None where it can or something else went wrong."""
+    error = explain(run.broken, run.dynamodb.meta.region_name) if run.broken else None
+    return error if isinstance(error, AwsUnavailable) else None
 
 
 def _describe_interruption(run: _Run) -> Interrupted:

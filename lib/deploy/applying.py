@@ -7,7 +7,6 @@ be applied once what stood in the way is mended.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +22,7 @@ from lib.errors import NotOurs, Refused
 from lib.inputs import jobs, parameters
 from lib.inputs.artifacts import PARAMETERS, Artifacts
 from lib.operators import Level
-from lib.releases import history, releases, store
+from lib.releases import releases, settling, store
 from lib.releases.releases import Manifest
 from lib.stacks import changesets, previews, stacks
 from lib.stacks.previews import ChangeSetStale
@@ -40,11 +39,17 @@ if TYPE_CHECKING:
 
 
 def apply(
-    job: Job, access: Access, plan: PlanFile, file: str, *, begin: Callable[[], None] = lambda: None
+    job: Job,
+    access: Access,
+    plan: PlanFile,
+    again: str,
+    *,
+    begin: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Execute exactly what a plan says, guarded, backed up, followed and recorded.
 
-    `job` is what this checkout has for the plan's environment, `file` the plan's name. Code and
+    `job` is what this checkout has for the plan's environment, `again` says which commands make
+    and apply another plan. Code and
     image are the plan's, whatever the checkout names, and a site is no part of one. `begin` is
     called first where the stack will be created, once nothing differs. Raises `Refused`, naming
     all that differs, when the world is no longer what the plan saw; nothing is touched then.
@@ -53,11 +58,11 @@ def apply(
     job = replace(job, artifacts=Artifacts())
     _require_account(job, access, plan)
     if datetime.fromisoformat(plan.expires) <= access.clock.now():
-        raise _refuse(job, plan, file, [f"it expired at {plan.expires}"])
+        raise _refuse(job, plan, again, [f"it expired at {plan.expires}"])
     stack = stacks.describe(access.aws.client("cloudformation"), job.stack_name)
     run, proposed, differing = _read_again(job, access, plan, stack)
     if differing:
-        raise _refuse(job, plan, file, differing)
+        raise _refuse(job, plan, again, differing)
     if proposed is None:
         access.say(f"The plan changes nothing of {plan.where}.")
         return timed(access, started, unchanged(job, stack, release=plan.release))
@@ -68,7 +73,7 @@ def apply(
     try:
         return timed(access, started, site.follow_up(run, change.accept(made)))
     except ChangeSetStale as exc:
-        raise _refuse(job, plan, file, [exc.message]) from None
+        raise _refuse(job, plan, again, [exc.message]) from None
 
 
 def _require_account(job: Job, access: Access, plan: PlanFile) -> None:
@@ -195,7 +200,7 @@ def _find_applied(job: Job, access: Access, plan: PlanFile) -> Iterator[str]:
     """Yield that the plan was applied already, if the stack's history tells."""
     try:
         # The day suffices, and forgives two machines whose clocks do not agree.
-        past = history.read(store.bucket_of(job, access), job.stack_name, since=plan.created[:10])
+        past = settling.read(job, access, since=plan.created[:10])
     except (BotoCoreError, ClientError):
         return  # It only explains what is refused in any case.
     for record in past:
@@ -203,14 +208,13 @@ def _find_applied(job: Job, access: Access, plan: PlanFile) -> Iterator[str]:
             yield f"it was applied already, {record.time} by {record.by} ({record.status})"
 
 
-def _refuse(job: Job, plan: PlanFile, file: str, differing: Sequence[str]) -> Refused:
+def _refuse(job: Job, plan: PlanFile, again: str, differing: Sequence[str]) -> Refused:
     """Build the refusal of a plan that no longer fits, naming all that differs."""
     lines = "\n".join(f"  - {one}" for one in differing)
     return Refused(
         f"The plan {plan.digest[:12]} cannot be applied to {plan.where}; nothing was "
         f"touched:\n{lines}",
-        next_step=f"inv plan --out {shlex.quote(file)} {job.flags}, have that approved, then inv "
-        f"apply {shlex.quote(file)}",
+        next_step=again,
         details={"differs": list(differing), "changes": as_document(plan.changes)},
     )
 
@@ -218,8 +222,11 @@ def _refuse(job: Job, plan: PlanFile, file: str, differing: Sequence[str]) -> Re
 def discard(job: Job, access: Access, plan: PlanFile) -> Discarded:
     """Remove what a plan that is not applied left at AWS."""
     _require_account(job, access, plan)
-    found = None if plan.changes_nothing else _find_change_set(access, plan)
-    if found is None or found.execution.startswith("EXECUTE_"):
+    if plan.changes_nothing:
         return Discarded(plan.digest, False)
-    changesets.discard(access.aws.client("cloudformation"), plan.proposal, access.clock)
+    cfn = access.aws.client("cloudformation")
+    execution = previews.find_execution(cfn, plan.change_set, access.clock)
+    if execution is None or execution.startswith("EXECUTE_"):
+        return Discarded(plan.digest, False)
+    changesets.discard(cfn, plan.proposal, access.clock)
     return Discarded(plan.digest, True)

@@ -18,9 +18,8 @@ from lib.deploy import (
     records,
     review,
 )
-from lib.deploy.outcomes import Outcome, conclude, unchanged
-from lib.document import as_document
-from lib.errors import Declined, DeploymentError, StateForbids
+from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
+from lib.errors import DataLossRefused, Declined, StateForbids
 from lib.operators import Level
 from lib.stacks import changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
@@ -43,7 +42,14 @@ _VERBS = {"created": "create", "updated": "update", "rolled-back": "rollback"}
 
 
 def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
-    """Do what was decided for the stack's state."""
+    """Do what was decided for the stack's state; a preview clears what killed ones have left."""
+    outcome = _do(run, stack, decision)
+    if run.options.preview and stack is not None:
+        proposals.sweep(run, stack)
+    return outcome
+
+
+def _do(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
     if decision.move is Move.REPLACE and stack is not None:
         creation.clear_failed(run, stack, decision)
     if decision.move in (Move.REPLACE, Move.CREATE) and not run.options.preview:
@@ -158,18 +164,24 @@ def look_at(
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)
-    with _telling_changes(found):
+    with _telling_changes(run, found):
         barriers.check(run, stack, found, disable_rollback=made.keeps)
     return made
 
 
 @contextlib.contextmanager
-def _telling_changes(found: Review) -> Iterator[None]:
-    """Have a refusal say which changes it is about: that is when a program needs them."""
+def _telling_changes(run: Run, found: Review) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them.
+
+    Where data would be lost only because something stands elsewhere now, it says what moves it.
+    """
     try:
-        yield
-    except DeploymentError as exc:
-        exc.details = {**exc.details, "changes": as_document(found.changes)}
+        with telling_changes(found.changes):
+            yield
+    except DataLossRefused as exc:
+        if found.moves:
+            instead = f"to move it instead: {review.command_to_move(run, found.moves)}"
+            exc.next_step = f"{instead}; {exc.next_step}"
         raise
 
 
@@ -178,11 +190,11 @@ def accept(made: Offer) -> Outcome:
     run, stack_id = made.run, made.proposal.stack_id
     creates = made.kind == "CREATE"
     try:
-        with _telling_changes(made.found):
+        with _telling_changes(run, made.found):
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action
-        record = records.begin(run, _VERBS[action], stack_id)
+        record = records.begin(run, _VERBS[action], stack_id, watching.new_token())
     except BaseException:
         # Ctrl-C included: a change set that is not executed must not pile up.
         proposals.abandon(run, made.proposal)
@@ -207,9 +219,10 @@ def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
     left = unchanged(run.job, stack, release=run.release.name)
     if not found.changes_nothing or stack is None or not stack.status.is_paused:
         return replace(left, preview=run.options.preview)
-    cause = events.tell_cause(run.cfn, events.read_operation(run.cfn, stack.id))
-    ending = events.Ending(stack.status, stack, (), cause)
+    happened = events.read_operation(run.cfn, stack.id)
+    ending = events.Ending(stack.status, stack, happened, events.tell_cause(run.cfn, happened))
     failed = conclude(run.job, left.action, stack.id, ending)
+    failed = look_into(run.job, run.access, failed, happened)
     way_out = statuses.leave_paused(stack.status, run.job.flags)
     return replace(failed, release=run.release.name, next_step=way_out)
 
@@ -260,7 +273,7 @@ def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: 
             changesets.execute(
                 run.cfn,
                 proposal,
-                token=watching.new_token(),
+                token=record.token,
                 disable_rollback=disable_rollback,
                 express=run.options.express,
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lib.data import consent, loss
 from lib.deploy import protection, running_tasks
 from lib.deploy.change_list import list_changes
-from lib.deploy.outcomes import Outcome, conclude, find_obstacles, unchanged
+from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
 from lib.errors import Declined, OperationFailed, StateForbids
 from lib.operators import Level, Listing
 from lib.stacks import deployed, events, obstacles, stacks, watching
@@ -58,8 +58,9 @@ def delete(job: Job, access: Access, options: Options, stack: Stack) -> Outcome:
         return replace(unchanged(job, stack), changes=plan.everything, preview=True)
     others = len(plan.everything) - len(plan.removed)
     question = f"Delete stack {stack.name} and {others} other resources?"
-    if not access.operator.confirm(question, "y"):
-        raise Declined(f"Stack {stack.name} in {job.region} was not deleted.")
+    with telling_changes(plan.everything):
+        if not access.operator.confirm(question, "y"):
+            raise Declined(f"Stack {stack.name} in {job.region} was not deleted.")
     return _act(job, access, options, stack, plan)
 
 
@@ -182,10 +183,11 @@ def _names_in(kept: Sequence[Obstacle], path: str) -> tuple[str, ...]:
 def _act(job: Job, access: Access, options: Options, stack: Stack, plan: Teardown) -> Outcome:
     """Get every consent, then delete the stack step by step, following each to its end."""
     risks = tuple(change for change in plan.removed if change.data_loss == "certain")
-    consent.require_consent(job, access, risks, options.allow_data_loss)
-    protection.require_name(job, access, stack)
-    running_tasks.stop(job, access, plan.clusters)
-    arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
+    with telling_changes(plan.everything):
+        consent.require_consent(job, access, risks, options.allow_data_loss)
+        protection.require_name(job, access, stack)
+        running_tasks.stop(job, access, plan.clusters)
+        arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     retained: list[str] = []
     with protection.taken_off(job, access, stack):
         outcome = _carry_out(job, access, stack, plan.steps[0], plan.everything)
@@ -195,7 +197,8 @@ def _act(job: Job, access: Access, options: Options, stack: Stack, plan: Teardow
             break
         outcome = _carry_out(job, access, stack, step, plan.everything)
     retained += outcome.retained
-    return replace(outcome, backups=arns, retained=tuple(dict.fromkeys(retained)))
+    told = replace(outcome, backups=arns, changes=plan.everything)
+    return replace(told, retained=tuple(dict.fromkeys(retained)))
 
 
 def _carry_out(
@@ -220,4 +223,4 @@ def _carry_out(
         job, access, step.stack_id, after, stop=watching.UNSTOPPABLE, expected=touched
     )
     outcome = conclude(job, "deleted", stack.id, ending)
-    return find_obstacles(job, access, outcome) if outcome.failed else outcome
+    return look_into(job, access, outcome, ending.events)

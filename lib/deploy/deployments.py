@@ -18,7 +18,6 @@ from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
-from lib.stacks import changesets
 from lib.stacks.admission import admit
 from lib.stacks.statuses import CREATIONS, Move, Operation
 
@@ -148,10 +147,15 @@ def propose(
     kind = "UPDATE" if decision.move is Move.UPDATE else "CREATE"
     told = replace(run, expires=expires.isoformat(timespec="seconds"))
     made = change.insist(told, kind, None if kind == "CREATE" else stack, change.offer)
-    if made.found.changes_nothing:
-        proposals.withdraw(made.run, made.proposal)
-    if stack:
-        changesets.discard_expired(run.cfn, stack, access.clock)
+    try:
+        if made.found.changes_nothing:
+            proposals.withdraw(made.run, made.proposal)
+        if stack:
+            proposals.sweep(run, stack)
+    except BaseException:
+        # Ctrl-C included: no file will tell of the change set.
+        proposals.abandon(made.run, made.proposal)
+        raise
     return made
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.causes import gathering
+from lib.causes.evidence import Evidence
+from lib.document import UNSHOWN, as_document
+from lib.errors import DeploymentError
 from lib.operators import Level
 from lib.refusals import error_message
 from lib.stacks import obstacles, statuses
 from lib.stacks.events import Ending, Failure
 from lib.stacks.obstacles import Obstacle
+from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
 from lib.templates.changes import Change
 from lib.templates.templates import STACK_TYPE
@@ -20,7 +26,7 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from lib.access import Access
     from lib.inputs.jobs import Job
-    from lib.stacks.stacks import Stack
+    from lib.stacks.stacks import Event
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,9 @@ class Outcome:
 
     `obstacles` are the resources that a failed rollback or deletion is stuck at.
     `besides` names what changes and is no resource: outputs, exports, a stack's own policy.
-    `missing` says what does not work yet for want of an artefact.
+    `missing` says what does not work yet for want of an artefact. `evidence` is what was found out
+    about a failure beside AWS's event. `seen` is the stack as AWS has just described it, for
+    whoever looks further; None where nobody has.
     """
 
     action: str
@@ -50,6 +58,8 @@ class Outcome:
     obstacles: tuple[Obstacle, ...] = ()
     besides: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    seen: Stack | None = field(default=None, repr=False, metadata=UNSHOWN)
 
     @property
     def failed(self) -> bool:
@@ -81,6 +91,7 @@ def unchanged(job: Job, stack: Stack | None, *, release: str = "") -> Outcome:
         stack.status if stack else Status.ABSENT,
         release,
         outputs=stack.outputs if stack else {},
+        seen=stack,
     )
 
 
@@ -107,6 +118,7 @@ def conclude(job: Job, action: str, stack_id: str, ending: Ending) -> Outcome:
         retained=retained,
         failure=_failure_of(ending) if failed else None,
         next_step=statuses.next_after(status).format(target=job.flags) if failed else "",
+        seen=ending.stack,
     )
 
 
@@ -116,6 +128,27 @@ def _failure_of(ending: Ending) -> Failure:
         return ending.failure
     reason = ending.stack.reason if ending.stack else ""
     return Failure("", "", STACK_TYPE, ending.status, reason or "AWS gives no reason")
+
+
+@contextlib.contextmanager
+def telling_changes(changes: Sequence[Change]) -> Iterator[None]:
+    """Have a refusal say which changes it is about: that is when a program needs them."""
+    try:
+        yield
+    except DeploymentError as exc:
+        exc.details = {**exc.details, "changes": as_document(changes)}
+        raise
+
+
+def look_into(job: Job, access: Access, outcome: Outcome, events: Sequence[Event]) -> Outcome:
+    """Return a failed outcome with what is behind it, and with what the stack is stuck at.
+
+    `events` are those of the operation. A good outcome comes back as it is.
+    """
+    if not outcome.failed:
+        return outcome
+    evidence = gathering.look(job, access, outcome.failure, events)
+    return find_obstacles(job, access, replace(outcome, evidence=evidence))
 
 
 def find_obstacles(job: Job, access: Access, outcome: Outcome) -> Outcome:

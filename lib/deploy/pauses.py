@@ -18,7 +18,7 @@ from lib.deploy import records
 from lib.errors import StateForbids
 from lib.polling import ask_patiently
 from lib.refusals import error_code, error_message
-from lib.releases import history, store
+from lib.releases import settling
 from lib.stacks import events, previews, stacks, watching
 from lib.stacks.statuses import Status
 
@@ -61,7 +61,7 @@ def read(job: Job, access: Access, stack: Stack) -> Pause:
 def _read_records(job: Job, access: Access) -> tuple[Record, ...]:
     """Return the stack's history, or none where it cannot be read: it only gives advice here."""
     try:
-        return history.read(store.bucket_of(job, access), job.stack_name)
+        return settling.read(job, access)
     except (BotoCoreError, ClientError):
         return ()
 
@@ -183,7 +183,7 @@ def replay(run: Run, stack: Stack) -> Outcome:
     """
     request = run.request(watching.new_token(), disable_rollback=True)
     after = events.mark(run.cfn, stack.id)
-    record = records.begin(run, "rollback", stack.id)
+    record = records.begin(run, "rollback", stack.id, request.token)
     with (
         watching.leaving_running(run.job, run.access, stop=watching.STOP_UPDATE),
         _refusing_nothing(run, stack),

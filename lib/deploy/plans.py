@@ -6,7 +6,6 @@ approved and what is applied can be told to be the same; values of NoEcho parame
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib import outside
 from lib.data import loss
 from lib.deploy.change_list import list_changes
 from lib.deploy.report import draw_changes
@@ -178,9 +178,7 @@ def _list_backups(changes: Sequence[Change]) -> tuple[str, ...]:
 def digest_rows(changes: Sequence[Change]) -> dict[str, str]:
     """Return a digest of what a change set says of each resource, by action and path."""
     return {
-        f"{one.action} {one.path}": hashlib.sha256(
-            canonical(as_document(one)).encode()
-        ).hexdigest()[:12]
+        f"{one.action} {one.path}": outside.digest(canonical(as_document(one)).encode())[:12]
         for one in changes
     }
 
@@ -188,7 +186,7 @@ def digest_rows(changes: Sequence[Change]) -> dict[str, str]:
 def _digest(document: Mapping[str, Any]) -> str:
     """Return the digest of a plan's document, of all but the digest itself."""
     rest = {key: value for key, value in document.items() if key != "digest"}
-    return hashlib.sha256(canonical(rest).encode()).hexdigest()
+    return outside.digest(canonical(rest).encode())
 
 
 def write(path: Path, plan: PlanFile) -> None:
@@ -235,7 +233,7 @@ def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
     try:
         given = {one.name: document[one.name] for one in fields(PlanFile)}
         given["regions"] = tuple(_parse(path, one) for one in given["regions"])
-        given["changes"] = tuple(map(_read_change, given["changes"]))
+        given["changes"] = tuple(map(read_change, given["changes"]))
         given |= {name: tuple(given[name]) for name in ("besides", "consents", "backups")}
         given["cost"] = Cost(**given["cost"]) if given["cost"] else None
         datetime.fromisoformat(given["expires"])
@@ -244,7 +242,7 @@ def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
         raise InputError(f"{path} is not a plan: {exc!r}.", next_step=_MAKE) from None
 
 
-def _read_change(document: Mapping[str, Any]) -> Change:
+def read_change(document: Mapping[str, Any]) -> Change:
     """Read a change as far as it is shown; the guard judges it anew."""
     plain = {
         name: document[name]

@@ -18,7 +18,7 @@ from lib.templates import templates
 if TYPE_CHECKING:
     from lib.deploy.publishing import Run
     from lib.stacks.changesets import Proposal
-    from lib.stacks.stacks import Request
+    from lib.stacks.stacks import Request, Stack
 
 
 def propose(run: Run, kind: str, *, disable_rollback: bool = False) -> Proposal:
@@ -82,6 +82,11 @@ def abandon(run: Run, proposal: Proposal) -> None:
     _tidy_up(run, lambda: discard(run, proposal))
 
 
+def sweep(run: Run, stack: Stack) -> None:
+    """Discard what expired plans and killed previews of this tool left; nobody else's."""
+    _tidy_up(run, lambda: changesets.discard_expired(run.cfn, stack, run.access.clock))
+
+
 @contextlib.contextmanager
 def discarding_refused(run: Run, proposal: Proposal) -> Iterator[None]:
     """Discard a change set whose execution AWS refuses to begin; one under way stays."""
@@ -93,7 +98,7 @@ def discarding_refused(run: Run, proposal: Proposal) -> Iterator[None]:
         raise
 
 
-def _tidy_up(run: Run, call: Callable[[], None]) -> None:
+def _tidy_up(run: Run, call: Callable[[], object]) -> None:
     """Make a call that must not take the place of the error that led to it."""
     try:
         call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lib.errors import TemplateError
@@ -12,6 +13,8 @@ from lib.inputs.jobs import MANAGED_BY, PROJECT, Job, require_valid
 from lib.operators import Level
 from lib.releases import code, releases, store
 from lib.releases.releases import Published, Release
+from lib.stacks import changesets
+from lib.stacks.changesets import Purpose
 from lib.stacks.stacks import Request
 from lib.templates import contracts, linting, templates
 from lib.templates.changes import join
@@ -72,8 +75,16 @@ class Run:
             disable_rollback=disable_rollback,
             # Only what is carried out needs it, and who previews may not be allowed to pass it.
             role_arn="" if self.options.preview else self.job.role_arn,
-            expires=self.expires,
+            kept=self._say_kept(),
         )
+
+    def _say_kept(self) -> str:
+        """Return what a change set of this run is kept for, and until when."""
+        if self.expires:
+            return changesets.say_kept(Purpose.PLAN, datetime.fromisoformat(self.expires))
+        purpose = Purpose.PREVIEW if self.options.preview else Purpose.DEPLOYMENT
+        until = self.access.clock.now() + changesets.LIFETIMES[purpose]
+        return changesets.say_kept(purpose, until)
 
 
 def publish(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import polling
-from lib.deploy.outcomes import Outcome, conclude, find_obstacles
+from lib.deploy import freeing
+from lib.deploy.outcomes import Outcome, conclude, look_into
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.refusals import error_code, error_message
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from lib.stacks.events import Ending
 
 
-def begin(run: Run, action: str, stack_id: str) -> Record:
-    """Write down what is about to happen."""
+def begin(run: Run, action: str, stack_id: str, token: str) -> Record:
+    """Write down what is about to happen, by a request with this token."""
     identity = run.access.aws.identity()
     record = history.Record(
         release=run.release.name,
@@ -40,6 +41,7 @@ def begin(run: Run, action: str, stack_id: str) -> Record:
         ),
         express=run.options.express,
         plan=run.plan,
+        token=token,
     )
     _write(run, record)
     return record
@@ -66,8 +68,9 @@ def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) 
             f"{', '.join(settling)}",
             Level.WARNING,
         )
+    freeing.warn_left_behind(run.job, run.access, ending.events)
     outcome = replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
-    return find_obstacles(run.job, run.access, outcome) if outcome.failed else outcome
+    return look_into(run.job, run.access, outcome, ending.events)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lib.causes.evidence import draw as draw_evidence
 from lib.deploy.change_list import count
 from lib.drawing import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
     from lib.stacks.obstacles import Obstacle
     from lib.templates.changes import Cause, Change
+
+
+#: Lines of each piece of evidence at the end of a failure; `inv rescue.explain` shows all.
+SHORT = 4
 
 
 def describe_cause(cause: Cause) -> str:
@@ -35,6 +40,7 @@ def describe_failure(outcome: Outcome) -> str:
     if failure:
         where = f"{failure.path} ({failure.type}): " if failure.path else ""
         lines.append(f"  Cause: {where}{failure.reason or failure.status}")
+    lines += [f"  {line}" for line in draw_evidence(outcome.evidence, lines=SHORT)]
     ending = statuses.describe_ending(Status(outcome.status))
     if ending:
         lines.append(f"  {ending}")

@@ -13,8 +13,9 @@ from lib.errors import OperationFailed
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.stacks import deployed
-from lib.templates import comparison, proofs, remainder, templates
+from lib.templates import comparison, moves, proofs, remainder, templates
 from lib.templates.resolution import Tree
+from lib.templates.unknowns import fill_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lib.stacks.previews import ChangeSet
     from lib.stacks.stacks import Stack
     from lib.templates.changes import Change
+    from lib.templates.moves import Relocation
     from lib.templates.templates import Template
 
 
@@ -35,13 +37,14 @@ class Review:
     `changes_nothing` may be true of a change set with rows, where AWS could only not rule a
     change out. `besides` names what changes and is no resource: outputs, exports, a nested
     stack's own policy. `before` is what was deployed, None for a creation and where nobody had
-    to look.
+    to look. `moves` are removals and additions that look like one resource in another place.
     """
 
     changes: tuple[Change, ...] = ()
     changes_nothing: bool = False
     besides: tuple[str, ...] = ()
     before: Deployed | None = None
+    moves: tuple[Relocation, ...] = ()
 
     def onto(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what was reviewed."""
@@ -75,7 +78,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
         return Review(changes_nothing=True)
     _require_usable(run, proposed)
     before = deployed.read(run.cfn, stack, known=_published_texts(run)) if stack else None
-    after = resolve_wanted(run)
+    after = _fill_in(resolve_wanted(run), run.options.known)
     old = deployed.resolve_deployed(run.job, run.access, before) if before else None
     if before is None or old is None:
         return Review(
@@ -93,13 +96,29 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     besides = remainder.list_differences(before.folder, run.job.templates, old, after)
     same = proposed.complete and not besides and all(change.is_phantom for change in merged)
     apart = _leave_out_resources(besides, merged)
-    return Review(loss.judge(merged, old, after, absent=before.absent), same, apart, before)
+    judged = loss.judge(merged, old, after, absent=before.absent)
+    found = moves.find(old, after, region=run.job.region)
+    return Review(judged, same and not run.options.settles, apart, before, found)
 
 
 _UNREAD = (
     "Not every change inside nested stacks could be read; the "
     "deployed templates are compared with the new ones instead."
 )
+
+
+def _fill_in(tree: Tree, known: Mapping[str, str]) -> Tree:
+    """Return a tree in which the references that are known have their values."""
+    if not known:
+        return tree
+    return replace(
+        tree,
+        resources=tuple(
+            replace(one, properties=fill_in(one.properties, known)) for one in tree.resources
+        ),
+        outputs=fill_in(tree.outputs, known),
+        parameters=fill_in(tree.parameters, known),
+    )
 
 
 def resolve_wanted(run: Run) -> Tree:
@@ -186,6 +205,22 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join([*names[:_BESIDES_AT_MOST], *([f"{rest} more"] if rest > 0 else [])])
 
 
+def _describe_moves(run: Run, found: Sequence[Relocation]) -> str:
+    """Say what would be removed and made anew though it only stands elsewhere in the templates."""
+    many = len(found) > 1
+    names = _list([f"{one.source} to {one.destination}" for one in found])
+    return (
+        f"{names}: {'these look' if many else 'this looks'} moved, and an update would make "
+        f"{'them' if many else 'it'} new and empty. To move {'them' if many else 'it'} with what "
+        f"{'they hold' if many else 'it holds'}: {command_to_move(run, found)}"
+    )
+
+
+def command_to_move(run: Run, found: Sequence[Relocation]) -> str:
+    """Return the command that moves resources instead of making them anew."""
+    return f"`inv rescue.refactor --move {moves.name(found)} {run.job.flags}`"
+
+
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
     """Show every change with its causes and what it does to data, and what AWS warns of."""
     where = f"stack {run.job.stack_name} in {run.job.region}"
@@ -195,6 +230,8 @@ def show(run: Run, proposed: ChangeSet, found: Review) -> None:
         real = any(not change.is_phantom for change in found.changes)
         alone = "Also changes" if real else f"No resource of {where} changes, only"
         run.access.say(f"{alone}: {_list(found.besides)}.")
+    if found.moves:
+        run.access.say(_describe_moves(run, found.moves), Level.WARNING)
     for warning in proposed.warnings:
         run.access.say(warning, Level.WARNING)
     if run.options.revert_drift and not proposed.reverts_drift:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.deploy import archives, change, images, outcomes, pauses, publishing
-from lib.deploy.outcomes import Outcome, conclude, find_obstacles
+from lib.deploy import archives, change, freeing, images, outcomes, pauses, publishing
+from lib.deploy.outcomes import Outcome, conclude, look_into
 from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.inputs.artifacts import Artifacts
 from lib.operators import Level, Listing
-from lib.releases import history, releases, store
+from lib.releases import releases, settling, store
 from lib.releases.history import Record
 from lib.stacks import admission, events, obstacles, stacks, statuses, watching
 from lib.stacks.obstacles import Obstacle
@@ -31,10 +31,13 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     `skip` names resources as `NestedStack.LogicalId` that a stuck rollback gives up on; `all`
     stands for every one that is stuck.
     Raises `StateForbids` where there is nothing to return to, `InputError` for a name that
-    is not stuck, and `Declined`.
+    is not stuck, and `Declined`. Where the stack itself rests, nested stacks that it left behind
+    are what is rolled back.
     """
     started = access.clock.monotonic()
-    stack, decision = admission.admit(job, access, Operation.ROLLBACK)
+    stack, decision, left = freeing.admit(job, access)
+    if stack and left:
+        return outcomes.timed(access, started, freeing.free(job, access, stack, left, skip))
     if skip and decision.move is not Move.CONTINUE_ROLLBACK:
         status = stack.status if stack else Status.ABSENT
         raise StateForbids(
@@ -69,9 +72,7 @@ def _prepare(
         chosen = _choose_skipped(job, access, stack, skip)
         _ask(access, f"Continue the rollback of {where}?", where)
         names = [one.wire_name for one in chosen]
-        return lambda: stacks.continue_rollback(
-            cfn, stack.id, skip=names, token=token, role_arn=job.role_arn
-        )
+        return lambda: freeing.continue_rollback(job, access, stack, names, token=token)
     if decision.move is Move.CANCEL_UPDATE:
         _ask(access, f"Cancel the update of {where} and roll it back?", where)
         return lambda: stacks.cancel_update(cfn, stack.id, token=token)
@@ -130,7 +131,7 @@ def _conclude(job: Job, access: Access, stack: Stack, ending: events.Ending) -> 
     removed = stack.status is Status.CREATE_FAILED and ending.status is Status.DELETE_COMPLETE
     if removed or ending.status in statuses.ROLLED_BACK:
         return replace(outcome, action="rolled-back", failure=None, next_step="")
-    return find_obstacles(job, access, outcome)
+    return look_into(job, access, outcome, ending.events)
 
 
 def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
@@ -142,7 +143,7 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     started = access.clock.monotonic()
     stack, decision = admission.admit(job, access, Operation.UPDATE)
     bucket = store.bucket_of(job, access)
-    records = history.read(bucket, job.stack_name)
+    records = settling.read(job, access)
     record = _find_record(records, job, name)
     manifest = releases.find(bucket, record.release)
     if manifest is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib import polling
+from lib import outside, polling
 from lib.deploy.outcomes import Outcome
 from lib.errors import Interrupted, OperationFailed
 from lib.inputs import artifacts
@@ -189,7 +189,11 @@ def _putter(*, direct: bool) -> Put:
             raise OSError(f"{url!r} is no web address")
         headers = {"Content-Type": "application/zip"}
         request = urllib.request.Request(url, content, headers, method="PUT")  # noqa: S310 (checked above)
-        with opener.open(request, timeout=_UPLOAD_TIMEOUT):
-            pass
+
+        def send() -> None:
+            with opener.open(request, timeout=_UPLOAD_TIMEOUT):
+                pass
+
+        outside.ask("put", {"url": url}, send)
 
     return put

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +14,7 @@ from lib.drawing import clean, draw_table
 from lib.errors import NotOurs
 from lib.operators import Level
 from lib.refusals import error_message
-from lib.releases import releases, store
+from lib.releases import releases, settling, store
 from lib.stacks import events, obstacles, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
@@ -79,6 +80,7 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
     if stack is None:
         return View(job.stack_name, job.region, job.environment, Status.ABSENT, "", "", "", None, 0)
     changed = stack.updated or stack.created
+    _settle_last(job, access)
     drifts = find_drift(cfn, stack.id, access.clock) if detect else None
     stuck = obstacles.look(cfn, stack.id, stack.status)
     found = stack.drift if drifts is None else "DRIFTED" if drifts else "IN_SYNC"
@@ -96,6 +98,15 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         obstacles=stuck,
         next_step=outcomes.next_step(job, stack.status, stuck) if stuck else "",
     )
+
+
+def _settle_last(job: Job, access: Access) -> None:
+    """Complete the record of the last operation where its process was killed.
+
+    That the history cannot be read takes nothing from what is looked at.
+    """
+    with contextlib.suppress(BotoCoreError, ClientError, NotOurs):
+        settling.read(job, access, newest=1)
 
 
 def _find_release(job: Job, access: Access, master: str) -> str:
@@ -160,10 +171,10 @@ def follow(job: Job, access: Access) -> Outcome:
         access.say(f"Nothing is running on stack {stack.name} in {job.region}: {stack.status}.")
         ending = events.Ending(stack.status, stack, (), None)
         outcome = outcomes.conclude(job, "unchanged", stack.id, ending)
-        return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome
+        return outcomes.look_into(job, access, outcome, ending.events)
     stop = _STOPS.get(stack.status, watching.UNSTOPPABLE)
     begun = events.mark_beginning(cfn, stack.id)
     ending = watching.wait(job, access, stack.id, begun, stop=stop)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
     outcome = outcomes.conclude(job, action, stack.id, ending)
-    return outcomes.find_obstacles(job, access, outcome) if outcome.failed else outcome
+    return outcomes.look_into(job, access, outcome, ending.events)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lib import outside
 from lib.errors import InputError, NotOurs
 from lib.inputs import artifacts, environments, parameters
 from lib.inputs.artifacts import Artifacts
@@ -56,7 +57,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """How to go about it; see the task's flags of the same names."""
+    """How to go about it; see the task's flags of the same names.
+
+    `settles` has an update executed that changes no resource, so that what is deployed is the
+    release that was published, to the letter. `known` is what references to resources come to,
+    by path or `PATH.ATTRIBUTE`, where that is known although only AWS tells.
+    """
 
     preview: bool = False
     allow_data_loss: frozenset[str] = frozenset()
@@ -69,6 +75,8 @@ class Options:
     shallow: bool = False
     #: Take over what exists already under a name that stands in a template.
     import_existing: bool = False
+    settles: bool = False
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(
@@ -122,6 +130,10 @@ def read(root: Path, environment: str, region: str, stack_name: str | None, *, f
 
 def read_commit(root: Path) -> str:
     """Return the commit that is checked out, marked when files differ, or "" outside git."""
+    return outside.ask("commit", {}, lambda: _ask_git(root))
+
+
+def _ask_git(root: Path) -> str:
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
         ran = subprocess.run(  # noqa: S603 (a fixed command)

@@ -22,7 +22,7 @@ def apply(
     sites: Sequence[Site],
     operator: Operator,
     plan: PlanFile,
-    file: str,
+    again: str,
     *,
     begin: Mapping[str, Callable[[], None]],
     checks: bool,
@@ -32,8 +32,8 @@ def apply(
 
     No further region is started when the first one is not well, when AWS fails at one, or after
     Ctrl-C; one that is only refused does not stop the others. `begin` has by region what
-    `applying.apply` begins a creation with; with `checks` a region is well only when it passes
-    the checks of `inv verify`, too.
+    `applying.apply` begins a creation with, `again` is as it takes it; with `checks` a region is
+    well only when it passes the checks of `inv verify`, too.
     """
     outcomes: list[Outcome] = []
     errors: list[DeploymentError] = []
@@ -42,7 +42,7 @@ def apply(
         access = Access(site.aws, operator, clock or Clock())
         # What was approved, and is recorded, is the whole plan.
         asked = replace(one, digest=plan.digest)
-        done = applying.apply(site.job, access, asked, file, begin=begin[one.region])
+        done = applying.apply(site.job, access, asked, again, begin=begin[one.region])
         return verify(site.job, access, done, plans.read_options(one)) if checks else done
 
     for site, one in zip(sites, plan.regions, strict=True):

@@ -7,17 +7,22 @@ and a question waits for its answer while the others go on.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib import outside
 from lib.operators import OnInterrupt, Operator, Progress
 from lib.polling import Clock
 
 #: How soon a sleeping thread notices that its person has left, seconds.
 _NAP = 0.25
+
+#: How long a replay waits for a thread, which does nothing but compute, seconds.
+_LONGEST_REPLAY = 60.0
 
 
 @dataclass(eq=False)
@@ -49,6 +54,15 @@ class Ended:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Mail:
+    """What a thread reports, or what changes in what is known of it."""
+
+    name: str
+    progress: Progress | None = None
+    change: Callable[[], None] | None = None
+
+
 class Crew:
     """Threads that work for one person, each named after its region.
 
@@ -60,7 +74,9 @@ class Crew:
     def __init__(self, clock: Clock) -> None:
         self.questions: dict[str, Question] = {}
         self.ended: dict[str, Ended] = {}
-        self._mail: queue.SimpleQueue[tuple[str, Progress | None]] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[_Mail] = queue.SimpleQueue()
+        self._waiting: list[_Mail] = []
+        self._is_taped = outside.is_taped()
         self._left = threading.Event()
         self._told: set[str] = set()
         self._names: set[str] = set()
@@ -71,8 +87,7 @@ class Crew:
 
         def confirm(text: str, word: str) -> bool:
             question = Question(text, word)
-            self.questions[name] = question
-            self._mail.put((name, None))
+            self._tell(name, functools.partial(self._ask, name, question))
             self._stop_here(name)
             said = question.answers.get()
             if isinstance(said, BaseException):
@@ -80,10 +95,28 @@ class Crew:
             return said
 
         return Operator(
-            report=lambda progress: self._mail.put((name, progress)),
+            report=lambda progress: self._mail.put(_Mail(name, progress)),
             confirm=confirm,
             on_interrupt=lambda _can_cancel: OnInterrupt.DETACH,
         )
+
+    def _tell(self, name: str, change: Callable[[], None]) -> None:
+        """Change what is known of a thread, and wake the person.
+
+        At once, so that an interrupted read loses nothing; on a tape only when the mail is taken,
+        so that a replay takes each change in at the same place.
+        """
+        if not self._is_taped:
+            change()
+        self._mail.put(_Mail(name, change=change if self._is_taped else None))
+
+    def _ask(self, name: str, question: Question) -> None:
+        self.questions[name] = question
+        if self._is_taped and self._left.is_set():
+            self.answer(name, KeyboardInterrupt())
+
+    def _end(self, name: str, ended: Ended) -> None:
+        self.ended[name] = ended
 
     def _stop_here(self, name: str) -> None:
         """Interrupt a thread once after `leave`; what it then does to clean up is left alone.
@@ -115,12 +148,12 @@ class Crew:
             except BaseException as exc:
                 # Whatever it is, it belongs to the person's thread, a bug of ours included.
                 ended = Ended(error=exc)
-            self.ended[name] = ended
-            self._mail.put((name, None))
+            self._tell(name, functools.partial(self._end, name, ended))
 
         self.ended.pop(name, None)
         self._names.add(name)
-        threading.Thread(target=run, name=name, daemon=True).start()
+        strands = outside.Strands()
+        threading.Thread(target=strands.run, args=(0, run), name=name, daemon=True).start()
 
     def busy(self) -> list[str]:
         """Return those who have started and not ended."""
@@ -128,20 +161,44 @@ class Crew:
 
     def take(self, seconds: float) -> tuple[str, Progress] | None:
         """Return what a thread reports, or None when something else happened or nothing did."""
-        try:
-            name, progress = self._mail.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        return None if progress is None else (name, progress)
+        mail = self._open(seconds)
+        return None if mail is None or mail.progress is None else (mail.name, mail.progress)
 
     def take_rest(self) -> list[tuple[str, Progress]]:
         """Return everything that was reported and not taken."""
         rest: list[tuple[str, Progress]] = []
-        while not self._mail.empty():
-            name, progress = self._mail.get()
-            if progress is not None:
-                rest.append((name, progress))
+        while mail := self._open(0.0):
+            if mail.progress is not None:
+                rest.append((mail.name, mail.progress))
         return rest
+
+    def _open(self, seconds: float) -> _Mail | None:
+        """Return the next mail, of whose order a recording keeps whose it is."""
+        here: list[_Mail] = []
+
+        def wait() -> str | None:
+            try:
+                here.append(self._mail.get(timeout=seconds))
+            except queue.Empty:
+                return None
+            return here[0].name
+
+        name = outside.ask("mail", {}, wait)
+        if name is None:
+            return None
+        mail = here[0] if here else self._find_mail(name)
+        if mail.change:
+            mail.change()
+        return mail
+
+    def _find_mail(self, name: str) -> _Mail:
+        """Return a replayed thread's next mail, waiting until it has written it."""
+        while True:
+            for mail in self._waiting:
+                if mail.name == name:
+                    self._waiting.remove(mail)
+                    return mail
+            self._waiting.append(self._mail.get(timeout=_LONGEST_REPLAY))
 
     def open_question(self, name: str) -> Question | None:
         """Return the question that a thread waits for the answer to."""

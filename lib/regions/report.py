@@ -8,6 +8,7 @@ from dataclasses import replace
 from lib import document
 from lib.checks.preflight import Look
 from lib.data import consent
+from lib.deploy import plans
 from lib.deploy import report as stack_report
 from lib.deploy.outcomes import Outcome, unchanged
 from lib.drawing import draw_table
@@ -28,6 +29,7 @@ from lib.regions.crews import Ended
 from lib.regions.plan import NotStarted, Rollout, Site
 from lib.stacks.events import Failure
 from lib.templates import templates as template_room
+from lib.templates.changes import Change
 
 #: Which error speaks for several regions: the one that has to be mended first.
 _GRAVITY = (AwsUnavailable, InputError, DataLossRefused, Refused, Interrupted, OperationFailed)
@@ -115,9 +117,16 @@ def conclude_region(job: Job, look: Look, end: Ended, seconds: float) -> Outcome
         unchanged(job, look.stack),
         action="declined" if isinstance(error, Refused) else "failed",
         failure=Failure("", "", "", "", error.message if error else repr(end.error)),
+        changes=_changes_of(error),
         next_step=(error.next_step if error else "") or f"inv deploy {job.flags}",
         seconds=round(seconds, 2),
     )
+
+
+def _changes_of(error: DeploymentError | None) -> tuple[Change, ...]:
+    """Return what a region's refusal is about, as far as it came to light."""
+    told = error.details.get("changes") if error else None
+    return tuple(map(plans.read_change, told)) if isinstance(told, list) else ()
 
 
 def answer(rollout: Rollout, operator: Operator) -> Answer:

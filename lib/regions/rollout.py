@@ -14,11 +14,13 @@ way.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lib.checks.preflight import Look
-from lib.errors import AwsUnavailable, Declined, InputError, Refused
+from lib.document import as_document
+from lib.errors import AwsUnavailable, Declined, DeploymentError, InputError, Refused
 from lib.operators import Level, Listing, Operator
 from lib.polling import Clock
 from lib.regions import handover, preparation
@@ -91,7 +93,8 @@ def carry_out(desk: Desk, work: Work) -> Rollout:
         _begin(desk, work, looks[region], published[region])
     _propose(desk)
     turns = Turns(desk)
-    _refuse_together(desk, turns)
+    with _telling_regions(desk, looks):
+        _refuse_together(desk, turns)
     ready = turns.waiting()
     if ready and turns.must_stop():
         turns.hold_back(ready)
@@ -99,7 +102,8 @@ def carry_out(desk: Desk, work: Work) -> Rollout:
         for region in ready:
             desk.crew.answer(region, False)
         turns.until_ended()
-        raise Declined("No region was changed.")
+        with _telling_regions(desk, looks):
+            raise Declined("No region was changed.")
     else:
         turns.take()
     turns.until_ended()
@@ -148,6 +152,21 @@ def _refuse_together(desk: Desk, turns: Turns) -> None:
         desk.crew.answer(region, NotStarted("another region was refused"))
     turns.until_ended()
     desk.raise_all(refusals, "No region was changed.")
+
+
+@contextlib.contextmanager
+def _telling_regions(desk: Desk, looks: Mapping[str, Look]) -> Iterator[None]:
+    """Have a refusal say what would have been changed in each region."""
+    try:
+        yield
+    except DeploymentError as exc:
+        found = [
+            conclude_region(desk.sites[region].job, looks[region], end, 0)
+            for region in desk.sites
+            if (end := desk.crew.ended.get(region))
+        ]
+        exc.details = {**exc.details, "regions": as_document(found)}
+        raise
 
 
 def _agreed(desk: Desk, looks: Mapping[str, Look], ready: Sequence[str]) -> bool:

@@ -78,7 +78,7 @@ def verify(job: Job, access: Access, outcome: Outcome, options: Options) -> Outc
     """Check what a region's deployment left; a canary that does not answer has failed."""
     if not outcome.is_deployed:
         return outcome
-    found = verification.follow_up(job, access, options)
+    found = verification.follow_up(job, access, options, outcome.seen)
     if found is None or found.passed:
         return outcome
     reasons = "; ".join(f"{c.name}: {c.detail}" for c in found.checks if not c.passed)

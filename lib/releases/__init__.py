@@ -7,7 +7,7 @@ The workflows of `lib.deploy` and `lib.regions` call it, and so do `inv history`
   `releases.find` and `releases.read_templates` bring it back, `releases.verify` proves it.
 - `store.open_bucket` takes a bucket by name, `store.ensure_bucket` makes and hardens one;
   `store.object_url` and `store.quick_create_url` lead into it.
-- `history.write` and `history.complete` keep the record of an operation, `history.read` and
-  `history.read_of` give the records back.
+- `history.write` and `history.complete` keep the record of an operation, `settling.read` gives
+  the records back, those of killed runs with what became of them.
 - `pruning.prune` removes old releases, after asking.
 """

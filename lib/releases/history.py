@@ -14,10 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
-from lib.access import Access
 from lib.document import keys
 from lib.drawing import draw_table
-from lib.inputs.jobs import Job
 from lib.parallel import side_by_side
 from lib.releases import store
 from lib.releases.store import Bucket
@@ -26,6 +24,8 @@ from lib.stacks.statuses import Status
 STARTED = "started"
 #: AWS refused to begin the operation; nothing came of it.
 REFUSED = "REFUSED"
+#: Its process was killed before AWS was asked; nothing came of it either.
+NOT_BEGUN = "NOT_BEGUN"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Record:
     """One operation: which release, when (UTC, ISO 8601), what, how it ended, who.
 
     `express` is true of one in express mode, `reason` says why AWS refused to begin it,
-    `plan` is the digest of the plan that was applied, "" where none was.
+    `plan` is the digest of the plan that was applied, "" where none was, `token` that of the
+    request, by which the stack's events tell what came of it.
     """
 
     #: Parameters stay in the bucket.
@@ -50,6 +51,7 @@ class Record:
     express: bool = False
     reason: str = ""
     plan: str = ""
+    token: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -96,15 +98,13 @@ def complete(record: Record, *, status: str, stack_id: str, reason: str = "") ->
     return replace(record, status=status, stack_id=stack_id, reason=reason)
 
 
-def read_of(job: Job, access: Access) -> tuple[Record, ...]:
-    """Return what was done to a job's stack, newest first."""
-    return read(store.bucket_of(job, access), job.stack_name)
-
-
-def read(bucket: Bucket, stack: str, *, since: str = "") -> tuple[Record, ...]:
+def read(
+    bucket: Bucket, stack: str, *, since: str = "", newest: int | None = None
+) -> tuple[Record, ...]:
     """Return a stack's records, newest first; none when there is no bucket.
 
-    `since` is the earliest time of those that are wanted, in a record's own form.
+    `since` is the earliest time of those that are wanted, in a record's own form, `newest` how
+    many are at most.
     """
     first = f"{folder_of(stack)}{_compact(since)}"
     listed = [key for key, _ in bucket.list_objects(folder_of(stack)) if key >= first]
@@ -114,7 +114,7 @@ def read(bucket: Bucket, stack: str, *, since: str = "") -> tuple[Record, ...]:
         # None for what somebody removed after it was listed.
         return None if content is None else parse(content)
 
-    found = side_by_side(read_one, sorted(listed, reverse=True), at_once=store.AT_ONCE)
+    found = side_by_side(read_one, sorted(listed, reverse=True)[:newest], at_once=store.AT_ONCE)
     return tuple(record for record in found if record)
 
 
@@ -130,7 +130,7 @@ def parse(content: bytes) -> Record | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     # Records of earlier editions lack these.
-    more = {name: str(document.get(name, "")) for name in ("reason", "plan")}
+    more = {name: str(document.get(name, "")) for name in ("reason", "plan", "token")}
     express = document.get("express") is True
     return Record(parameters=values, express=express, **texts, **more)
 

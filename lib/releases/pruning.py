@@ -15,11 +15,12 @@ from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.releases import code, history, releases, store
+from lib.releases import code, history, releases, settling, store
 from lib.releases.history import Record
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
 from lib.stacks import changesets, stacks
+from lib.stacks.changesets import Purpose
 from lib.stacks.stacks import Stack
 from lib.stacks.statuses import Status
 
@@ -124,7 +125,17 @@ def _find_live(job: Job, access: Access, bucket: Bucket) -> list[tuple[Stack, tu
         if not stack.parent_id
         and (stack.tags.get("ManagedBy") == MANAGED_BY or stack.name == job.stack_name)
     ]
-    return [(stack, history.read(bucket, stack.name)) for stack in roots]
+    return [
+        (stack, settling.settle(bucket, access, history.read(bucket, stack.name)))
+        for stack in roots
+    ]
+
+
+_PURPOSES = {
+    Purpose.PLAN: "planned for {stack}",
+    Purpose.PREVIEW: "previewed for {stack}",
+    Purpose.DEPLOYMENT: "about to be deployed to {stack}",
+}
 
 
 def _find_needed(
@@ -134,8 +145,8 @@ def _find_needed(
     cfn = access.aws.client("cloudformation")
     needed: dict[str, str] = {}
     for stack, records in live:
-        for planned in changesets.discard_expired(cfn, stack, access.clock):
-            needed.setdefault(planned.release, f"planned for {stack.name}")
+        for kept in changesets.discard_expired(cfn, stack, access.clock):
+            needed.setdefault(kept.release, _PURPOSES[kept.purpose].format(stack=stack.name))
         if stack.status is Status.REVIEW_IN_PROGRESS:
             continue  # The shell of a creation has no template, and may have gone with its plan.
         text = stacks.read_template(cfn, stack.id)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from lib import outside
 from lib.errors import NotOurs, TemplateError
 from lib.parallel import side_by_side
 from lib.refusals import error_code
@@ -177,7 +177,7 @@ def identify(bucket: Bucket, master: str) -> tuple[str, ...]:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return outside.digest(content)
 
 
 def _file(name: str, content: bytes) -> File:

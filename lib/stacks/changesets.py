@@ -7,10 +7,11 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/change-sets-for-n
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -24,6 +25,7 @@ from lib.stacks.statuses import Status
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ChangeSetSummaryTypeDef
 
     from lib.polling import Clock
     from lib.stacks.stacks import Request, Stack
@@ -149,45 +151,84 @@ def find_own(
 
 def _describe(request: Request) -> str:
     """Return the description of a change set; AWS does not tell by which token it was made."""
-    until = f"{_UNTIL}{request.expires}" if request.expires else ""
-    return f"Request {request.token}{until}"
+    return f"Request {request.token}" + (f", {request.kept}" if request.kept else "")
 
 
-_UNTIL = ", a plan until "
-_OF_A_PLAN = re.compile(rf"Request plot-palette-\S+{_UNTIL}(\S+)")
+class Purpose(enum.Enum):
+    """What a change set is made for."""
+
+    PLAN = "plan"
+    PREVIEW = "preview"
+    DEPLOYMENT = "deployment"
+
+
+#: For how long a change set is of use to whoever made it: a preview's until AWS has made it and it
+#: was read, a deployment's until somebody has answered its question. Whoever takes longer finds it
+#: gone, and another one is made. What stays longer was left by a process that was killed.
+LIFETIMES = {Purpose.PREVIEW: timedelta(hours=2), Purpose.DEPLOYMENT: timedelta(hours=24)}
+
+
+def say_kept(purpose: Purpose, until: datetime) -> str:
+    """Return what a change set is kept for and until when, as its description says it."""
+    return f"a {purpose.value} until {until.isoformat(timespec='seconds')}"
+
+
+#: A change set of an earlier edition does not say for what it was made, unless for a plan.
+_OWN = re.compile(r"Request plot-palette-\S+?(?:, a (plan|preview|deployment) until (\S+))?")
 _OWN_NAME = re.compile(r"update-\d{8}-\d{6}-([0-9a-f]{12})-\w+")
 
 
 @dataclass(frozen=True)
-class Planned:
-    """The change set that a plan of this tool keeps, of which release, and until when."""
+class OwnChangeSet:
+    """A change set that this tool has made: of which release, what for, and until when."""
 
     proposal: Proposal
     release: str
+    purpose: Purpose
     expires: datetime
 
 
-def list_plans(cfn: CloudFormationClient, stack: Stack) -> tuple[Planned, ...]:
-    """Return the change sets of a stack that plans of this tool keep; nobody else's.
+def list_own(cfn: CloudFormationClient, stack: Stack) -> tuple[OwnChangeSet, ...]:
+    """Return the change sets of a stack that this tool has made and nobody executed.
 
+    Nobody else's are among them, and none that AWS executes or that does not say how old it is.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListChangeSets.html
     """
     kind = "CREATE" if stack.status is Status.REVIEW_IN_PROGRESS else "UPDATE"
     pages = cfn.get_paginator("list_change_sets").paginate(StackName=stack.id)
+    try:
+        listed = [one for page in pages for one in page.get("Summaries", [])]
+    except ClientError as exc:
+        if stacks.is_missing(exc):
+            return ()  # The shell of a creation goes with its last change set.
+        raise
     found = []
-    for summary in (one for page in pages for one in page.get("Summaries", [])):
+    for summary in listed:
         name = _OWN_NAME.fullmatch(summary.get("ChangeSetName", ""))
-        until = _OF_A_PLAN.fullmatch(summary.get("Description", ""))
-        if name and until:
+        lasts = _read_kept(summary)
+        if name and lasts and not summary.get("ExecutionStatus", "").startswith("EXECUTE_"):
             proposal = Proposal(summary.get("ChangeSetId", ""), stack.id, kind)
-            found.append(Planned(proposal, name[1], datetime.fromisoformat(until[1])))
+            found.append(OwnChangeSet(proposal, name[1], *lasts))
     return tuple(found)
 
 
-def discard_expired(cfn: CloudFormationClient, stack: Stack, clock: Clock) -> tuple[Planned, ...]:
-    """Delete the change sets of a stack's expired plans; return the plans that are left."""
+def _read_kept(summary: ChangeSetSummaryTypeDef) -> tuple[Purpose, datetime] | None:
+    """Return what a change set is kept for and until when, None where it is not ours."""
+    said = _OWN.fullmatch(summary.get("Description", ""))
+    if said is None:
+        return None
+    if said[1]:
+        return Purpose(said[1]), datetime.fromisoformat(said[2])
+    made = summary.get("CreationTime")
+    return (Purpose.DEPLOYMENT, made + LIFETIMES[Purpose.DEPLOYMENT]) if made else None
+
+
+def discard_expired(
+    cfn: CloudFormationClient, stack: Stack, clock: Clock
+) -> tuple[OwnChangeSet, ...]:
+    """Delete what this tool's expired plans, and its killed processes, left; return the rest."""
     left = []
-    for one in list_plans(cfn, stack):
+    for one in list_own(cfn, stack):
         if one.expires > clock.now():
             left.append(one)
         else:

@@ -178,7 +178,7 @@ def read(
         level = [path for path in loaded if path in texts]
     absent: set[str] = set()
     return Deployed(
-        folder=_build_folder(texts, absent),
+        folder=build_folder(texts, absent),
         parameters=stack.parameters,
         physical_ids=_PhysicalIds(listing),
         listing=listing,
@@ -217,7 +217,7 @@ def _read_text(cfn: CloudFormationClient, stack_id: str) -> str:
         raise
 
 
-def _build_folder(texts: Mapping[str, str], absent: set[str]) -> dict[str, Template]:
+def build_folder(texts: Mapping[str, str], absent: set[str]) -> dict[str, Template]:
     """Turn the texts of a tree, by path, into templates by file name.
 
     Two nested stacks may be deployed from different files of one name, since the name in a

@@ -19,7 +19,7 @@ from lib.templates.templates import STACK_TYPE
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
-    from lib.stacks.stacks import StackResource
+    from lib.stacks.stacks import Stack, StackResource
 
 #: What an operator writes for everything that is in the way, wherever it is.
 ALL = "all"
@@ -29,7 +29,13 @@ _IN_THE_WAY = {
     Status.UPDATE_ROLLBACK_FAILED: "UPDATE_FAILED",
     Status.DELETE_FAILED: "DELETE_FAILED",
     Status.ROLLBACK_FAILED: "DELETE_FAILED",
+    Status.IMPORT_ROLLBACK_FAILED: "IMPORT_ROLLBACK_FAILED",
 }
+
+#: States in which a nested stack can be left behind by a root that rests.
+_LEFT_BEHIND = frozenset(
+    {Status.UPDATE_ROLLBACK_FAILED, Status.DELETE_FAILED, Status.ROLLBACK_FAILED}
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,25 @@ def look(cfn: CloudFormationClient, stack_id: str, status: Status) -> tuple[Obst
     if status not in _IN_THE_WAY:
         return ()
     return explain(cfn, find(stacks.walk(cfn, stack_id), status), status)
+
+
+def is_stuck(status: Status) -> bool:
+    """Tell whether a stack in a state waits for somebody to clear what is in its way."""
+    return status in _IN_THE_WAY
+
+
+def find_left_behind(cfn: CloudFormationClient, root: Stack) -> tuple[Stack, ...]:
+    """Return the nested stacks of a root that are stuck, also those it does not list any more.
+
+    What an update takes out is deleted after the root is UPDATE_COMPLETE, and that this fails
+    changes nothing of the root's state; the nested stack stays, and nothing in the root names it.
+    All stacks of the region are listed for it.
+    """
+    return tuple(
+        one
+        for one in stacks.list_live(cfn)
+        if one.status in _LEFT_BEHIND and root.id in (one.root_id, one.parent_id)
+    )
 
 
 def explain(

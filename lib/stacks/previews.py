@@ -13,7 +13,7 @@ from lib import polling
 from lib.errors import OperationFailed, Refused
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.stacks import early_validation, rows
+from lib.stacks import early_validation, rows, stacks
 from lib.templates.changes import Change, join
 from lib.templates.templates import STACK_TYPE
 
@@ -186,6 +186,16 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         created=answer.get("CreationTime"),
         execution=str(answer.get("ExecutionStatus", "")),
     )
+
+
+def find_execution(cfn: CloudFormationClient, change_set_id: str, clock: Clock) -> str | None:
+    """Return a change set's ExecutionStatus, with a single call; None when it is gone."""
+    try:
+        return str(_describe(cfn, change_set_id, clock).get("ExecutionStatus", ""))
+    except ClientError as exc:
+        if error_code(exc) in GONE_CODES or stacks.is_missing(exc):
+            return None
+        raise
 
 
 def _list_silent(nested: Iterable[_Part], changes: Sequence[Change]) -> frozenset[str]:

@@ -56,6 +56,7 @@ class Stack:
     drift: str
     express: bool = False
     role_arn: str = ""
+    root_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class StackResource:
 class Event:
     """One event of one stack in a tree; `path` is "" for the root stack itself.
 
-    What a hook says stands apart from `reason`, on an event whose status is still in progress:
+    `properties` are the resource's, as JSON, where AWS tells them. What a hook says stands apart
+    from `reason`, on an event whose status is still in progress:
     `HookStatus: HOOK_COMPLETE_FAILED` beside `ResourceStatus: CREATE_IN_PROGRESS` (recorded).
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackEvent.html
     """
@@ -103,6 +105,8 @@ class Event:
     hook_status: str = ""
     hook_mode: str = ""
     hook_reason: str = ""
+    hook_id: str = ""
+    properties: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -216,6 +220,7 @@ def _read_stack(answer: StackTypeDef) -> Stack:
         drift=str(answer.get("DriftInformation", {}).get("StackDriftStatus", "")),
         express=answer.get("DeploymentConfig", {}).get("Mode") == _EXPRESS["Mode"],
         role_arn=answer.get("RoleARN", ""),
+        root_id=answer.get("RootId", ""),
     )
 
 
@@ -233,7 +238,8 @@ class Request:
     express mode, `disable_rollback` that a failure is left as it is.
     `role_arn` is the service role that CloudFormation takes, then and for every
     later operation; "" leaves it with the role that the stack has, or the caller's own rights.
-    `expires` is until when the change set of a plan may be executed, "" for one of no plan.
+    `kept` says what its change set is kept for and until when, as `lib.stacks.changesets` writes
+    and reads it.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
     """
 
@@ -247,7 +253,7 @@ class Request:
     previous: frozenset[str] = frozenset()
     disable_rollback: bool = False
     role_arn: str = ""
-    expires: str = ""
+    kept: str = ""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return the arguments that say what the stack is to become.
@@ -513,6 +519,8 @@ def _read_event(entry: Mapping[str, Any], prefix: str) -> Event:
         hook_status=str(entry.get("HookStatus", "")),
         hook_mode=str(entry.get("HookFailureMode", "")),
         hook_reason=entry.get("HookStatusReason", ""),
+        hook_id=entry.get("HookInvocationId", ""),
+        properties=entry.get("ResourceProperties", ""),
     )
 
 

@@ -148,14 +148,23 @@ _HALF_DELETED = Decision(
 )
 _IMPORT_STUCK = Decision(
     Move.REFUSE,
-    "the rollback of an import failed, which only the console can mend",
-    "see https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import.html",
+    "the rollback of an import failed and CloudFormation takes nothing else until it is finished",
+    "inv rollback {target}",
+)
+#: ContinueUpdateRollback is documented "for a specified stack that's in the
+#: UPDATE_ROLLBACK_FAILED state". Whether AWS takes it after an import nobody is known to have
+#: seen, so it is asked, and a refusal names the other way: deleting the stack, which keeps what
+#: was imported, since that has to have a DeletionPolicy.
+_IMPORT_RETRY = Decision(
+    Move.CONTINUE_ROLLBACK, "tries to finish the rollback of the import, if AWS takes that"
 )
 _RESUME = Decision(
     Move.UPDATE, "the last operation failed and was not rolled back; an update goes on from there"
 )
 _UNCREATED = Decision(
-    Move.REFUSE, "it was never created: nothing to update or roll back", "inv deploy {target}"
+    Move.REFUSE,
+    "it was never created: nothing to update or roll back",
+    "inv deploy {target}, or take the empty shell away: inv deploy --delete {target}",
 )
 _NEVER_WORKED = Decision(
     Move.REFUSE, "its creation failed and there is no earlier state", "inv deploy {target}"
@@ -241,7 +250,7 @@ TABLE: Mapping[Status, Mapping[Operation, Decision]] = {
     Status.IMPORT_IN_PROGRESS: _row(_BUSY, _BUSY, _BUSY, _BUSY_DELETE),
     Status.IMPORT_COMPLETE: _row(_UPDATE, _UPDATE, _IS_GOOD, _DELETE),
     Status.IMPORT_ROLLBACK_IN_PROGRESS: _row(_BUSY, _BUSY, _ENDING, _BUSY_DELETE),
-    Status.IMPORT_ROLLBACK_FAILED: _row(_IMPORT_STUCK, _IMPORT_STUCK, _IMPORT_STUCK, _DELETE),
+    Status.IMPORT_ROLLBACK_FAILED: _row(_IMPORT_STUCK, _IMPORT_STUCK, _IMPORT_RETRY, _DELETE),
     Status.IMPORT_ROLLBACK_COMPLETE: _row(_UPDATE, _UPDATE, _IS_GOOD, _DELETE),
 }
 
@@ -261,6 +270,7 @@ _ENDINGS: Mapping[Status, str] = {
     Status.UPDATE_ROLLBACK_COMPLETE: "CloudFormation returned to the state before the update.",
     Status.UPDATE_ROLLBACK_FAILED: "CloudFormation could not return to the earlier state.",
     Status.UPDATE_FAILED: "Nothing was rolled back: the stack stays half updated.",
+    Status.IMPORT_ROLLBACK_FAILED: "CloudFormation could not let go of what it had imported.",
     Status.DELETE_FAILED: "Some resources could not be deleted and are still there.",
 }
 
@@ -284,6 +294,7 @@ _NEXT: Mapping[Status, str] = {
     Status.UPDATE_FAILED: (
         "mend the cause and inv deploy {target}, or go back with inv rollback {target}"
     ),
+    Status.IMPORT_ROLLBACK_FAILED: "inv rollback {target}",
     Status.DELETE_FAILED: "inv deploy --delete {target}",
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib import outside
 from lib.errors import Interrupted
 from lib.operators import Expected, Level, OnInterrupt, ResourceProgress
 from lib.refusals import explain, is_passing
@@ -29,7 +29,7 @@ UNSTOPPABLE = ""
 
 def new_token() -> str:
     """Return a token that makes one request recognisable, to AWS and among events."""
-    return f"plot-palette-{uuid.uuid4()}"
+    return f"plot-palette-{outside.new_id()}"
 
 
 def wait(

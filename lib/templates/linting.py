@@ -8,6 +8,7 @@ is not linted again either, so that an emptied emulator or a new bucket costs no
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import subprocess
@@ -17,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lib import outside
 from lib.errors import TemplateError
 
 
@@ -27,6 +29,13 @@ def lint(paths: Sequence[Path], *, regions: Sequence[str], folder: Path) -> tupl
     configuration lies. Informational findings are left to the project's own lint session.
     Raises `TemplateError` when the linter cannot run.
     """
+    asked = {"templates": [path.name for path in paths], "regions": list(regions)}
+    run = functools.partial(_run_linter, paths, regions, folder)
+    return tuple(outside.ask("lint", asked, run))
+
+
+def _run_linter(paths: Sequence[Path], regions: Sequence[str], folder: Path) -> list[str]:
+    """Run cfn-lint and return its errors and warnings, one sentence each."""
     linter = Path(sys.executable).with_name("cfn-lint")
     options = ["--format", "json", "--regions", *regions]
     command = [str(linter), *options, "--", *map(str, paths)]
@@ -40,7 +49,7 @@ def lint(paths: Sequence[Path], *, regions: Sequence[str], folder: Path) -> tupl
         findings: list[dict[str, Any]] = json.loads(ran.stdout)
     except json.JSONDecodeError:
         raise _unusable((ran.stderr or ran.stdout).strip()[-500:]) from None
-    return tuple(_describe(finding) for finding in findings if finding["Level"] != "Informational")
+    return [_describe(finding) for finding in findings if finding["Level"] != "Informational"]
 
 
 def lint_once(
@@ -56,14 +65,21 @@ def lint_once(
     `memory` is a folder of empty files; each stands for one template without a finding in one
     region and is named after everything that the verdict depends on. None remembers nothing.
     """
-    before = {path: _marks(path, regions, folder, memory) for path in paths}
-    new = [path for path, marks in before.items() if not marks or not all(map(Path.exists, marks))]
+    before: dict[Path, tuple[Path, ...]] = {}
+
+    def find_new() -> list[str]:
+        before.update({path: _marks(path, regions, folder, memory) for path in paths})
+        seen = {path for path, marks in before.items() if marks and all(map(Path.exists, marks))}
+        return [path.name for path in paths if path not in seen]
+
+    named = outside.ask("not linted yet", {"templates": [path.name for path in paths]}, find_new)
+    new = [path for path in paths if path.name in named]
     if not new:
         say(f"{len(paths)} new templates were linted before and are unchanged.")
         return ()
     say(f"Linting {len(new)} new templates.")
     findings = lint(new, regions=regions, folder=folder)
-    if memory and not findings:
+    if memory and before and not findings:
         # Without a memory that can be written the next run only takes longer.
         with contextlib.suppress(OSError):
             memory.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lib.values import walk
@@ -29,3 +31,21 @@ class Unknown:
 def has_unknown(value: Any) -> bool:
     """Tell whether a value is or holds an `Unknown`."""
     return any(isinstance(inside, Unknown) for inside in walk(value))
+
+
+_REFERENCE = re.compile(r"\$\{([^!}][^}]*)\}")
+
+
+def fill_in(value: Any, known: Mapping[str, str]) -> Any:
+    """Return a value with the references that are known filled in, and the rest left unknown.
+
+    `known` are values by what an expression refers to, `DatabaseStack/JobsTable.Arn`.
+    """
+    if isinstance(value, Mapping):
+        return {key: fill_in(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill_in(item, known) for item in value]
+    if not isinstance(value, Unknown):
+        return value
+    text = _REFERENCE.sub(lambda found: known.get(found[1], found[0]), value.expression)
+    return replace(value, expression=text) if "${" in text else text

@@ -149,6 +149,14 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         either_way=True,
     ),
     Behaviour(
+        "A change set's description says what it is kept for and until when, and stands in the "
+        "listing; what this tool made and nobody needs any more is known by it",
+        ("stacks/changesets.list_own", "stacks/changesets.discard_expired"),
+        Witness.MODEL,
+        "Descriptive information about the change set.",
+        API + "API_ChangeSetSummary.html",
+    ),
+    Behaviour(
         "A change set for a new stack leaves an empty one behind, which is deleted with it",
         ("stacks/changesets.discard", "stacks/statuses.decide"),
         Witness.MODEL,

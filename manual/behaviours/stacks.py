@@ -50,6 +50,18 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         API + "API_CreateStack.html",
     ),
     Behaviour(
+        "How an operation ended whose process was killed stands in the stack's events: the first "
+        "state of rest after the last event with the request's token",
+        ("releases/settling.settle",),
+        Witness.MODEL,
+        "You can list events for stacks that have failed to create or have been deleted by "
+        "specifying the unique stack identifier (stack ID).",
+        API + "API_DescribeStackEvents.html",
+        never_seen="whose token the rollback of an update carries that somebody else cancelled, "
+        "and for how long AWS keeps a stack's events",
+        either_way=True,
+    ),
+    Behaviour(
         "A token that was used already means that the operation has begun",
         ("stacks/stacks.roll_back", "stacks/changesets.execute"),
         Witness.MODEL,

@@ -22,6 +22,7 @@ from lib.errors import StateForbids
 from lib.inputs.jobs import Options
 from lib.operators import Answer, Level, Note, OnInterrupt, Operator
 from lib.releases import releases
+from lib.stacks.statuses import Status
 from lib.templates import templates
 from tests.support.aws_fakes import (
     START,
@@ -409,6 +410,14 @@ def test_a_stack_that_cannot_be_read_any_more_fails_the_verification_not_the_dep
     found = verification.follow_up(job(), world.access, Options())
     assert found is not None
     assert "There is no stack" in found.checks[0].detail
+
+
+def test_a_stack_that_was_described_a_moment_ago_is_not_asked_for_again(world: World) -> None:
+    world.refuse["DescribeStacks"] = refusal("ExpiredToken", "expired", "DescribeStacks")
+    seen = stack(Status.UPDATE_COMPLETE, outputs={"HealthUrl": ""})
+    found = verification.follow_up(job(), world.access, Options(), seen)
+    assert found is not None
+    assert "stack" not in found.failed
 
 
 def made(*checks: Check) -> verification.Verification:

@@ -15,10 +15,10 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from commands.flags import COMMON, COMMON_HELP, Common
+from commands.flags import COMMON, COMMON_HELP, RECORDING, Common
 from commands.operation import operation, stop_on_termination
 from commands.target import Target
-from lib.errors import InputError, StateForbids
+from lib.errors import InputError, Refused, StateForbids
 from lib.operators import Answer, Note
 from tests.support import factories
 
@@ -53,7 +53,9 @@ def run(task: Any, **given: Any) -> int:
 
 def test_the_shared_flags_come_first_each_with_its_default_and_its_text() -> None:
     arguments = {argument.name: argument for argument in measure_it.get_arguments()}
-    assert [*arguments] == [*COMMON, "size"]
+    first = [name for name in COMMON if name not in RECORDING]
+    # What came late takes no letter from what was there.
+    assert [*arguments] == [*first, "size", *RECORDING]
     assert arguments["size"].help == "How large."
     for name in COMMON:
         assert arguments[name].default == getattr(Common, name)
@@ -159,6 +161,21 @@ def test_a_summary_goes_to_the_jobs_page_where_there_is_one(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
     run(change_it)
     assert page.read_text() == "### Changed\n\n"
+
+
+@operation()
+def refuse_it(target: Target) -> Answer:
+    """Deploy: refuse."""
+    raise Refused("it was <another> one", next_step="inv plan")
+
+
+def test_a_refusal_stands_on_the_jobs_page_with_what_leads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    assert run(refuse_it) == 3
+    assert "<pre>it was &lt;another&gt; one\n\nNext: inv plan</pre>" in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from commands import costs, data, deploying, docs, emulator, looking, planning, 
 from tests.support.factories import REPOSITORY
 from tests.support.task_entries import ENTRIES
 
-GROUPS = ("Deploy", "Look", "Data", "Undo", "Cost", "Check", "Docs", "Emulator")
+GROUPS = ("Deploy", "Look", "Data", "Undo", "Cost", "Check", "Docs", "Rescue", "Emulator")
 #: What `inv --list` leaves for the text beside the longest name, on 80 columns.
 WIDTH = 55
 

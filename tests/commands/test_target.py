@@ -130,8 +130,9 @@ def test_a_new_emulator_says_where_its_limits_are_listed(
     monkeypatch.setattr(control, "start", lambda _, **given: started.append(given) or emulator)
     monkeypatch.setenv("PLOT_PALETTE_LOCAL_PORT", "9")
     monkeypatch.setenv("PLOT_PALETTE_LOCAL_DELAY", "0.5")
+    monkeypatch.setenv("PLOT_PALETTE_LOCAL_STATE", str(tmp_path))
     console, _, err = factories.console()
-    assert targets.start_emulator(console) is emulator
+    assert targets.start_emulator(console) == replace(emulator, running=True)
     assert started == [{"port": 9, "delay": 0.5}]
     where = f"inv local.status lists {len(control.LIMITS)} limits."
     assert (where in err.getvalue()) is not was_running

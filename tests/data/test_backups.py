@@ -103,3 +103,15 @@ def test_a_table_that_failed_is_told_with_its_reason_and_an_exit_code(
     }
     assert answer.exit_code == 1
     assert texts(said)[-1] == f"jobs was not backed up: {reason}"
+
+
+def test_credentials_that_end_half_way_are_told_as_such(
+    access: Access, said: list[Progress]
+) -> None:
+    make_stack(access, "Table")
+    wire = Wire(access.aws.client("dynamodb"))
+    wire.always("ListBackups", refusal("ExpiredTokenException", "The token has expired"))
+    answer = backups.back_up(factories.job(), access, keep=None)
+    assert answer.exit_code == 4
+    assert "is not proven" in answer.document["failed"][0]["reason"]
+    assert "sign in" in texts(said)[-1].lower()

@@ -18,7 +18,7 @@ from lib import parallel
 from lib.data import catalogue, proving
 from lib.data.proving import BackupRun, Failed
 from lib.data.tables import SETTLING
-from lib.errors import BackupFailed, Interrupted
+from lib.errors import AwsUnavailable, BackupFailed, Interrupted
 from lib.operators import Level, Note, Progress
 from lib.polling import PATIENCE
 from tests.support.aws_fakes import FakeTime, refusal
@@ -375,6 +375,11 @@ def test_credentials_that_expire_half_way_end_the_run_with_what_is_proven(
     assert all("The token has expired" in failed.reason for failed in run.failed)
     assert len(created) <= 100
     assert sum("expired" in text for text in texts(said)) == 1
+    with pytest.raises(AwsUnavailable, match="50 of 120 tables could not") as caught:
+        proving.require_complete(run)
+    assert caught.value.exit_code == 4
+    assert "the finished backups stay" in caught.value.next_step
+    assert len(caught.value.details["backups"]) == 70
 
 
 def test_credentials_that_expire_while_waiting_name_what_was_started(

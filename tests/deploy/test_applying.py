@@ -260,6 +260,14 @@ def test_a_new_plan_removes_what_expired_ones_of_the_same_stack_left(world: Plan
     ]
 
 
+def test_a_plan_that_is_interrupted_while_it_clears_up_keeps_no_change_set(world: Planned) -> None:
+    world.interrupted_at = {"ListChangeSets"}
+    until = world.access.clock.now() + timedelta(hours=1)
+    with pytest.raises(KeyboardInterrupt):
+        deployments.propose(world.job, world.access, world.options, expires=until)
+    assert world.changes == ["CreateChangeSet", "DeleteChangeSet"]
+
+
 def test_a_plan_passes_no_role_that_the_stack_has(world: Planned) -> None:
     role = "arn:aws:iam::111111111111:role/cloudformation"
     world.job = replace(world.job, role_arn=role)

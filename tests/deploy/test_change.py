@@ -15,6 +15,7 @@ from lib.operators import ResourceProgress
 from lib.stacks.statuses import Operation, Status, decide
 from tests.deploy.world import World
 from tests.support.aws_fakes import START, refusal
+from tests.support.factories import REGION
 
 REPLACED = {
     "Action": "Modify",
@@ -141,6 +142,29 @@ def test_a_preview_that_is_interrupted_as_it_tidies_up_tries_once_more() -> None
     with pytest.raises(KeyboardInterrupt):
         carry_out(world, preview=True)
     assert world.changes == ["CreateChangeSet", "DeleteChangeSet", "DeleteChangeSet"]
+
+
+def test_a_preview_removes_what_a_killed_one_left_and_is_none_the_worse_if_it_may_not() -> None:
+    world = World()
+    world.rows = [TOUCHED]
+    left = {
+        "ChangeSetName": "update-20260101-000000-0123456789ab-1a2b3c",
+        "ChangeSetId": "left",
+        "Description": "Request plot-palette-1, a preview until 2026-01-01T02:00:00+00:00",
+    }
+    answer = world.reply
+    world.reply = lambda operation, arguments: (
+        {"Summaries": [left]} if operation == "ListChangeSets" else answer(operation, arguments)
+    )
+    assert carry_out(world, preview=True).preview
+    assert [one["ChangeSetName"] for one in world.arguments("DeleteChangeSet")] == [
+        f"arn:aws:cloudformation:{REGION}:1:changeSet/c/1",
+        "left",
+    ]
+    world.refusals["ListChangeSets"] = refusal("AccessDenied", "no", "ListChangeSets")
+    world.reply = answer
+    assert carry_out(world, preview=True).preview
+    assert any("may be left" in text for text in world.notes)
 
 
 def test_going_back_to_what_was_last_stable_is_no_replacement_whatever_is_shown() -> None:

@@ -150,17 +150,26 @@ def test_a_preview_shows_it_and_deletes_nothing() -> None:
 
 def test_data_that_would_be_destroyed_has_to_be_named() -> None:
     world = World()
-    with pytest.raises(Declined):
+    with pytest.raises(Declined) as caught:
         world.delete()
     assert not world.deleted
+    told = {one["path"]: one["data_loss"] for one in caught.value.details["changes"]}
+    assert "certain" in told.values()
 
 
 def test_an_operator_who_says_no_deletes_nothing() -> None:
     world = World()
     world.agrees = False
-    with pytest.raises(Declined, match="was not deleted"):
+    with pytest.raises(Declined, match="was not deleted") as caught:
         world.delete("Lost")
     assert not world.deleted
+    assert {one["action"] for one in caught.value.details["changes"]} == {"Remove"}
+
+
+def test_what_was_deleted_says_what_that_was() -> None:
+    changes = World().delete("Lost").changes
+    assert {one.action for one in changes} == {"Remove"}
+    assert any(one.data_loss == "certain" for one in changes)
 
 
 def test_a_protected_stack_goes_only_when_its_name_is_typed() -> None:

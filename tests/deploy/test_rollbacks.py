@@ -67,7 +67,7 @@ class World:
         if operation == "DescribeStacks":
             if self.status == "ABSENT":
                 raise no_such_stack(APP)
-            if name_of(arguments["StackName"]) != APP:
+            if name_of(arguments.get("StackName", APP)) != APP:
                 return {"Stacks": [stack_entry("api", "UPDATE_ROLLBACK_FAILED")]}
             return {"Stacks": [stack_entry(APP, self.status, **self.more)]}
         if operation == "DescribeStackEvents":

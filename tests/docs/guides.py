@@ -41,6 +41,7 @@ _PRELUDE = r"""
 inv() {
   case " $* " in
     *" --local "* | " local."* | " --"* | " docs "* | " graph "*) command inv "$@" ;;
+    " rescue.replay "*) command inv "$@" ;;
     *) command inv "$@" --local ;;
   esac
 }

@@ -57,6 +57,7 @@ def test_what_nothing_vouches_for_is_counted() -> None:
         "skipping_wants_stack_names",
         "deployment_configs_are_heeded",
         "interrupted_operations_end",
+        "stacks_can_be_refactored",
         "retaining_follows_a_failure",
         "sites_are_deployed",
     ]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.faults.proxy import Fault, Kind, Proxy, Run
-from tests.integration.conftest import NEVER, Clone, Cloud
+from tests.integration.conftest import NEVER, Clone, Cloud, Json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGIONS = ("us-east-1", "eu-west-1")
@@ -322,6 +322,18 @@ class Stage:
         self.must("first", "deploy", "--yes", "--no-verify", "--region", REGIONS[1])
         self._fill(REGIONS[1])
         self.save("in two regions")
+        self._plan()
+
+    def _plan(self) -> None:
+        """Make the plans that are applied, each in the state that it is of."""
+        for name, state, clone, *flags in PLANNED:
+            self.load(state)
+            self.must(clone, "plan", "--out", str(self.plan(name)), "--yes", *flags)
+            self.save(name)
+
+    def plan(self, name: str) -> Path:
+        """Return the file of a plan, which a run may write anew."""
+        return self.folder / f"{name.replace(' ', '-')}.json"
 
     def _fill(self, region: str) -> None:
         cloud = self.cloud(region)
@@ -361,8 +373,8 @@ class Stage:
                 assert time.monotonic() < deadline, "a stack never came to rest"
                 time.sleep(0.01)
 
-    def start(self, clone: str, *arguments: str) -> tuple[int, Path]:
-        """Start a task and return its process and the folder of what it writes."""
+    def start(self, clone: str, *arguments: str, later: float = 0) -> tuple[int, Path]:
+        """Start a task, some hours `later`; return its process and the folder of its output."""
         self._counter += 1
         folder = self.folder / "runs" / str(self._counter)
         folder.mkdir(parents=True)
@@ -373,6 +385,7 @@ class Stage:
                 "out": str(folder / "out"),
                 "err": str(folder / "err"),
                 "environment": {"PLOT_PALETTE_LOG_FOLDER": str(folder / "logs")},
+                "later": later,
             }
         )
         return answer["pid"], folder
@@ -399,11 +412,16 @@ class Stage:
         return ended
 
     def run(
-        self, clone: str, *arguments: str, fault: Fault | None = None, at: int = 0
+        self,
+        clone: str,
+        *arguments: str,
+        fault: Fault | None = None,
+        at: int = 0,
+        later: float = 0,
     ) -> tuple[Ended, Run]:
-        """Run a task to its end, with a fault at one of its calls."""
+        """Run a task to its end, with a fault at one of its calls, or some hours later."""
         run = self.proxy.arm(fault, at)
-        pid, folder = self.start(clone, *arguments)
+        pid, folder = self.start(clone, *arguments, later=later)
         run.pid = pid
         run.known.set()
         return self.finish(pid, folder), run
@@ -438,6 +456,19 @@ REKEYED = (
     ),
 )
 
+#: What the tool's own change sets are kept for at most, and a little more, in hours.
+LONG_AGO = 25.0
+
+_DRAFTS = ("--allow-data-loss", "DatabaseStack/Drafts")
+
+#: Plans to apply: name of plan and state, the state they are of, the clone, the flags.
+PLANNED = (
+    ("planned", "moved on", "first"),
+    ("planned creation", "published", "first"),
+    ("planned replacement", "rekeyed", "rekeyed", *_DRAFTS),
+    ("planned in two regions", "in two regions", "second", "--regions", ",".join(REGIONS)),
+)
+
 Goal = Callable[[Stage], str]
 
 DRAFTS = "DatabaseStack/Drafts"
@@ -458,8 +489,12 @@ class Scenario:
     excuse: str = ""
     #: Whether what it makes is named by the second, so that a second run needs another one.
     stamped: bool = False
-    #: What takes away that which a run without a goodbye had to leave behind.
+    #: What takes away that which a run without a goodbye had to leave behind, a day later.
     sweeper: tuple[str, ...] = ()
+    #: The name of the plan that it writes.
+    plan: str = ""
+    #: What leads on where the same command says that the world is another one now.
+    renewal: tuple[tuple[str, ...], ...] = ()
     #: Whether it writes a release.
     publishes: bool = False
     #: Every how many calls a fault is tried; 1 is each.
@@ -528,6 +563,32 @@ def _is_switched(expected: Callable[[Stage, str], bool]) -> Goal:
         limit = read_limit(cloud)
         return "" if limit is None else f"the writer is limited to {limit}"
 
+
+def read_plans(stage: Stage, name: str) -> list[Json]:
+    """Return what a plan says of each of its regions; nothing where it was not written."""
+    try:
+        whole = json.loads(stage.plan(name).read_text())
+    except FileNotFoundError:
+        return []
+    return list(whole["regions"] or [whole])
+
+
+def _is_planned(name: str) -> Goal:
+    """Return the goal of a plan that can be applied, to stacks as they were."""
+
+    def goal(stage: Stage) -> str:
+        found = read_plans(stage, name)
+        if not found:
+            return "there is no plan"
+        for one in found:
+            cloud = stage.cloud(one["region"])
+            made = cloud.cfn.describe_change_set(ChangeSetName=one["change_set"])
+            if made["ExecutionStatus"] != "AVAILABLE":
+                return f"the plan's change set in {one['region']} is {made['ExecutionStatus']}"
+            if one["kind"] == "UPDATE" and cloud.status(STACK) != one["status"]:
+                return f"the stack in {one['region']} is {cloud.status(STACK)}"
+        return ""
+
     return goal
 
 
@@ -560,6 +621,52 @@ def find_two_tables(cloud: Cloud) -> Iterator[str]:
         yield f"{written} is written to, {read} is read, {held} is the stack's"
 
 
+def _plan_scenarios(stage: Stage | None) -> Iterator[Scenario]:
+    """Yield the making, the applying and the giving up of plans."""
+    quiet = ("--yes", "--json")
+    prune = ("prune", *quiet)
+
+    def file(name: str) -> str:
+        return str(stage.plan(name)) if stage else ""
+
+    for suffix, state, clone, *flags in (
+        ("", "moved on", "first"),
+        ("-creation", "published", "first"),
+        ("-regions", "in two regions", "second", "--regions", ",".join(REGIONS)),
+    ):
+        name = f"made{suffix}"
+        yield Scenario(
+            f"plan{suffix}", state, clone, ("plan", "--out", file(name), *quiet, *flags),
+            _is_planned(name), regions=REGIONS if flags else (HOME,), sweeper=prune, plan=name,
+            step=3 if flags else 1, publishes=bool(flags),
+        )  # fmt: skip
+    for (name, _, clone, *flags), suffix, goal in zip(
+        PLANNED,
+        ("", "-creation", "-replacement", "-regions"),
+        (
+            _expects("UPDATE_COMPLETE", "one"),
+            _expects("CREATE_COMPLETE", "one"),
+            _expects("UPDATE_COMPLETE", "one"),
+            _expects("UPDATE_COMPLETE", "two", REGIONS),
+        ),
+        strict=True,
+    ):
+        several = "--regions" in flags
+        anew = file(f"renewed{suffix}")
+        yield Scenario(
+            f"apply{suffix}", name, clone, ("apply", file(name), *quiet, "--no-verify"), goal,
+            regions=REGIONS if several else (HOME,), step=3 if several else 1,
+            renewal=(
+                ("plan", "--out", anew, *quiet, *flags),
+                ("apply", anew, *quiet, "--no-verify"),
+            ),
+        )  # fmt: skip
+    yield Scenario(
+        "discard", "planned creation", "first", ("plan.discard", file("planned creation"), *quiet),
+        _is_absent, frozenset(),
+    )  # fmt: skip
+
+
 def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
     """Return every scenario by name."""
     quiet = ("--yes", "--json")
@@ -567,6 +674,7 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
     release = stage.release if stage else ""
     drafts = ("--allow-data-loss", DRAFTS)
     orphan = stage.orphan if stage else ""
+    drafts = _DRAFTS
     made = (
         Scenario(
             "upload", "empty", "first", ("upload", "--json"), _is_published, frozenset(),
@@ -578,7 +686,7 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
         ),
         Scenario(
             "create-preview", "published", "first", ("deploy", *quiet, "--preview"), _is_absent,
-            frozenset(), sweeper=("deploy", "--delete", *quiet),
+            frozenset(), sweeper=("deploy", *quiet, "--preview"),
         ),
         Scenario(
             "update", "moved on", "first", ("update", *unverified),
@@ -624,6 +732,11 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
             "create-over", "deleted", "first", ("deploy", *unverified, "--adopt", "all"),
             _is_switched(lambda there, table: table == there.orphan), publishes=True, step=7,
         ),
+        Scenario(
+            "preview", "moved on", "first", ("update", *quiet, "--preview"),
+            _expects("UPDATE_COMPLETE", "two"), sweeper=("prune", *quiet),
+        ),
+        *_plan_scenarios(stage),
     )  # fmt: skip
     return {one.name: one for one in made}
 
@@ -704,17 +817,28 @@ def find_leaks(cloud: Cloud, *texts: str) -> Iterator[str]:
             yield f"{what} was written down"
 
 
-def find_leftovers(cloud: Cloud, scenario: Scenario) -> Iterator[str]:
-    """Yield stacks that nobody asked for, shells, and change sets that wait for nobody."""
+def find_leftovers(cloud: Cloud, scenario: Scenario, kept: Collection[str] = ()) -> Iterator[str]:
+    """Yield stacks that nobody asked for, shells, and change sets that wait for nobody.
+
+    `kept` names the change sets that plans wait for.
+    """
     wanted = scenario.stacks if cloud.region in scenario.regions else frozenset()
     names = cloud.names()
     if names - wanted - ({STACK} if scenario.state == "in two regions" else set()):
         yield f"stacks {sorted(names - wanted)} are left in {cloud.region}"
     for name in names:
-        if cloud.status(name) == "REVIEW_IN_PROGRESS":
+        found = cloud.change_sets(name)
+        if cloud.status(name) == "REVIEW_IN_PROGRESS" and not {*found} & {*kept}:
             yield f"stack {name} is an empty shell"
-        for change_set in cloud.change_sets(name):
-            yield f"change set {change_set} of {name} is left"
+        for change_set in found:
+            if not any(one in change_set for one in kept):
+                yield f"change set {change_set} of {name} is left"
+
+
+def list_kept(stage: Stage, scenario: Scenario) -> list[str]:
+    """Return the names of the change sets that a scenario's plan waits for."""
+    found = read_plans(stage, scenario.plan) if scenario.plan else []
+    return [one["change_set"].split("/")[1] for one in found]
 
 
 #: Exit codes that are right for a task that met a fault.
@@ -723,7 +847,7 @@ _CODES = {
     Kind.CUT_AFTER: {0, 1, 4},
     Kind.THROTTLE: {0, 1},
     Kind.STATUS: {0, 1},
-    Kind.EXPIRED: {0, 1, 4},
+    Kind.EXPIRED: {0, 4},
     Kind.DENIED: {0, 1, 3, 4},
 }
 
@@ -786,13 +910,17 @@ class Tally:
 def try_at(stage: Stage, scenario: Scenario, fault: Fault, at: int, tally: Tally) -> bool:
     """Run a scenario with a fault at one call, then again without; tell whether it was met."""
     stage.load(scenario.state)
+    if scenario.plan:
+        stage.plan(scenario.plan).unlink(missing_ok=True)
     clouds = [stage.cloud(region) for region in REGIONS if region in scenario.regions]
     before = {cloud.region: seeded(cloud) for cloud in clouds}
     ended, run = stage.run(scenario.clone, *scenario.arguments, fault=fault, at=at)
     if run.struck is None:
         return False
     stage.settle()
-    found = list(find_misbehaviour(ended, fault))
+    # Of many regions one may have been changed before the credentials ended.
+    others = (1,) if len(scenario.regions) > 1 else ()
+    found = list(find_misbehaviour(ended, fault, others=others))
     excused = scenario.excuse and scenario.excuse in ended.err
     if ended.code == 0 and not excused and (missing := scenario.goal(stage)):
         found.append(f"exit code 0, but {missing}")
@@ -802,11 +930,12 @@ def try_at(stage: Stage, scenario: Scenario, fault: Fault, at: int, tally: Tally
         found += find_leaks(cloud, ended.out, ended.err, ended.log)
         found += find_two_tables(cloud)
         if ended.code == 0:
-            found += find_leftovers(cloud, scenario)
+            found += find_leftovers(cloud, scenario, list_kept(stage, scenario))
     if ended.code:
         if scenario.sweeper and (fault.kills or "may be left" in ended.err):
             tally.left += sweep_away(stage, scenario, clouds)
         found += run_again(stage, scenario, clouds, before)
+        found += find_unsettled(stage, scenario) if fault.kills else ()
     tally.tried += 1
     tally.codes[str(ended.code)] = tally.codes.get(str(ended.code), 0) + 1
     if found:
@@ -818,10 +947,12 @@ def try_at(stage: Stage, scenario: Scenario, fault: Fault, at: int, tally: Tally
 
 
 def sweep_away(stage: Stage, scenario: Scenario, clouds: list[Cloud]) -> bool:
-    """Take away what a run had to leave, and tell whether there was anything."""
-    if not any(list(find_leftovers(cloud, scenario)) for cloud in clouds):
+    """Take away what a run had to leave, a day later; tell whether there was anything."""
+    kept = list_kept(stage, scenario)
+    if not any(list(find_leftovers(cloud, scenario, kept)) for cloud in clouds):
         return False
-    stage.run(scenario.clone, *scenario.sweeper)
+    for region in scenario.regions:
+        stage.run(scenario.clone, *scenario.sweeper, "--region", region, later=LONG_AGO)
     stage.settle()
     return True
 
@@ -834,13 +965,40 @@ def run_again(
         time.sleep(1 - time.time() % 1)
     again, _ = stage.run(scenario.clone, *scenario.arguments)
     stage.settle()
-    yield from (f"again: {one}" for one in find_misbehaviour(again, None))
+    refused = bool(scenario.renewal) and again.code == 3
+    others = (3,) if refused else ()
+    yield from (f"again: {one}" for one in find_misbehaviour(again, None, others=others))
+    if refused:
+        yield from renew(stage, scenario, again)
     if missing := scenario.goal(stage):
         yield f"again: {missing}"
+    kept = list_kept(stage, scenario)
     for cloud in clouds:
-        yield from (f"again: {one}" for one in find_leftovers(cloud, scenario))
+        yield from (f"again: {one}" for one in find_leftovers(cloud, scenario, kept))
         yield from (f"again: {one}" for one in find_lost_items(cloud, before[cloud.region]))
         yield from find_half_releases(cloud) if scenario.publishes else ()
+
+
+def find_unsettled(stage: Stage, scenario: Scenario) -> Iterator[str]:
+    """Yield each record that still says, a day later, that its operation has only started."""
+    for region in scenario.regions:
+        command = ("history", "--json", "--region", region)
+        told, _ = stage.run(scenario.clone, *command, later=LONG_AGO)
+        for record in json.loads(told.out):
+            if record["status"] == "started":
+                yield f"the record of {record['time']} in {region} stays started"
+
+
+def renew(stage: Stage, scenario: Scenario, refused: Ended) -> Iterator[str]:
+    """Yield what is wrong with a refusal, or with what it says leads on."""
+    document = json.loads(refused.out)
+    told = [one.get("failure") or {} for one in document.get("regions", [document])]
+    if not any("was" in one.get("reason", "") for one in told):
+        yield f"refused without what differs: {refused.out[:300]}"
+    for command in scenario.renewal:
+        ended, _ = stage.run(scenario.clone, *command)
+        yield from (f"renewed: {one}" for one in find_misbehaviour(ended, None))
+    stage.settle()
 
 
 def sweep(

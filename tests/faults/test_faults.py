@@ -88,6 +88,13 @@ ONCE_BROKEN = [
     ("backup", "CreateBackup", "cut once, answer lost"),
     ("restore", "RestoreTableFromBackup", "cut once, answer lost"),
     ("delete", "DeleteStack", "credentials expire"),
+    ("replace-a-table", "DescribeBackup", "credentials expire"),
+    ("preview", "CreateChangeSet", "KILL after"),
+    ("plan", "CreateChangeSet", "KILL after"),
+    ("plan", "ListChangeSets", "INT before"),
+    ("plan-creation", "DescribeChangeSet", "INT after"),
+    ("apply", "ExecuteChangeSet", "KILL after"),
+    ("apply", "ExecuteChangeSet", "cut until botocore gives up, answers lost"),
 ]
 
 
@@ -117,7 +124,8 @@ def test_the_history_that_cannot_be_written_makes_no_failure_of_a_good_update(
         stage.load(scenario.state)
         ended, met = stage.run(scenario.clone, *scenario.arguments, fault=denied, at=at)
         last = [c.number for c in met.calls.values() if c.operation == "PUT Object"][-1]
-        if last == at:
+        # A call before the last one that happened to have its number ends the run there.
+        if last == at and ended.code == 0:
             break
         denied, at = BY_NAME["permission denied"], last
     assert last == at
@@ -145,6 +153,7 @@ def race(stage: Stage, name: str, *clones: str) -> list[Ended]:
         ("update", ("first", "first"), "UPDATE_COMPLETE"),
         ("update", ("first", "rekeyed"), "UPDATE_COMPLETE"),
         ("delete", ("first", "first"), ""),
+        ("apply", ("first", "first"), "UPDATE_COMPLETE"),
     ],
 )
 def test_of_two_operators_at_once_one_wins_and_the_other_is_told(

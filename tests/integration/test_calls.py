@@ -25,10 +25,13 @@ PREVIEW = {
     # The root, and the three whose log groups are looked at for drift.
     "cloudformation ListStackResources": 4,
     "cloudformation DeleteChangeSet": 1,
+    # Whether a killed one has left something.
+    "cloudformation ListChangeSets": 1,
 }
 UPDATE = {
     **PREVIEW,
     "cloudformation DeleteChangeSet": 0,
+    "cloudformation ListChangeSets": 0,
     "cloudformation ExecuteChangeSet": 1,
     # Before and after: AWS has outputs only here.
     "cloudformation DescribeStacks": 2,
@@ -36,6 +39,20 @@ UPDATE = {
     "s3 HeadObject": 5,
     # The history, before and after.
     "s3 PutObject": 2,
+}
+PLAN = {
+    **PREVIEW,
+    "cloudformation DeleteChangeSet": 0,
+    # Whether an expired plan has left something.
+    "cloudformation ListChangeSets": 1,
+}
+APPLY = {
+    **UPDATE,
+    # The plan has found the release, and asked for the change set.
+    "s3 GetObject": 0,
+    "cloudformation CreateChangeSet": 0,
+    # Nothing is taken on trust: every template of the release.
+    "s3 HeadObject": 10,
 }
 NOTHING = {
     "sts GetCallerIdentity": 1,
@@ -67,13 +84,13 @@ def test_a_run_that_changes_nothing_makes_six_calls(reader: Operator) -> None:
     assert found.total() <= 6
 
 
-def test_one_parameter_is_previewed_with_23_calls_and_updated_with_at_most_40(
+def test_one_parameter_is_previewed_with_24_calls_and_updated_with_at_most_40(
     operator: Operator,
 ) -> None:
     operator.clone.set_parameters(LogRetentionDays="14")
     previewed = count(operator.inv("update", "--preview", "--debug"))
     assert_at_most(previewed, PREVIEW)
-    assert previewed.total() <= 23
+    assert previewed.total() <= 24
 
     done = operator.inv("update", "--yes", "--debug", "--json")
     found = count(done)
@@ -81,5 +98,26 @@ def test_one_parameter_is_previewed_with_23_calls_and_updated_with_at_most_40(
     looks = 2 + 2 * int(done.document["seconds"] + 1)
     assert_at_most(found, {**UPDATE, EVENTS: looks + EVENTS_OF_CHILDREN})
     assert found.total() - found[EVENTS] <= 31
+    if done.document["seconds"] < 3:
+        assert found.total() <= 40
+    # What has just been described is not asked for again.
+    after = Counter(_CALL.findall(done.err.partition("Verifying")[2]))
+    assert after["cloudformation DescribeStacks"] == 0
+
+
+def test_one_parameter_is_planned_with_23_calls_and_applied_with_at_most_40(
+    operator: Operator,
+) -> None:
+    operator.clone.set_parameters(LogRetentionDays="14")
+    file = str(operator.clone.folder / "plan.json")
+    planned = count(operator.inv("plan", "--out", file, "--debug"))
+    assert_at_most(planned, PLAN)
+    assert planned.total() <= 23
+
+    done = operator.inv("apply", file, "--yes", "--debug", "--json")
+    found = count(done)
+    looks = 2 + 2 * int(done.document["seconds"] + 1)
+    assert_at_most(found, {**APPLY, EVENTS: looks + EVENTS_OF_CHILDREN})
+    assert found.total() - found[EVENTS] <= 34
     if done.document["seconds"] < 3:
         assert found.total() <= 40

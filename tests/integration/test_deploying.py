@@ -244,7 +244,7 @@ def test_environments_and_regions_lie_side_by_side(operator: Operator) -> None:
 def test_a_template_that_cfn_lint_refuses_publishes_nothing_not_even_a_bucket(
     tmp_path: Path,
 ) -> None:
-    operator = Operator(Clone(tmp_path / "clone"), tmp_path / "state")
+    operator = Operator(Clone(tmp_path / "clone"), tmp_path / "state", lints=True)
     shrink(operator.clone)
     operator.clone.edit("notes", ("Type: String, Value: !Ref Word", "Tipe: String"))
     try:

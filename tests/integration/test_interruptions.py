@@ -5,6 +5,7 @@ Nothing here is a matter of timing: an operation waits at a gate until the test 
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -79,6 +80,32 @@ def test_a_signal_leaves_the_creation_running_and_says_how_to_follow_and_stop_it
     assert followed.document["action"] == "created"
     assert followed.document["status"] == "CREATE_COMPLETE"
     assert "CREATE_COMPLETE      NotesStack/Last" in followed.err
+
+
+def test_how_a_creation_ended_whose_process_was_killed_is_written_down_by_who_looks_next(
+    operator: Operator,
+) -> None:
+    name, cloud = "killed", operator.cloud()
+    process = reach_the_gate(operator, name)
+    process.kill()
+    operator.finish(process, code=None)
+
+    def told() -> str:
+        said = operator.inv("history", "--stack-name", name, "--json").document
+        return str(said[0]["status"])
+
+    assert told() == "started"
+    cloud.open_gate(name)
+    until(lambda: cloud.status(name) == "CREATE_COMPLETE", "the end of the creation")
+    operator.inv("status", "--stack-name", name)
+    # Looking at the state has settled it, for whoever may only read the bucket, too.
+    s3, bucket = cloud.client("s3"), "plot-palette-cfn-000000000000-us-east-1"
+    [key] = cloud.keys(f"deployments/{name}/")
+    written = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert (written["status"], written["action"]) == ("CREATE_COMPLETE", "create")
+    release = written["release"]
+    shown = operator.inv("rollback", "--to", release, "--stack-name", name, "--preview").err
+    assert f"Returning to release {release}" in shown
 
 
 def test_of_two_operators_who_create_one_stack_one_wins_and_the_other_is_told(

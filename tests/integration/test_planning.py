@@ -23,10 +23,10 @@ from tests.integration.conftest import (
 pytestmark = pytest.mark.integration
 
 
-def write_plan(operator: Operator, *flags: str) -> tuple[Path, Result]:
-    """Change the clone, and plan it."""
+def write_plan(operator: Operator, *flags: str, code: int = 0) -> tuple[Path, Result]:
+    """Plan what the clone has, and return the file."""
     path = operator.clone.folder / "plan.json"
-    return path, operator.inv("plan", "--out", str(path), "--json", *flags)
+    return path, operator.inv("plan", "--out", str(path), "--json", *flags, code=code)
 
 
 def change_sets(operator: Operator) -> list[str]:
@@ -43,7 +43,10 @@ def test_a_plan_is_applied_in_a_second_clone_and_only_once(
     assert made.document == json.loads(path.read_text())
     assert len(change_sets(operator)) == 1
     digest = made.document["digest"]
-    shown = operator.run("plan.show", str(path), "--format", "markdown").out
+    page = tmp_path / "plan.md"
+    told = operator.run("plan.show", str(path), "--format", "markdown", "--out", str(page)).out
+    assert told == ""
+    shown = page.read_text()
     assert digest in shown
     assert "DatabaseStack/JobsTable" in shown
     # The other clone has the templates as they were, and applies the plan's all the same.
@@ -90,6 +93,7 @@ def test_a_plan_that_the_world_has_overtaken_is_refused_and_can_be_discarded(
     moved = operator.inv("apply", str(path), "--yes", code=3).err
     assert "the stack is UPDATE_COMPLETE, and was CREATE_COMPLETE" in moved
     assert other["digest"][:12] in moved
+    assert f"then inv apply {path} --local" in moved
     operator.inv("plan.discard", str(path))
     assert change_sets(operator) == []
 
@@ -112,6 +116,37 @@ def test_a_plan_whose_apply_was_declined_or_killed_can_be_applied(operator: Oper
     operator.finish(killed, code=None)
     ended = operator.inv("apply", str(path), "--yes", code=0)
     assert "was updated" in ended.err
+
+
+def test_a_plan_of_an_environment_s_path_is_applied_with_that_path(
+    operator: Operator, tmp_path: Path
+) -> None:
+    parameters = tmp_path / "mine.json"
+    own = operator.clone.folder / "infrastructure" / "parameters" / "development.json"
+    operator.clone.set_parameters(LogRetentionDays="14")
+    parameters.write_text(own.read_text())
+    operator.clone.set_parameters(LogRetentionDays="7")
+    path, made = write_plan(operator, "--env", str(parameters))
+    assert f"--digest {made.document['digest']} --env {parameters}" in made.err
+    refused = operator.inv("apply", str(path), "--yes", "--json", code=3).document
+    assert "parameter LogRetentionDays is '7', and was '14'" in refused["error"]
+    assert (refused["stack"], refused["region"]) == (STACK, "us-east-1")
+    another = operator.inv("apply", str(path), "--env", "staging", "--yes", code=2).err
+    assert "The plan is of the environment development, not of staging" in another
+    flags = ("--env", str(parameters), "--yes", "--json")
+    assert operator.inv("apply", str(path), *flags).document["action"] == "updated"
+
+
+def test_a_region_that_cannot_be_planned_is_named_with_what_was_planned_of_the_others(
+    operator: Operator,
+) -> None:
+    operator.clone.set_parameters(LogRetentionDays="14")
+    flags = ("--regions", "us-east-1,us-west-2", "--update")
+    _, refused = write_plan(operator, *flags, code=3)
+    assert refused.document["region"] == "us-west-2"
+    assert [one["region"] for one in refused.document["regions"]] == ["us-east-1"]
+    assert refused.document["regions"][0]["changes"]
+    assert change_sets(operator) == []
 
 
 def test_a_loss_of_data_that_the_plan_did_not_agree_to_is_refused_with_its_changes(

@@ -3,6 +3,7 @@
     FOLDER/change-sets.json            cases: both templates, their values, AWS's answers in order
     FOLDER/**/*.snapshot.json          answers by test, under "recorded-content"
     FOLDER/**/service.Operation_N.json one answer each, with its HTTP status
+    FOLDER/**/ANY_NAME                 a run that `--record` kept; see `tests/recorded/runs.py`
 
 A recording may have been normalised: identifiers as `<kind:n>`, times as words, JSON texts
 parsed. What a service model demands is put back, so that the answers pass through botocore.

@@ -9,6 +9,7 @@ from tests.recorded.explanations import EXPLANATIONS
 from tests.recorded.verdicts import Row
 
 ROWS = list(replay.judge(replay.CASES))
+INCIDENTS = list(replay.judge(replay.INCIDENTS))
 
 
 def name_case(row: Row) -> str:
@@ -16,9 +17,9 @@ def name_case(row: Row) -> str:
     return row.case.rpartition(":")[2].removesuffix(" 2")
 
 
-@pytest.mark.parametrize("case", sorted({name_case(row) for row in ROWS}))
+@pytest.mark.parametrize("case", sorted({name_case(row) for row in [*ROWS, *INCIDENTS]}))
 def test_we_read_it_as_aws_means_it(case: str) -> None:
-    rows = [row for row in ROWS if name_case(row) == case]
+    rows = [row for row in [*ROWS, *INCIDENTS] if name_case(row) == case]
     assert verdicts.is_acceptable(rows, EXPLANATIONS), verdicts.draw(rows, EXPLANATIONS)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lib.deploy.outcomes import Outcome
+from lib.deploy.outcomes import Outcome, telling_changes
 from lib.errors import AwsUnavailable, DataLossRefused, Declined, InputError, Refused
 from lib.regions import handover, rollout
 from lib.regions.plan import NotStarted
 from lib.stacks.statuses import Move
+from lib.templates.changes import Change
 from tests.support import factories
 from tests.support.rehearsal import THREE, Person, Rehearsal, actions, create, stay
 
@@ -43,10 +44,21 @@ def test_new_stacks_need_no_question_as_with_one_region() -> None:
     assert person.asked == []
 
 
-def test_no_to_the_question_changes_nothing_anywhere() -> None:
-    desk = Rehearsal(Person(False), dict.fromkeys(THREE, update), move=Move.UPDATE)
-    with pytest.raises(Declined, match="No region was changed"):
+TABLE = Change("DatabaseStack/JobsTable", "AWS::DynamoDB::Table", "Modify")
+
+
+def update_a_table(desk: Rehearsal, region: str) -> Outcome:
+    with telling_changes([TABLE]):
+        return update(desk, region)
+
+
+def test_no_to_the_question_changes_nothing_anywhere_and_says_what_it_was_about() -> None:
+    desk = Rehearsal(Person(False), dict.fromkeys(THREE, update_a_table), move=Move.UPDATE)
+    with pytest.raises(Declined, match="No region was changed") as caught:
         desk.run()
+    told = caught.value.details["regions"]
+    assert [(one["region"], one["action"]) for one in told] == [(r, "declined") for r in THREE]
+    assert [[row["path"] for row in one["changes"]] for one in told] == [[TABLE.path]] * 3
     assert all(isinstance(end.error, Declined) for end in desk.crew.ended.values())
 
 
@@ -75,6 +87,8 @@ def test_where_nobody_can_agree_no_region_is_changed_and_the_flag_is_named() -> 
         desk.run()
     assert "--allow-data-loss us-west-2:DatabaseStack/JobsTable" in caught.value.next_step
     assert isinstance(desk.crew.ended["us-east-1"].error, NotStarted)
+    told = caught.value.details["regions"]
+    assert [one["action"] for one in told] == ["declined", "declined"]
 
 
 def test_a_region_that_is_not_as_it_was_shown_is_refused_instead_of_asked_about() -> None:

@@ -16,7 +16,7 @@ from lib import session
 from lib.document import as_document
 from lib.errors import NotOurs
 from lib.inputs import jobs, parameters
-from lib.releases import history
+from lib.releases import history, settling
 from lib.releases.history import Record
 from lib.templates import templates
 from tests.support import factories
@@ -206,7 +206,7 @@ def test_a_jobs_history_is_read_from_its_own_bucket_and_drawn_newest_first(s3: A
     old, new = (replace(at(seconds), stack=factories.STACK) for seconds in (1, 2))
     write(s3, old, new)
     access = Person().access(session.connect("us-east-1"))
-    found = history.read_of(factories.job(region="us-east-1"), access)
+    found = settling.read(factories.job(region="us-east-1"), access)
     assert found == (new, old)
     header, _, first, by, second, _ = history.draw(found).splitlines()
     assert header.split() == ["Release", "Time", "(UTC)", "Action", "Status"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from lib.stacks.changesets import Proposal
 from lib.stacks.previews import ChangeSetStale
 from lib.stacks.stacks import Request
 from tests.support.answers import Aws, Json, error
+from tests.support.aws_fakes import FakeTime
+from tests.support.factories import stack
 
 ARN = "arn:aws:cloudformation:us-west-2:123456789012"
 ROOT = f"{ARN}:changeSet/my-root-stack-change-set/4eca1a01-e285-xmpl-8026-9a1967bfb4b0"
@@ -264,3 +266,61 @@ def test_a_change_set_that_will_not_go_does_not_hold_up_a_declined_create_for_ev
     discard(aws, clock, "CREATE")
     assert 60 < sum(pauses) < 70
     assert len(aws.calls("DeleteStack")) == 1
+
+
+# What this tool's own are kept for
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def own(description: str, **more: Any) -> Json:
+    name = "update-20261122-090000-20f8960ff7bb-1a2b3c"
+    return {"ChangeSetName": name, "ChangeSetId": description, "Description": description, **more}
+
+
+@pytest.mark.parametrize("purpose", changesets.Purpose)
+def test_what_a_change_set_is_kept_for_is_read_back_as_it_was_said(
+    aws: Aws, purpose: changesets.Purpose
+) -> None:
+    aws.reply("CreateChangeSet", "update-1", {"Id": ROOT, "StackId": ROOT_STACK})
+    request = replace(bare_request(watching.new_token()), kept=changesets.say_kept(purpose, NOON))
+    changesets.create(aws.client, request, name="update-1", kind="UPDATE")
+    said = aws.calls("CreateChangeSet")[0]["Description"]
+    aws.reply("ListChangeSets", ROOT_STACK, {"Summaries": [own(said)]})
+    (found,) = changesets.list_own(aws.client, stack(id=ROOT_STACK))
+    assert (found.purpose, found.expires, found.release) == (purpose, NOON, "20f8960ff7bb")
+
+
+def test_only_own_change_sets_that_have_expired_are_removed(aws: Aws) -> None:
+    time = FakeTime()
+    now = time.clock.now()
+    past, coming = now - timedelta(minutes=1), now + timedelta(minutes=1)
+    until = f"a preview until {past.isoformat()}"
+    gone = [
+        own(f"Request plot-palette-1, {until}"),
+        own(f"Request plot-palette-2, a deployment until {past.isoformat()}"),
+        # An earlier edition did not say until when.
+        own("Request plot-palette-3", CreationTime=now - timedelta(hours=25)),
+    ]
+    stays = [
+        own(f"Request plot-palette-4, a preview until {coming.isoformat()}"),
+        own("Request plot-palette-5", CreationTime=now - timedelta(hours=23)),
+        own("Request plot-palette-6"),
+        own(f"Request plot-palette-7, {until}", ExecutionStatus="EXECUTE_IN_PROGRESS"),
+        own(f"Request plot-palette-8, {until}", ChangeSetName="theirs"),
+        own(f"Request somebody-9, {until}"),
+    ]
+    aws.reply("ListChangeSets", ROOT_STACK, {"Summaries": [*gone, *stays]})
+    for one in gone:
+        aws.reply("DeleteChangeSet", one["ChangeSetId"], {})
+    left = changesets.discard_expired(aws.client, stack(id=ROOT_STACK), time.clock)
+    assert [one["ChangeSetName"] for one in aws.calls("DeleteChangeSet")] == [
+        one["ChangeSetId"] for one in gone
+    ]
+    assert [one.proposal.change_set_id for one in left] == [one["ChangeSetId"] for one in stays[:2]]
+
+
+def test_a_shell_that_went_with_its_change_set_has_none(aws: Aws) -> None:
+    missing = error("ValidationError", f"Stack [{ROOT_STACK}] does not exist")
+    aws.reply("ListChangeSets", ROOT_STACK, missing)
+    assert changesets.list_own(aws.client, stack(id=ROOT_STACK)) == ()

@@ -117,6 +117,7 @@ def test_a_stack_is_read_with_all_that_it_says() -> None:
         protected=True,
         parent_id=stack_id("parent"),
         drift="IN_SYNC",
+        root_id=stack_id("root"),
     )
 
 

@@ -38,7 +38,7 @@ REVIEW_IN_PROGRESS                           CREATE_BY_CHANGE_SET REFUSE REFUSE 
 IMPORT_IN_PROGRESS                           REFUSE               REFUSE REFUSE            REFUSE
 IMPORT_COMPLETE                              UPDATE               UPDATE REFUSE            DELETE
 IMPORT_ROLLBACK_IN_PROGRESS                  REFUSE               REFUSE WAIT              REFUSE
-IMPORT_ROLLBACK_FAILED                       REFUSE               REFUSE REFUSE            DELETE
+IMPORT_ROLLBACK_FAILED                       REFUSE               REFUSE CONTINUE_ROLLBACK DELETE
 IMPORT_ROLLBACK_COMPLETE                     UPDATE               UPDATE REFUSE            DELETE
 """
 CELLS = [

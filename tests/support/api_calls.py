@@ -23,6 +23,7 @@ CLIENT_NAMES = {
     "cognito": "cognito-idp",
     "quotas": "service-quotas",
     "lambda_": "lambda",
+    "functions": "lambda",
 }
 
 SERVICES = (
@@ -32,6 +33,7 @@ SERVICES = (
     "budgets",
     "ce",
     "cloudformation",
+    "cloudtrail",
     "cognito-idp",
     "dynamodb",
     "ec2",
