@@ -89,6 +89,11 @@ def switch(job: Job, access: Access, wanted: Wanted) -> Answer:
     paths = [passage.find_path(world, one, kind="TableName") for one in wanted.tables]
     asked = dict.fromkeys(paths, wanted.target_table)
     record = None if wanted.preview else passage.resume(world, asked)
+    if record is None and _is_done(world, paths, wanted.target_table):
+        access.say(f"Nothing to do: {paths[0]} is {wanted.target_table} already.", Level.DONE)
+        entry = Entry(paths[0], "", wanted.target_table)
+        done = (_describe_entry(entry, "ACTIVE", {}),)
+        return _answer(Switched(world.stack.name, world.base.name, done), "")
     if record is None:
         entries = _plan(world, paths, wanted)
         steps = _describe_way(world, entries)
@@ -97,6 +102,14 @@ def switch(job: Job, access: Access, wanted: Wanted) -> Answer:
             tables = tuple(_describe_entry(entry, "PREVIEW", {}) for entry in entries)
             return _answer(Switched(world.stack.name, world.base.name, tables, steps=steps), "")
     return _conclude(world, passage.carry_through(world, _restore(world, record)))
+
+
+def _is_done(world: World, paths: Sequence[str], target: str) -> bool:
+    """Tell whether the one table asked for is in its place already, as after a lost last answer."""
+    if not target or len(paths) != 1 or world.live.get(paths[0]) != target:
+        return False
+    dynamodb = world.access.aws.client("dynamodb")
+    return describe_table(dynamodb, target, world.access.clock) is not None
 
 
 def _plan(world: World, paths: Sequence[str], wanted: Wanted) -> tuple[Entry, ...]:
@@ -123,11 +136,6 @@ def _plan_one(world: World, path: str, wanted: Wanted, now: datetime) -> Entry:
     target = wanted.target_table
     given = wanted.backup or wanted.point_in_time
     if target and not given and describe_table(dynamodb, target, access.clock):
-        if target == old:
-            raise InputError(
-                f"{path} is {target} already; nothing is to be switched.",
-                next_step=f"inv status {world.job.flags}",
-            )
         fitting.require_table(world.job, access, world.base, path, target, world.stack)
         return Entry(path, old, target)
     source = sources.choose_source(

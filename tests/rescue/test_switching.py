@@ -62,6 +62,16 @@ def test_one_goes_back_to_the_old_table_by_its_name(stage: Stage) -> None:
     stage.require_in_sync()
 
 
+def test_what_is_in_its_place_already_is_nothing_to_do(stage: Stage) -> None:
+    prepared(stage)
+    stage.switch("Notes", target_table="notes-2")
+    before = stage.cloud.trail(NAME)
+    done = stage.switch("Notes", target_table="notes-2").document
+    assert (done["table"], done["status"]) == ("notes-2", "ACTIVE")
+    assert stage.cloud.trail(NAME) == before
+    assert not stage.record()
+
+
 def test_several_tables_are_switched_in_one_go(stage: Stage) -> None:
     old = prepared(stage)
     drafts = stage.tree()["DatabaseStack/Drafts"]
