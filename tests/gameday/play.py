@@ -27,6 +27,7 @@ import boto3
 from tabulate import tabulate
 
 from tests.integration.conftest import Clone
+from tests.integration.conftest import change_key as edit_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "deployment" / "game-day.md"
@@ -61,9 +62,6 @@ RECOVERIES = {
     "The stack and all its tables were deleted": ALL,
     "A region was lost": REGION,
 }
-
-OLD_KEY = "- { AttributeName: job_id, KeyType: HASH }\n      GlobalSecondaryIndexes"
-NEW_KEY = "- { AttributeName: user_id, KeyType: HASH }\n      GlobalSecondaryIndexes"
 
 
 @dataclass(frozen=True)
@@ -271,7 +269,7 @@ def change_key(game: Game, held: Holdings) -> str:
     where = ("--local", "--region", held.region)
     before: str = game.inv("history", *where)[0]["release"]
     bad = Clone(game.folder / "bad")
-    bad.edit("database", (OLD_KEY, NEW_KEY))
+    edit_key(bad)
     agreed = ("--allow-data-loss", "DatabaseStack/JobsTable")
     game.inv("update", *where, "--yes", "--no-verify", *agreed, at=bad.folder)
     return before
