@@ -293,6 +293,10 @@ def play(game: Game) -> dict[str, str]:
         require(fingerprint(game, held) == before, f"{what}: the data is the data of before")
         require_in_sync(game, held)
 
+    release = game.play("Disaster: a key is changed", lambda: change_key(game, home))
+    home = game.play(KEYED, lambda: switch_back(game, home, release))
+    unharmed(home, "a bad key")
+
     taken = game.play("Back up 4 tables", lambda: game.inv("backup", "--local", "--region", HOME))
     backups = {backup["table"]: backup["arn"] for backup in taken["backups"]}
     game.play("Disaster: the stack is deleted", lambda: delete(game, home))
@@ -312,10 +316,6 @@ def play(game: Game) -> dict[str, str]:
         lambda: switch(game, again, "QueueTable", "--backup", backups[home.tables["QueueTable"]]),
     )
     unharmed(again, "wrong deletions")
-
-    release = game.play("Disaster: a key is changed", lambda: change_key(game, again))
-    again = game.play(KEYED, lambda: switch_back(game, again, release))
-    unharmed(again, "a bad key")
 
     taken = game.inv("backup", "--local", "--region", HOME)
     backups = {backup["table"]: backup["arn"] for backup in taken["backups"]}
