@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from commands.target import Target, connect_in
+from commands.target import Target, connect_in, today
 from lib import errors
 from lib.document import as_document
 from lib.errors import DeploymentError, InputError
@@ -14,7 +15,9 @@ from lib.operators import Answer, Level, Note
 if TYPE_CHECKING:
     from lib.deploy.deployments import Mode
     from lib.deploy.outcomes import Outcome
-    from lib.inputs.jobs import Options
+    from lib.deploy.publishing import Price
+    from lib.inputs.jobs import Job, Options
+    from lib.stacks.deployed import Deployed
     from lib.stacks.stacks import Stack
 
 
@@ -54,7 +57,9 @@ def answer_outcome(target: Target, outcome: Outcome) -> Answer:
         console.report(Note(f"Retained: {name}"))
     for text in outcome.missing:
         console.report(Note(text, Level.WARNING))
-    return Answer(document, report.draw_outputs(outcome.outputs), summary=summary)
+    # A preview is about what would change, and these are as they were.
+    outputs = "" if outcome.preview else report.draw_outputs(outcome.outputs)
+    return Answer(document, outputs, summary=summary)
 
 
 def answer_verified(target: Target, outcome: Outcome, options: Options, *, wanted: bool) -> Answer:
@@ -86,9 +91,29 @@ def answer_deployment(
     create = founding.over_leftovers(adopt)
     settle_harmless_questions(target)
     begin = begin_first_creation(target, preview=options.preview)
-    job, access = target.job, target.access
-    outcome = deployments.deploy(job, access, options, mode, begin=begin, create=create)
+    outcome = deployments.deploy(
+        target.job,
+        target.access,
+        options,
+        mode,
+        begin=begin,
+        create=create,
+        price=price_by(target),
+    )
     return answer_verified(target, outcome, options, wanted=verify)
+
+
+def price_by(target: Target) -> Price:
+    """Return what tells people what a change does to the month's cost and to the budget."""
+
+    def price(job: Job, live: Deployed | None) -> str:
+        from lib.costs import estimates, report
+
+        deployed = replace(job, templates=live.folder, values=live.parameters) if live else None
+        priced = estimates.change(deployed, job, estimates.Terms(target.root, today()))
+        return report.describe_change(priced) if priced else ""
+
+    return price
 
 
 def parameter_error(target: Target, error: DeploymentError) -> dict[str, Any]:

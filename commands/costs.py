@@ -16,7 +16,7 @@ from lib.operators import Answer, Level, Note
         "usage": "A usage file (default: infrastructure/usage/<environment>.json).",
         "live": "Ask the AWS Price List API; rows that it does not give come from the book.",
         "max-monthly": "Exit 1 when the usual amount is above this many USD.",
-        "compare": "A release, or `deployed`: what differs from it, line by line.",
+        "compare": "A release, or `deployed`: what differs from it, biggest lines first.",
         "free-tier": "Take off what AWS never bills an account.",
         "svg": "Draw the cost by service as a bar chart into this file.",
         "detail": "Every line, assumption and source, stack by stack.",

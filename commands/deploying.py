@@ -9,6 +9,7 @@ from commands.answers import (
     answer_deployment,
     answer_outcome,
     answer_verified,
+    price_by,
     settle_harmless_questions,
     stack_error,
 )
@@ -236,7 +237,8 @@ def rollback(
     if skip:
         raise InputError("--to and --skip exclude each other.")
     options = read_options(preview=preview, allow_data_loss=allow_data_loss, no_backup=no_backup)
-    outcome = rollbacks.return_to(target.job, target.access, options, to)
+    price = price_by(target)
+    outcome = rollbacks.return_to(target.job, target.access, options, to, price=price)
     return answer_verified(target, outcome, options, wanted=not no_verify)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from commands.answers import answer_outcome, parameter_error
 from commands.operation import operation
 from commands.target import Target, connect_in, open_home, open_sites
@@ -115,19 +117,32 @@ def status(target: Target, drift: bool = False, regions: str | None = None) -> A
     return Answer(as_document(seen), overview.draw(seen))
 
 
-@operation(help={"follow": "Keep watching until the operation ends."})
-def events(target: Target, follow: bool = False) -> Answer:
+@operation(
+    help={
+        "follow": "Keep watching until the operation ends.",
+        "chart": "Draw what took how long as a bar chart into this SVG file.",
+    }
+)
+def events(target: Target, follow: bool = False, chart: str | None = None) -> Answer:
     """Look: list the latest operation's events.
 
-    inv events --env staging
     inv events --env staging --follow
+    inv events --env staging --chart took.svg
     """
     from lib.deploy import status as overview
+    from lib.inputs import documents
+    from lib.stacks import durations
     from lib.stacks import events as happenings
 
     if follow:
+        if chart:
+            raise InputError("--follow and --chart exclude each other.")
         return answer_outcome(target, overview.follow(target.job, target.access))
     found = overview.list_events(target.job, target.access)
+    if chart:
+        documents.write_text(Path(chart), durations.draw_chart(target.job.stack_name, found))
+    if longest := durations.list_longest("What took longest:", found):
+        target.console.report(longest)
     return Answer(as_document(found), happenings.draw(found))
 
 

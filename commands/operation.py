@@ -77,7 +77,7 @@ class Run:
                 from commands import taping
 
                 taping.tell(target.console, chosen.record)
-            target.console.close_group()
+            target.console.close()
         finally:
             for recorder in recorders:
                 recorder.end(code)
@@ -179,7 +179,7 @@ def open_target(chosen: Common, name: str, *, logged: bool) -> Iterator[Target]:
     )
     console.unfold = chosen.all
     stop_on_termination()
-    with keep_journal(console, name, stack, wanted=logged) as journal:
+    with contextlib.closing(console), keep_journal(console, name, stack, wanted=logged) as journal:
         yield aim(chosen, console, journal)
 
 

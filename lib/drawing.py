@@ -1,30 +1,35 @@
 """Draw text: tables for a terminal and for Markdown, and what may stand in them.
 
-Nothing is cut: a table that is too wide folds its cells between words, and a value that cannot
-be folded stands whole beneath its row.
+Nothing is cut, and what can be copied stays in one piece: text folds between words, a command in
+backquotes being one of them, and a value that is too long for its column stands beneath its row.
+What is still wider than the terminal is left to the terminal to wrap, which copies it as one line.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from lib.operators import Drawing, DrawnLine, Listing, ResourceProgress
 
 #: What a terminal must never be sent from a name or a message that came from outside.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-#: What stands between two columns, by how much a header is wider than its text, and how narrow
-#: a column may become that has to fold.
-_SPACE = "  "
+#: A word that stays in one piece, and the space before it; a command in backquotes is one.
+_WORD = re.compile(r"(\s*)((?:[^\s`]*`[^`]+`)+[^\s`]*|\S+)")
+
+#: What stands between two columns, by how much tabulate makes a header wider than its text, and
+#: how narrow a column may become that has to fold.
+_SPACE = 2
 _PADDING = 2
 _NARROWEST = 24
 
 #: A name and its value need no label.
 _PAIR = 2
+
+#: Marks the row of a table beneath which something stands; no cell has it, being a control.
+_BENEATH = "\x00"
 
 #: Markdown's own characters, each as the entity that shows it.
 _ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>|*_`[]\\~"})
@@ -54,18 +59,39 @@ def measure_width() -> int:
     return shutil.get_terminal_size(fallback=(80, 24)).columns
 
 
-def wrap(text: str, width: int, *, hang: int = 0, whole: bool = False) -> list[str]:
+def wrap(text: str, width: int, *, hang: int = 0, breaks: bool = False) -> list[str]:
     """Return lines of at most `width`, all but the first indented by `hang`, rid of controls.
 
-    With `whole` a word that is too long for a line stays in one piece, so that it can be copied.
+    A word that is too long for a line has one to itself, in one piece unless `breaks` is said.
     """
-    return textwrap.wrap(
-        clean(text),
-        max(width, hang + 10),
-        subsequent_indent=" " * hang,
-        break_long_words=not whole,
-        break_on_hyphens=False,
-    ) or [""]
+    hang = min(hang, width // 2) if breaks else hang
+    lines, line = [], ""
+    for space, word in _WORD.findall(clean(text).replace("\n", " ")):
+        # Rather less of an indent than a word in two.
+        indent = " " * (min(hang, width - len(word)) if len(word) <= width else hang)
+        over = len(line) + len(space) + len(word) > width
+        # Where nothing helps, a sign stays beside its name.
+        helps = len(word) <= width or len(line) + len(space) > hang
+        if over and space and line.strip() and helps:
+            lines.append(line)
+            line = indent + word
+        elif over and breaks and not line:
+            line = indent + word
+        else:
+            line += space + word
+        while breaks and len(line) > width:
+            lines.append(line[:width])
+            line = " " * hang + line[width:]
+    return [*lines, line]
+
+
+def fold(text: str, width: int) -> str:
+    """Return what a person is told, each of its lines folded to a width."""
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in wrap(line, width, hang=len(line) - len(line.lstrip()) + _SPACE)
+    )
 
 
 def lay_out(shown: Listing | Drawing, *, unfold: bool = False) -> Sequence[DrawnLine]:
@@ -83,98 +109,96 @@ def draw_report(shown: Listing | Drawing, *, unfold: bool = False) -> str:
 
 
 def draw_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None = None,
+    *,
+    whole: Collection[str] = (),
 ) -> str:
     """Return a table as text, folded to a width: by default the terminal's.
 
-    A value that cannot be folded and is too long for its column stands whole beneath its row.
+    The cells of the columns in `whole` are never folded, because people copy them. A value that
+    is too long for its column stands beneath its row.
     """
-    from tabulate import tabulate
-
     width = width or measure_width()
     cells = [[clean(str(cell)) for cell in row] for row in rows]
+    lines = _tabulate(columns, cells)
+    if max(map(len, lines), default=0) > width:
+        lines = _fold_table(columns, cells, width, whole)
+    return "\n".join(lines)
+
+
+def _tabulate(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, as wide as its cells."""
+    from tabulate import tabulate
+
     text = tabulate(cells, headers=list(columns), tablefmt="simple", disable_numparse=True)
-    lines = [line.rstrip() for line in text.splitlines()]
-    if max(map(len, lines), default=0) <= width:
-        return "\n".join(lines)
-    return "\n".join(_draw_folded(columns, cells, width))
+    return [line.rstrip() for line in text.splitlines()]
 
 
-def _draw_folded(columns: Sequence[str], cells: Sequence[list[str]], width: int) -> Sequence[str]:
-    """Return the lines of a table that is wider than the terminal, which tabulate only cuts."""
-    beneath: list[dict[int, str]] = [{} for _ in cells]
-    kept = list(range(len(columns)))
-    while not (widths := _share_out(columns, cells, kept, width)):
-        length, row, column = max(
-            ((_longest(cells[row][c]), row, c) for row in range(len(cells)) for c in kept[1:]),
-            default=(0, 0, 0),
-        )
-        if not length:
-            widths = {kept[0]: width}
+def _fold_table(
+    columns: Sequence[str], cells: Sequence[list[str]], width: int, whole: Collection[str]
+) -> list[str]:
+    """Return the lines of a table whose widest column folds, with others beneath their rows."""
+    wanted = [_measure(head, cells, column) for column, head in enumerate(columns)]
+    kept, fitting = list(range(len(columns))), cells
+    while len(kept) > 1:
+        widest = max(kept[1:], key=lambda column: wanted[column])
+        room = width - sum(wanted[column] + _SPACE for column in kept if column != widest)
+        fitting = [
+            [*row[:widest], _fit(row[widest], room, columns[widest] in whole), *row[widest + 1 :]]
+            for row in cells
+        ]
+        enough = room >= min(_NARROWEST, wanted[widest])
+        if enough and (not cells or any(row[widest] for row in fitting)):
             break
-        beneath[row][column], cells[row][column] = cells[row][column], ""
-        if not any(line[column] for line in cells):
-            kept.remove(column)
-    widths = {c: _shrink(columns[c], [line[c] for line in cells], w) for c, w in widths.items()}
-    lines = _draw_row([_fold(columns[c], wide - _PADDING) for c, wide in widths.items()], widths)
-    lines = lines if len(kept) > 1 or len(columns) == 1 else []
-    lines += [_SPACE.join("-" * wide for wide in widths.values())] if lines else []
-    for line, moved in zip(cells, beneath, strict=True):
-        lines += _draw_row([_fold(line[c], wide) for c, wide in widths.items()], widths)
-        for column, cell in sorted(moved.items()):
-            label = f"{columns[column]}: " if len(columns) > _PAIR else ""
-            lines += wrap(f"  {label}{cell}", width, hang=4, whole=True)
-    return lines
+        kept.remove(widest)
+    lines = []
+    beneath = []
+    for row, fits in zip(cells, fitting, strict=True):
+        lines.append([fits[column] for column in kept])
+        moved = [c for c, cell in enumerate(row) if cell and not (c in kept and fits[c])]
+        if moved:
+            lines.append([_BENEATH, *[""] * (len(kept) - 1)])
+            beneath.append("\n".join(_label(columns, row, c, width, whole) for c in moved))
+    heads = [_break(columns[column], wanted[column] - _PADDING) for column in kept]
+    drawn = _tabulate(heads, lines)
+    # A name alone needs no header.
+    drawn = drawn if len(kept) > 1 or len(columns) == 1 else drawn[2:]
+    rest = iter(beneath)
+    return [next(rest) if line.startswith(_BENEATH) else line for line in drawn]
 
 
-def _shrink(head: str, cells: Sequence[str], width: int) -> int:
-    """Return the width that a column really takes, once folded."""
-    header = max(map(len, _fold(head, width - _PADDING))) + _PADDING
-    return max(header, *(len(part) for cell in cells for part in _fold(cell, width)), 0)
+def _fit(cell: str, room: int, whole: bool) -> str:
+    """Return a cell folded to some columns, "" where what must stay in one piece is longer."""
+    folded = cell if whole else _break(cell, max(room, 1))
+    return folded if _widest(folded) <= room else ""
 
 
-def _longest(cell: str) -> int:
-    """Return the length of the longest word in a cell."""
-    return max(map(len, cell.split()), default=0)
+def _measure(head: str, cells: Sequence[Sequence[str]], column: int) -> int:
+    """Return how wide a column wants to be whose header may fold."""
+    longest = max(map(len, head.split()), default=0) + _PADDING
+    return max(longest, *(_widest(row[column]) for row in cells), 0)
 
 
-def _draw_row(cells: Sequence[Sequence[str]], widths: Mapping[int, int]) -> list[str]:
-    """Return the lines of a row whose cells are folded."""
-    return [
-        _SPACE.join(
-            f"{part:<{wide}}" for part, wide in zip(parts, widths.values(), strict=True)
-        ).rstrip()
-        for parts in itertools.zip_longest(*cells, fillvalue="")
-    ]
+def _widest(cell: str) -> int:
+    """Return the length of a cell's longest line."""
+    return max(map(len, cell.split("\n")))
 
 
-def _fold(cell: str, width: int) -> list[str]:
-    """Return the lines of a cell, none wider than `width` that has a space to break at."""
-    return [part for line in cell.split("\n") for part in wrap(line, width, whole=True)]
+def _break(cell: str, width: int) -> str:
+    """Return a cell folded between its words."""
+    return "\n".join(part for line in cell.split("\n") for part in wrap(line, width))
 
 
-def _share_out(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int], width: int
-) -> dict[int, int]:
-    """Return how wide each column may be, nothing where the longest words do not fit."""
-    least, wanted = {}, {}
-    for column in kept:
-        cells = [row[column] for row in rows]
-        longest = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
-        word = max(map(_longest, cells), default=0)
-        head = columns[column]
-        wanted[column] = max(len(head) + _PADDING, longest)
-        least[column] = max(_longest(head) + _PADDING, word, min(longest, _NARROWEST))
-    spare = width - sum(least.values()) - len(_SPACE) * (len(kept) - 1)
-    if spare < 0:
-        return {}
-    # What wants the least is served first, so that only the widest columns fold.
-    order = sorted(kept, key=lambda column: wanted[column] - least[column])
-    for served, column in enumerate(order):
-        more = min(wanted[column] - least[column], spare // (len(order) - served))
-        least[column] += more
-        spare -= more
-    return least
+def _label(
+    columns: Sequence[str], row: Sequence[str], column: int, width: int, whole: Collection[str]
+) -> str:
+    """Return what stands beneath a row: a value that did not fit, with its column's name."""
+    if columns[column] in whole:
+        return f"  {row[column]}"
+    text = f"  {columns[column]}: {row[column]}" if len(columns) > _PAIR else f"  {row[column]}"
+    return "\n".join(wrap(text, width, hang=4))
 
 
 def draw_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -74,7 +74,7 @@ class ResourceProgress:
     """One stack event: what happened to which resource.
 
     `path` names the resource from the root (`DatabaseStack/JobsTable`), `elapsed` counts
-    seconds since the operation was first watched.
+    seconds since the operation's first event.
     """
 
     time: datetime
@@ -87,12 +87,22 @@ class ResourceProgress:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an operation that begins will touch: the paths of resources, none where unknown."""
+    """What an operation that begins will touch: the paths of resources, none where unknown.
+
+    `usually` returns the seconds that such an operation takes, None where nothing is known. It
+    asks AWS, so that only who shows it calls it.
+    """
 
     paths: frozenset[str]
+    usually: Callable[[], float | None] | None = None
 
 
-Progress = Note | Listing | Drawing | Expected | ResourceProgress
+@dataclass(frozen=True)
+class Rested:
+    """The operation that was followed has ended, or is left to itself."""
+
+
+Progress = Note | Listing | Drawing | Expected | Rested | ResourceProgress
 
 
 class OnInterrupt(enum.Enum):

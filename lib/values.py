@@ -50,8 +50,10 @@ def plain(number: Decimal) -> str:
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 MASK = "****"
 
-#: Longer values are cut: a table of changes is read by people.
+#: Longer values are cut: a table of changes is read by people. Structures, of which only what
+#: differs is left, have room for more: they are shown member by member.
 LONGEST_VALUE = 240
+_LONGEST_STRUCTURE = 4000
 
 _SECRET = re.compile(
     r"password|passphrase|secret|token|credential|(?:key.?material|private.?key|api.?key|access.?key)",
@@ -62,6 +64,7 @@ _HARMLESS = frozenset({"", "true", "false", "null"})
 
 #: The members by which a list's items are named.
 _NAMES = ("Name", "Key", "name", "key", "ParameterKey")
+_IDENTITIES = (*_NAMES, "Sid", "Id")
 
 
 def show_value(path: str, value: object, *, contexts: Sequence[object] = ()) -> str:
@@ -90,7 +93,8 @@ def show_difference(
     if max(len(_write(old)), len(_write(new))) > LONGEST_VALUE:
         # What only differs in what is masked has nothing else to show.
         old, new = (MASK, MASK) if old == new and before != after else _narrow(old, new)
-    return cut_alike(_write(old), _write(new), LONGEST_VALUE)
+    longest = LONGEST_VALUE if isinstance(old, str) or isinstance(new, str) else _LONGEST_STRUCTURE
+    return cut_alike(_write(old), _write(new), longest)
 
 
 def cut_alike(before: str, after: str, width: int) -> tuple[str, str]:
@@ -116,7 +120,7 @@ def _narrow(before: Any, after: Any) -> tuple[Any, Any]:
         for key in before.keys() & after.keys():
             if before[key] != after[key]:
                 old[key], new[key] = _narrow(before[key], after[key])
-            elif key not in (*_NAMES, "Sid", "Id"):
+            elif key not in _IDENTITIES:
                 del old[key], new[key]
         return old, new
     if isinstance(before, list) and isinstance(after, list):
@@ -132,15 +136,85 @@ def _narrow(before: Any, after: Any) -> tuple[Any, Any]:
 
 def narrow_texts(before: str, after: str) -> tuple[str, str]:
     """Return two structures, given as JSON, without what is the same in both; other texts as is."""
+    pair = _read_structures(before, after)
+    if pair is None:
+        return before, after
+    old, new = (json.dumps(one, sort_keys=True) for one in _narrow(*pair))
+    return old, new
+
+
+def _read_structures(before: str, after: str) -> tuple[Any, Any] | None:
+    """Return two structures of one kind that are given as JSON, None for anything else."""
     try:
         old, new = json.loads(before), json.loads(after)
     except ValueError:
-        return before, after
-    if not isinstance(old, Mapping | list) or type(old) is not type(new):
-        return before, after
-    narrowed = _narrow(old, new)
-    # Spaces, so that long ones can be folded.
-    return json.dumps(narrowed[0], sort_keys=True), json.dumps(narrowed[1], sort_keys=True)
+        return None
+    return (old, new) if isinstance(old, Mapping | list) and type(old) is type(new) else None
+
+
+def list_differences(before: str, after: str) -> list[tuple[str, str, str]]:
+    """Return where two structures, given as JSON, differ: the path, and what stands there in each.
+
+    Members of a list are told apart by their name where they have one. What is no structure
+    differs as a whole, at "".
+    """
+    pair = _read_structures(before, after)
+    return [("", before, after)] if pair is None else list(_differ("", *pair))
+
+
+def _differ(path: str, before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield the differences of two values, the deepest that there are."""
+    if before == after:
+        return
+    old, new = _name_members(before, after)
+    if old is None or new is None:
+        yield path, _write_member(before), _write_member(after)
+        return
+    for key in dict.fromkeys([*old, *new]):
+        inner = f"{path}{key}" if key.startswith("[") or not path else f"{path}/{key}"
+        if key in old and key in new:
+            yield from _differ(inner, old[key], new[key])
+        else:
+            # What a list merely has or lacks is known by what it is.
+            place = path if key.startswith("[]") else inner
+            yield place, _write_member(old.get(key)), _write_member(new.get(key))
+
+
+def _name_members(before: Any, after: Any) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the members of two structures by name, None where there is no telling them apart."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return dict(before), dict(after)
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return None, None
+    for name in _IDENTITIES:
+        named = [
+            {
+                f"[{item[name]}]": item
+                for item in items
+                if isinstance(item, Mapping) and name in item
+            }
+            for items in (before, after)
+        ]
+        if [len(one) for one in named] == [len(before), len(after)]:
+            return named[0], named[1]
+    gone = [item for item in before if item not in after]
+    come = [item for item in after if item not in before]
+    if not gone and not come:
+        # Only their order differs, or how often one stands there.
+        return None, None
+    if len(gone) == len(come) == 1:
+        return {"[]": gone[0]}, {"[]": come[0]}
+    return (
+        {f"[]{canonical(item)}": item for item in gone},
+        {f"[]{canonical(item)}": item for item in come},
+    )
+
+
+def _write_member(value: Any) -> str:
+    """Return a member as text, with spaces to fold it at."""
+    return (
+        json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list) else as_text(value)
+    )
 
 
 def _shorten(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lib import drawing
@@ -36,7 +38,7 @@ def test_a_value_that_does_not_fit_stands_whole_beneath_its_name() -> None:
 
 def test_a_value_wider_than_the_terminal_is_left_to_it_to_wrap() -> None:
     shown = drawing.draw_table(("Output", "Value"), [("Url", URL)], 30)
-    assert URL in shown.splitlines()
+    assert f"  {URL}" in shown.splitlines()
 
 
 def test_a_last_column_that_does_not_fit_stands_beneath_its_row() -> None:
@@ -55,12 +57,37 @@ def test_where_even_that_does_not_help_each_value_has_a_line_with_its_name() -> 
     assert shown.split() == ["Key", "us-east-1:", "a" * 40, "us-west-2:", "b" * 40]
 
 
+def test_a_value_that_people_copy_is_never_folded() -> None:
+    config = json.dumps({"apiEndpoint": URL, "region": "us-east-1"})
+    rows = [("FrontendConfig", config), ("Id", "007")]
+    shown = drawing.draw_table(("Output", "Value"), rows, 80, whole=["Value"]).splitlines()
+    assert shown[2:] == ["FrontendConfig", f"  {config}", "Id              007"]
+
+
+def test_a_command_is_one_word() -> None:
+    told = "Not yet: type `inv deploy --env staging --local`, then look again."
+    assert drawing.wrap(told, 40) == [
+        "Not yet: type",
+        "`inv deploy --env staging --local`, then",
+        "look again.",
+    ]
+
+
+def test_a_word_that_only_fits_without_its_indent_gives_that_up() -> None:
+    told = drawing.wrap("aaaaa bbbbbbbb cccc", 9, hang=4)
+    assert told == ["aaaaa", " bbbbbbbb", "    cccc"]
+
+
+def test_each_line_of_what_is_told_folds_to_its_own_indent() -> None:
+    assert drawing.fold("a b c\n  d e f", 5) == "a b c\n  d e\n    f"
+
+
 def test_headers_fold_too() -> None:
     rows = [("Lambda", "$0.00", "$0.00")]
     names = ("USD a month", "development (us-east-1)", "production (us-east-1)")
     shown = drawing.draw_table(names, rows, 60).splitlines()
     assert max(map(len, shown)) <= 60
-    assert shown[1].split() == ["(us-east-1)", "(us-east-1)"]
+    assert shown[1].split() == ["month", "(us-east-1)", "(us-east-1)"]
 
 
 def test_an_empty_table_is_its_header() -> None:

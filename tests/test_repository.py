@@ -178,7 +178,7 @@ def test_listing_the_tasks_loads_nothing_slow() -> None:
     ).stdout
     tasks_listed, loaded = listed.split("LOADED", 1)
     assert "validate-params" in tasks_listed
-    slow = {"boto3", "botocore", "yaml", "cfnlint", "ministack", "moto"}
+    slow = {"boto3", "botocore", "yaml", "cfnlint", "ministack", "moto", "rich", "tabulate"}
     assert sorted(slow & set(loaded.split())) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lib import values
@@ -68,3 +70,41 @@ def test_a_secret_that_differs_inside_a_long_structure_stays_masked() -> None:
 
 def test_two_short_values_are_shown_whole() -> None:
     assert values.show_difference("Tags", ["a", "b"], ["a"]) == ('["a","b"]', '["a"]')
+
+
+def test_structures_differ_member_by_member_named_where_members_have_names() -> None:
+    before = {
+        "Image": "app:1",
+        "Environment": [{"Name": "A", "Value": "1"}, {"Name": "B", "Value": "2"}],
+        "Roles": [{"Sid": "S", "Action": ["s3:Get", "s3:Put"]}],
+        "Ports": [80, 443],
+        "Gone": {"a": 1},
+    }
+    after = {
+        "Image": "app:1",
+        "Environment": [{"Name": "B", "Value": "3"}, {"Name": "A", "Value": "1"}],
+        "Roles": [{"Sid": "S", "Action": ["s3:Get", "s3:List"]}],
+        "Ports": [80, 8080, 8081],
+        "Come": True,
+    }
+    assert values.list_differences(json.dumps(before), json.dumps(after)) == [
+        ("Environment[B]/Value", "2", "3"),
+        ("Roles[S]/Action[]", "s3:Put", "s3:List"),
+        ("Ports", "443", ""),
+        ("Ports", "", "8080"),
+        ("Ports", "", "8081"),
+        ("Gone", '{"a": 1}', ""),
+        ("Come", "", "true"),
+    ]
+
+
+def test_what_is_no_structure_or_only_ordered_otherwise_differs_as_a_whole() -> None:
+    assert values.list_differences("a", "b") == [("", "a", "b")]
+    assert values.list_differences('["a"]', "b") == [("", '["a"]', "b")]
+    assert values.list_differences("[1, 2]", "[2, 1]") == [("", "[1, 2]", "[2, 1]")]
+
+
+def test_a_structure_of_which_much_differs_is_not_cut_to_what_cannot_be_read() -> None:
+    before, after = ([{"Name": f"N{n}", "Value": word * 20} for n in range(20)] for word in "ab")
+    shown = values.show_difference("Environment", before, after)
+    assert len(values.list_differences(*shown)) == 20

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from lib.costs import chart, differences
+from lib import chart
+from lib.costs import differences
 from lib.costs.book import Standing, draw_price
 from lib.costs.charges import BASELINE, HOURS_A_MONTH, USAGE
 from lib.costs.differences import Comparison
-from lib.costs.estimates import Estimated, Report
+from lib.costs.estimates import CostChange, Estimated, Report
 from lib.costs.pricing import FREE_TIER, Estimate, Line, dollars, to_cents
 from lib.costs.usage import ZERO, Range
 from lib.document import as_document
@@ -46,7 +47,8 @@ def answer(
     if before is not None:
         compared = differences.compare(before, made[0].estimate)
         document["compared"] = as_document(compared)
-        text += "\n\n" + _draw_comparison(compared)
+        told = _draw_comparison(made[0], compared, None if detail else _BIGGEST)
+        text = f"{text}\n\n{told}" if detail else f"{told}\n\n{_draw_ground(made[0])}"
     for item in made:
         for warning in _warnings(item.estimate):
             report(Note(warning, Level.WARNING))
@@ -85,8 +87,8 @@ def _total(found: Estimate) -> str:
 #: A summary is at most this wide: a terminal that was never made larger.
 _WIDTH = 80
 
-#: How many of the biggest lines a summary shows, and how many rows what is missing may take, so
-#: that all of it fits on that terminal's 25 rows.
+#: How many of the biggest lines a summary shows, or of the biggest differences a comparison, and
+#: how many rows what is missing may take, so that all of it fits on that terminal's 25 rows.
 _BIGGEST = 5
 _GAP_ROWS = 4
 
@@ -100,10 +102,15 @@ def _draw_summary(made: Estimated) -> str:
     parts = [
         "\n".join(head),
         draw_table(("Month", "Range", "Biggest lines"), _biggest(found)),
-        *_missing([found]),
-        "\n".join((*_remarks(found), *_basis(made))),
+        _draw_ground(made),
     ]
     return "\n\n".join(parts)
+
+
+def _draw_ground(made: Estimated) -> str:
+    """Return what is missing from a total, and what it rests on."""
+    found = made.estimate
+    return "\n\n".join((*_missing([found]), "\n".join((*_remarks(found), *_basis(made)))))
 
 
 def _biggest(found: Estimate) -> list[tuple[str, str, str]]:
@@ -134,11 +141,13 @@ def _summed(lines: Sequence[Line], name: str) -> tuple[str, str, str]:
 
 def _short_name(line: Line) -> str:
     """Return a line's resource and dimension; a model goes by its name without its vendor."""
-    name = line.dimension
-    if name.startswith("bedrock."):
-        name = name.removeprefix("bedrock.").partition(".")[2] or name
     part = f" [{line.part}]" if line.part else ""
-    return f"{line.resource.rpartition('/')[2]} {name}{part}"
+    return f"{line.resource.rpartition('/')[2]} {_short_dimension(line.dimension)}{part}"
+
+
+def _short_dimension(name: str) -> str:
+    bedrock = name.removeprefix("bedrock.")
+    return name if bedrock == name else bedrock.partition(".")[2] or name
 
 
 def _missing(made: Sequence[Estimate]) -> list[str]:
@@ -352,16 +361,45 @@ def _budget(found: Estimate) -> str:
     return "-" if found.budget is None else dollars(found.budget)
 
 
-def _draw_comparison(compared: Comparison) -> str:
-    """Return what changes a month's cost, line by line, largest first."""
+def _draw_comparison(made: Estimated, compared: Comparison, at_most: int | None) -> str:
+    """Return what changes a month's cost, line by line, largest first, and `at_most` so many."""
+    lines = sorted(compared.lines, key=lambda item: -abs(item.monthly.typical))
     rows = [
-        (item.resource, item.dimension, _signed(item.monthly.typical), item.reason)
-        for item in sorted(compared.lines, key=lambda item: -abs(item.monthly.typical))
+        (
+            *(item.resource, _short_dimension(item.dimension)),
+            *(_signed(item.monthly.typical), item.reason),
+        )
+        for item in lines[:at_most]
     ]
-    text = f"{_signed(compared.change)} a month ({dollars(compared.before)} before)"
-    if rows:
-        text += "\n" + draw_table(("Resource", "Dimension", "Month", "Because"), rows)
+    where = f"{made.job.stack_name} in {made.estimate.region}"
+    after, before = dollars(compared.after), dollars(compared.before)
+    if not rows:
+        return _fill(f"No difference: {after} a month for {where}, before and after")
+    text = _fill(f"{_signed(compared.change)} a month: {after} for {where}, {before} before")
+    text += "\n\n" + draw_table(("Resource", "Dimension", "Month", "Because"), rows)
+    rest = lines[len(rows) :]
+    if rest:
+        amount = sum((item.monthly.typical for item in rest), Decimal(0))
+        text += f"\n{len(rest)} further differences come to {_signed(amount)}."
     return text
+
+
+def describe_change(change: CostChange) -> str:
+    """Return in one line what a change does to the month's cost and to the budget."""
+    least = "" if change.complete else "at least "
+    after = f"{least}{dollars(change.after)} a month"
+    if change.before == change.after:
+        told = f"Cost: {after}, as before."
+    else:
+        difference = _signed(change.after - change.before)
+        told = f"Cost: {difference}, from {dollars(change.before)} to {after}."
+    if change.budget_before != change.budget_after:
+        told += f" Budget: {_limit(change.budget_before)} to {_limit(change.budget_after)}."
+    return told
+
+
+def _limit(budget: Decimal | None) -> str:
+    return "none" if budget is None else dollars(budget)
 
 
 def _signed(amount: Decimal) -> str:
@@ -374,18 +412,27 @@ def draw_chart(made: Sequence[Estimated]) -> str:
     sections = []
     for item in made:
         found = item.estimate
-        bars = [
-            chart.Bar(name if whole else f"{name}, at least", Range(*map(to_cents, amount)))
+        amounts = {
+            name if whole else f"{name}, at least": Range(*map(to_cents, amount))
             for name, (amount, whole) in _by_service(found).items()
-        ]
+        }
         # A bar without length says nothing, unless its price is what is missing.
-        bars = [bar for bar in bars if bar.amount.max or "at least" in bar.label]
-        bars.sort(key=lambda bar: -bar.amount.typical)
+        bars = [
+            _draw_bar(label, amount)
+            for label, amount in amounts.items()
+            if amount.max or "at least" in label
+        ]
+        bars.sort(key=lambda bar: -bar.end)
         heading = f"{found.environment}, {found.region}: {_total(found)}"
         sections.append(chart.Section(heading, bars))
     described = "; ".join(
-        f"{section.heading}: "
-        + ", ".join(f"{bar.label} ${bar.amount.typical}" for bar in section.bars)
+        f"{section.heading}: " + ", ".join(f"{bar.label} ${bar.end}" for bar in section.bars)
         for section in sections
     )
     return chart.draw("Estimated cost by service, USD a month", described, sections)
+
+
+def _draw_bar(label: str, amount: Range) -> chart.Bar:
+    """Return the bar of an amount, as long as what is usual."""
+    text = f"${amount.typical:,.2f}  (${amount.min:,.2f} to ${amount.max:,.2f})"
+    return chart.Bar(label, Decimal(0), amount.typical, text, (amount.min, amount.max))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.access import Access
 from lib.data import loss, proving, tables
@@ -11,6 +14,7 @@ from lib.errors import DataLossRefused, Declined, InputError, Refused
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job
 from lib.operators import Level
+from lib.parallel import side_by_side
 from lib.polling import until
 from lib.stacks.deployed import Deployed
 from lib.templates.changes import Change
@@ -40,6 +44,32 @@ def read_by_region(allowed: frozenset[str], names: Sequence[str]) -> dict[str, f
             )
         consents[region] |= {path}
     return consents
+
+
+def count_items(access: Access, changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return changes of which those that put a table at risk say how much it holds.
+
+    "DynamoDB updates this value approximately every six hours. Recent changes might not be
+    reflected in this value." A table that cannot be looked at may hold items, as before.
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
+    """
+    names = loss.tables_at_risk(changes)
+    counts = dict(zip(names, side_by_side(partial(_count, access), names, at_once=8), strict=True))
+    return tuple(
+        loss.say_how_many(change, count)
+        if (count := counts.get(change.physical_id)) is not None and loss.at_risk([change])
+        else change
+        for change in changes
+    )
+
+
+def _count(access: Access, table: str) -> int | None:
+    """Return how many items a table held at the last count, None where that cannot be told."""
+    try:
+        told = access.aws.client("dynamodb").describe_table(TableName=table)["Table"]
+    except (BotoCoreError, ClientError):
+        return None
+    return told.get("ItemCount")
 
 
 def require_consent(

@@ -222,8 +222,21 @@ def _judge_one(
         return replace(change, data_loss="none", verdict=verdict)
     if loss != "none":
         # Nobody has counted: a table may be empty.
-        verdict = f"{verdict}; it may hold {STATEFUL[change.type]}"
+        verdict = f"{verdict}{_may_hold(change.type)}"
     return replace(change, data_loss=loss, verdict=verdict)
+
+
+def _may_hold(kind: str) -> str:
+    return f"; it may hold {STATEFUL[kind]}"
+
+
+def say_how_many(change: Change, count: int) -> Change:
+    """Return a judged change whose verdict says how much DynamoDB last counted.
+
+    None counted is no proof that there is none now.
+    """
+    held = f"; it holds some {count:,} items" if count else "; no items at DynamoDB's last count"
+    return replace(change, verdict=change.verdict.replace(_may_hold(change.type), held))
 
 
 def _judge_removed_stack(

@@ -202,7 +202,13 @@ def accept(made: Offer) -> Outcome:
     _execute(run, made.proposal, record, disable_rollback=made.keeps)
     touched = [change.path for change in made.found.list_real()]
     ending = watching.wait(
-        run.job, run.access, stack_id, after, stop=_STOPS[made.kind], expected=touched
+        run.job,
+        run.access,
+        stack_id,
+        after,
+        stop=_STOPS[made.kind],
+        expected=touched,
+        usually=records.usual(run, record),
     )
     if creates:
         outcome = creation.conclude(run, record, stack_id, ending)

@@ -6,14 +6,13 @@ risk, replaced, changed in place, following, added or removed, as the headline c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lib.drawing import wrap
 from lib.operators import Drawing, DrawnLine, Tone
-from lib.values import MASK, narrow_texts
+from lib.values import MASK, list_differences
 
 if TYPE_CHECKING:
     from lib.templates.changes import Cause, Change
@@ -110,7 +109,7 @@ def _draw_each(found: Sequence[Change], width: int) -> Iterator[DrawnLine]:
             yield DrawnLine(text, _TONES[sign])
         if change.data_loss != "none":
             named = f"{'':<{_PATH}}{change.physical_id}"
-            yield from (DrawnLine(text) for text in wrap(named, width, whole=True) if text.strip())
+            yield from (DrawnLine(text) for text in wrap(named, width) if text.strip())
             yield from _indent(f"! {change.verdict}", width, Tone.REMOVED)
         elif change.replacement == "Conditional" and change.action == "Modify":
             yield from _indent(change.verdict or "may be replaced", width)
@@ -135,39 +134,56 @@ def _name(change: Change) -> str:
 
 
 def _distinct(causes: Sequence[Cause]) -> list[Cause]:
-    """Return causes, each that reads the same only once."""
-    shown = {(cause.property, cause.before, cause.after): cause for cause in causes}
+    """Return causes, each that reads the same only once.
+
+    AWS names a member of a structure, and our comparison the structure that it is in.
+    """
+    shown: dict[tuple[str, str, str], Cause] = {}
+    for cause in causes:
+        differences = list_differences(cause.before, cause.after)
+        path, before, after = (
+            differences[0] if len(differences) == 1 else ("", cause.before, cause.after)
+        )
+        shown.setdefault((_join(cause.property, path), before, after), cause)
     return list(shown.values())
 
 
-def _draw_cause(cause: Cause, width: int, replaced: str) -> list[DrawnLine]:
-    """Return one property: on a line where there is room, else a line to each value."""
+def _join(name: str, path: str) -> str:
+    """Return the path of what is in a property."""
+    return f"{name}/{path}" if path and not path.startswith("[") else f"{name}{path}"
+
+
+def _draw_cause(cause: Cause, width: int, replaced: str) -> Iterator[DrawnLine]:
+    """Yield one property: what differs in it, each difference on a line where there is room."""
     decides = _DECIDES[replaced] if cause.requires_recreation in _REPLACING else ""
     name = f"{cause.property}{decides}"
     if not cause.before and not cause.after:
-        return _indent(name, width)
-    if cause.before == cause.after:
-        return _indent(f"{name}: {_explain_alike(cause)}", width)
-    whole = cause.before, cause.after
-    for before, after in (whole, narrow_texts(*whole)):
-        text = f"{name}: {before or '-'} → {after or '-'}"
-        if len(text) + _PROPERTY <= width and "\n" not in text:
-            return _indent(text, width)
-    parts = [f"  {_space_out(before) or '-'}", f"→ {_space_out(after) or '-'}"]
-    lines = [f"  {line}" for part in parts for line in part.splitlines()]
-    return [
-        *_indent(f"{name}:", width),
-        *(folded for line in lines for folded in _indent(line, width)),
-    ]
+        yield from _indent(name, width)
+    elif cause.before == cause.after:
+        yield from _indent(f"{name}: {_explain_alike(cause)}", width)
+    elif len(differences := list_differences(cause.before, cause.after)) == 1:
+        [(path, before, after)] = differences
+        inside = f"{_join(cause.property, path)}{decides}"
+        yield from _draw_difference(inside, before, after, width)
+    else:
+        yield from _indent(f"{name}:", width)
+        for path, before, after in differences:
+            yield from _draw_difference(f"  {path}".rstrip(), before, after, width)
 
 
-def _space_out(value: str) -> str:
-    """Return a value with spaces between the members of a structure, to fold it there."""
-    return _SEAMS.sub(r"\g<0> ", value)
+def _draw_difference(name: str, before: str, after: str, width: int) -> Iterator[DrawnLine]:
+    """Yield one difference: on a line where there is room, else a line to each value."""
+    colon = ": " if name else "  "
+    text = f"{name}{colon}{before or '-'} → {after or '-'}"
+    if len(text) + _PROPERTY <= width and "\n" not in text:
+        yield from _indent(text, width)
+        return
+    if name:
+        yield from _indent(f"{name}:", width)
+    for part in (f"    {before or '-'}", f"  → {after or '-'}"):
+        for line in part.splitlines():
+            yield from _indent(line, width)
 
-
-#: The commas between members, also of a structure of which the ends are cut off.
-_SEAMS = re.compile(r"(?<=[\]}\"\w]),(?=[\[{\"])")
 
 #: What such a property comes to, by whether the resource is replaced.
 _REPLACING = ("Always", "Conditionally")
@@ -183,7 +199,7 @@ def _explain_alike(cause: Cause) -> str:
 
 def _indent(text: str, width: int, tone: Tone = Tone.PLAIN) -> list[DrawnLine]:
     """Return the lines of something said about a resource."""
-    lines = wrap(" " * _PROPERTY + text, width, hang=_VALUE)
+    lines = wrap(" " * _PROPERTY + text, width, hang=_VALUE, breaks=True)
     return [DrawnLine(line, tone) for line in lines]
 
 

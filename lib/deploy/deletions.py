@@ -93,7 +93,7 @@ def _look(job: Job, access: Access, options: Options, stack: Stack) -> Teardown:
     kept = obstacles.choose(
         found, options.retain, "--retain", command=f"inv deploy --delete {job.flags}"
     )
-    everything = _spare(judged, kept)
+    everything = consent.count_items(access, _spare(judged, kept))
     return Teardown(
         everything,
         tuple(change for change in everything if change.type in loss.STATEFUL),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lib.deploy import archives, change, deletions, images, proposals, site
 from lib.deploy.outcomes import Outcome, timed, unchanged
-from lib.deploy.publishing import Run, publish
+from lib.deploy.publishing import Price, Run, publish
 from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
@@ -77,18 +77,20 @@ def deploy(
     *,
     begin: Callable[[], None] = lambda: None,
     create: Create = lambda *_: None,
+    price: Price | None = None,
 ) -> Outcome:
     """Create or update a stack, whichever its state asks for.
 
     Refuses, before anything is published, what the state forbids. `begin` is called first where
     the stack will be created, which happens once and lasts minutes; an update does without.
     `create` may create it in a way of its own, and returns None where it has no reason to.
-    Returns an outcome whose action is created, updated, unchanged, declined or failed.
+    `price` tells what a change costs. Returns an outcome whose action is created, updated,
+    unchanged, declined or failed.
     """
     started = access.clock.monotonic()
     run, stack, decision = _prepare(job, access, options, mode, begin)
     own = create(run, stack, decision) if decision.move in CREATIONS else None
-    outcome = own or change.carry_out(run, stack, decision)
+    outcome = own or change.carry_out(replace(run, price=price), stack, decision)
     return timed(access, started, site.follow_up(run, outcome))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib import outside
 from lib.data import loss
-from lib.deploy.change_list import list_changes
+from lib.deploy.change_list import count, list_changes
 from lib.deploy.report import draw_changes
 from lib.document import as_document
 from lib.drawing import draw_markdown, draw_report, escape_markdown, measure_width, wrap
@@ -286,9 +286,7 @@ def draw_facts(plan: PlanFile) -> str:
     if plan.regions:
         return "\n\n".join([*map(draw_facts, plan.regions), f"All together {plan.digest}"])
     width = measure_width()
-    lines = (
-        wrap(f"{name:<12} {value}", width, hang=13, whole=True) for name, value in _facts(plan)
-    )
+    lines = (wrap(f"{name:<12} {value}", width, hang=13) for name, value in _facts(plan))
     return "\n".join(line for found in lines for line in found)
 
 
@@ -306,11 +304,10 @@ def draw_summary(plan: PlanFile) -> str:
 
 
 def _facts(plan: PlanFile) -> list[tuple[str, str]]:
-    real = [change for change in plan.changes if not change.is_phantom]
     facts = [
         ("Stack", f"{plan.stack} in {plan.region}, account {plan.account}, {plan.status}"),
         ("Release", plan.release + (f", commit {plan.commit}" if plan.commit else "")),
-        ("Changes", "none" if plan.changes_nothing else str(len(real))),
+        ("Changes", "none" if plan.changes_nothing else count(plan.changes)),
         ("Besides", ", ".join(plan.besides)),
         ("Data at risk", ", ".join(one.path for one in loss.at_risk(plan.changes))),
         ("Consents", ", ".join(plan.consents)),

@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 
     from lib.access import Access
     from lib.inputs.jobs import Options
+    from lib.releases.history import Record
     from lib.releases.store import Bucket
+    from lib.stacks.deployed import Deployed
     from lib.templates.templates import Template
+
+
+#: Tells what a job does to the month's cost of what is deployed, None of a stack that is not
+#: there; "" where that cannot be told. Costs are no business of a deployment's, so a task lends it.
+Price = Callable[["Job", "Deployed | None"], str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Run:
     it brings a paused stack back to what was last stable. With `asks` a change is shown and asked
     about; a first creation is not, since there is nothing that it could cost. `expires` is until
     when a plan that is being made may be applied, `plan` the digest of one that is being applied.
+    `past` is the stack's history, newest first, where it was read already. `price` tells what a
+    change does to the month's cost; see `Price`.
     """
 
     job: Job
@@ -49,6 +58,8 @@ class Run:
     replays: bool = False
     expires: str = ""
     plan: str = ""
+    past: Sequence[Record] = ()
+    price: Price | None = None
 
     @property
     def cfn(self) -> CloudFormationClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib import polling
 from lib.deploy import freeing
 from lib.deploy.outcomes import Outcome, conclude, look_into
+from lib.errors import DeploymentError
 from lib.inputs import parameters
 from lib.operators import Level
 from lib.refusals import error_code, error_message
@@ -49,7 +50,8 @@ def begin(run: Run, action: str, stack_id: str, token: str) -> Record:
 
 def complete(run: Run, record: Record, status: str, stack_id: str, reason: str = "") -> None:
     """Write down how it ended, which must not make a failure of what has succeeded."""
-    done = history.complete(record, status=status, stack_id=stack_id, reason=reason)
+    now = run.access.clock.now()
+    done = history.complete(record, now, status=status, stack_id=stack_id, reason=reason)
     try:
         polling.ask_patiently(lambda: _write(run, done), run.access.clock)
     except (BotoCoreError, ClientError) as exc:
@@ -71,6 +73,27 @@ def close(run: Run, record: Record, action: str, stack_id: str, ending: Ending) 
     freeing.warn_left_behind(run.job, run.access, ending.events)
     outcome = replace(conclude(run.job, action, stack_id, ending), release=run.release.name)
     return look_into(run.job, run.access, outcome, ending.events)
+
+
+def usual(run: Run, record: Record) -> Callable[[], float | None]:
+    """Return what tells how many seconds such an operation usually takes, None where unknown.
+
+    It reads the newest records, unless the run has them. Nothing else hangs on what it finds, so
+    that whatever goes wrong with it is left alone.
+    """
+
+    def ask() -> float | None:
+        try:
+            past = run.past or history.read(
+                store.open_bucket(run.access, run.published.bucket),
+                run.job.stack_name,
+                newest=history.RECENT,
+            )
+        except (BotoCoreError, ClientError, DeploymentError):
+            return None
+        return history.find_usual_seconds(past, record.action)
+
+    return ask
 
 
 @contextlib.contextmanager

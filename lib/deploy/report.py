@@ -13,7 +13,7 @@ from lib.drawing import draw_markdown, draw_table, escape_markdown
 from lib.errors import InputError
 from lib.stacks import statuses
 from lib.stacks.statuses import Status
-from lib.values import narrow_texts
+from lib.values import LONGEST_VALUE, cut_alike, narrow_texts
 
 if TYPE_CHECKING:
     from lib.deploy.outcomes import Outcome
@@ -29,7 +29,8 @@ def describe_cause(cause: Cause) -> str:
     """Return what changed in a property."""
     if cause.before == cause.after:
         return cause.property
-    before, after = narrow_texts(cause.before, cause.after)
+    narrowed = narrow_texts(cause.before, cause.after)
+    before, after = cut_alike(*narrowed, LONGEST_VALUE)
     return f"{cause.property}: {before or '-'} → {after or '-'}"
 
 
@@ -110,7 +111,7 @@ def draw_outputs(outputs: Mapping[str, str]) -> str:
     """Return outputs as a table for people, or "" when there are none."""
     if not outputs:
         return ""
-    return draw_table(("Output", "Value"), sorted(outputs.items()))
+    return draw_table(("Output", "Value"), sorted(outputs.items()), whole=("Value",))
 
 
 def choose_format(name: str) -> Callable[[Mapping[str, str]], str]:

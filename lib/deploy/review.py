@@ -98,7 +98,8 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     apart = _leave_out_resources(besides, merged)
     judged = loss.judge(merged, old, after, absent=before.absent)
     found = moves.find(old, after, region=run.job.region)
-    return Review(judged, same and not run.options.settles, apart, before, found)
+    same = same and not run.options.settles
+    return Review(consent.count_items(run.access, judged), same, apart, before, found)
 
 
 _UNREAD = (
@@ -222,10 +223,12 @@ def command_to_move(run: Run, found: Sequence[Relocation]) -> str:
 
 
 def show(run: Run, proposed: ChangeSet, found: Review) -> None:
-    """Show every change with its causes and what it does to data, and what AWS warns of."""
+    """Show every change with what it does to data, the month's cost, and what AWS warns of."""
     where = f"stack {run.job.stack_name} in {run.job.region}"
     if found.changes and run.asks:
         run.access.operator.report(list_changes(f"Changes to {where}:", found.changes))
+        if run.price and (cost := run.price(run.job, found.before)):
+            run.access.say(cost)
     if found.besides:
         real = any(not change.is_phantom for change in found.changes)
         alone = "Also changes" if real else f"No resource of {where} changes, only"

@@ -21,6 +21,7 @@ from lib.templates import naming
 
 if TYPE_CHECKING:
     from lib.access import Access
+    from lib.deploy.publishing import Price
     from lib.inputs.jobs import Job, Options
     from lib.stacks.stacks import Stack
 
@@ -134,11 +135,13 @@ def _conclude(job: Job, access: Access, stack: Stack, ending: events.Ending) -> 
     return look_into(job, access, outcome, ending.events)
 
 
-def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
+def return_to(
+    job: Job, access: Access, options: Options, name: str, *, price: Price | None = None
+) -> Outcome:
     """Redeploy an earlier release with the parameters it was deployed with.
 
-    Goes through the same preview and data guard as any update. Raises `InputError` when the
-    release was never published, or never deployed to this stack.
+    Goes through the same preview and data guard as any update; `price` tells what it costs. Raises
+    `InputError` when the release was never published, or never deployed to this stack.
     """
     started = access.clock.monotonic()
     stack, decision = admission.admit(job, access, Operation.UPDATE)
@@ -162,7 +165,10 @@ def return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
     images.require_earlier(job, access, stack, values)
     archives.require(earlier, access, stack)
     run = replace(
-        publishing.reopen(earlier, access, options, manifest.files, values), action="rolled-back"
+        publishing.reopen(earlier, access, options, manifest.files, values),
+        action="rolled-back",
+        past=records,
+        price=price,
     )
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)

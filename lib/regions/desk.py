@@ -20,6 +20,7 @@ from lib.operators import (
     Operator,
     Progress,
     ResourceProgress,
+    Rested,
 )
 from lib.polling import Clock
 from lib.regions.crews import Crew, Ended
@@ -39,7 +40,7 @@ _LONGEST_CLEANUP = 15.0
 
 @dataclass
 class BoardLine:
-    """What the live view shows of one region."""
+    """What the live view shows of one region; it is cut where the terminal ends."""
 
     state: str = "waiting"
     total: int = 0
@@ -58,7 +59,13 @@ class BoardLine:
         """Return for how long the region has been, or was, changed."""
         return (self.ended or now) - self.started if self.started else 0.0
 
-    def text(self, region: str, now: float) -> str:
+    def draw(self, region: str, now: float) -> list[str]:
+        """Return the line, and below it what is under way in the region, while anything is."""
+        running = [p for p, status in self.resources.items() if status.endswith("_IN_PROGRESS")]
+        below = [f"{'':<{_NAME_WIDTH}}  {', '.join(running)}"] if running and not self.ended else []
+        return [self._tell(region, now), *below]
+
+    def _tell(self, region: str, now: float) -> str:
         """Return the line: region, state, resources that are done, time."""
         done = sum(status.endswith("_COMPLETE") for status in self.resources.values())
         known = max(self.total, len(self.resources))
@@ -102,6 +109,7 @@ class Desk:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.operator.report(Rested())
         if kind is not None:
             self._abandon()
 
@@ -190,7 +198,7 @@ class Desk:
         if said is None:
             return
         region, progress = said
-        if isinstance(progress, Expected):
+        if isinstance(progress, Expected | Rested):
             return
         self._log(region, progress)
         if isinstance(progress, ResourceProgress):
@@ -216,7 +224,8 @@ class Desk:
             if region in self.crew.ended and line.ended is None:
                 line.ended = now
                 line.state = _state_after(self.crew.ended[region])
-        self._draw([line.text(region, now) for region, line in self.lines.items()])
+        shown = [line.draw(region, now) for region, line in self.lines.items()]
+        self._draw([text for lines in shown for text in lines])
 
     def _log(self, region: str, progress: Note | Listing | Drawing | ResourceProgress) -> None:
         folder = self._log_folder

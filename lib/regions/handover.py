@@ -176,7 +176,7 @@ class Handover:
         old = deployed.resolve_for(job, access, before.folder, before.parameters, live=True)
         new = deployed.resolve_for(job, access, job.templates, self.values[region])
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
-        judged = loss.judge(changes, old, new)
+        judged = consent.count_items(access, loss.judge(changes, old, new))
         self.desk.operator.report(list_changes(f"By its templates, {region} changes:", judged))
         return judged
 

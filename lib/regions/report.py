@@ -152,4 +152,4 @@ def draw_outputs(found: Sequence[Outcome]) -> str:
         for outcome in found
         for name, value in sorted(outcome.outputs.items())
     ]
-    return draw_table(("Region", "Output", "Value"), rows) if rows else ""
+    return draw_table(("Region", "Output", "Value"), rows, whole=("Value",)) if rows else ""

@@ -8,6 +8,7 @@ The workflows of `lib.deploy` and `lib.regions` call it, and so do `inv history`
 - `store.open_bucket` takes a bucket by name, `store.ensure_bucket` makes and hardens one;
   `store.object_url` and `store.quick_create_url` lead into it.
 - `history.write` and `history.complete` keep the record of an operation, `settling.read` gives
-  the records back, those of killed runs with what became of them.
+  the records back, those of killed runs with what became of them; `history.find_usual_seconds`
+  says from them how long an operation usually takes.
 - `pruning.prune` removes old releases, after asking.
 """

@@ -9,13 +9,14 @@ parameters are never written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
 from lib.document import keys
-from lib.drawing import draw_table
+from lib.drawing import draw_elapsed, draw_table
 from lib.parallel import side_by_side
 from lib.releases import store
 from lib.releases.store import Bucket
@@ -27,6 +28,11 @@ REFUSED = "REFUSED"
 #: Its process was killed before AWS was asked; nothing came of it either.
 NOT_BEGUN = "NOT_BEGUN"
 
+#: How many of the newest records are read to learn how long an action takes, all at once, and how
+#: many successes among them are counted.
+RECENT = store.AT_ONCE
+_SUCCESSES_COUNTED = 5
+
 
 @dataclass(frozen=True)
 class Record:
@@ -34,7 +40,8 @@ class Record:
 
     `express` is true of one in express mode, `reason` says why AWS refused to begin it,
     `plan` is the digest of the plan that was applied, "" where none was, `token` that of the
-    request, by which the stack's events tell what came of it.
+    request, by which the stack's events tell what came of it. `seconds` is how long
+    it took, 0 where that is not known.
     """
 
     #: Parameters stay in the bucket.
@@ -52,6 +59,7 @@ class Record:
     reason: str = ""
     plan: str = ""
     token: str = ""
+    seconds: float = 0
 
     @property
     def succeeded(self) -> bool:
@@ -93,9 +101,14 @@ def write(bucket: Bucket, record: Record) -> None:
     )
 
 
-def complete(record: Record, *, status: str, stack_id: str, reason: str = "") -> Record:
-    """Return a record with its result."""
-    return replace(record, status=status, stack_id=stack_id, reason=reason)
+def complete(
+    record: Record, now: datetime, *, status: str, stack_id: str, reason: str = ""
+) -> Record:
+    """Return a record with its result, at the time it ended."""
+    took = (now - datetime.fromisoformat(record.time)).total_seconds()
+    return replace(
+        record, status=status, stack_id=stack_id, reason=reason, seconds=round(max(took, 0), 1)
+    )
 
 
 def read(
@@ -118,6 +131,15 @@ def read(
     return tuple(record for record in found if record)
 
 
+def find_usual_seconds(records: Iterable[Record], action: str) -> float | None:
+    """Return how long an action usually takes, None where no success of it is known.
+
+    Records come newest first; only the last successes count, because templates grow.
+    """
+    took = [r.seconds for r in records if r.action == action and r.succeeded and r.seconds]
+    return statistics.median(took[:_SUCCESSES_COUNTED]) if took else None
+
+
 def parse(content: bytes) -> Record | None:
     """Read one record, or None for an object that is none."""
     try:
@@ -132,10 +154,20 @@ def parse(content: bytes) -> Record | None:
     # Records of earlier editions lack these.
     more = {name: str(document.get(name, "")) for name in ("reason", "plan", "token")}
     express = document.get("express") is True
-    return Record(parameters=values, express=express, **texts, **more)
+    took = document.get("seconds")
+    seconds = float(took) if isinstance(took, int | float) else 0.0
+    return Record(parameters=values, express=express, seconds=seconds, **texts, **more)
 
 
 def draw(records: tuple[Record, ...]) -> str:
     """Return records as a table."""
-    rows = [(r.release, r.time, r.action, f"{r.status} {r.reason}".strip(), r.by) for r in records]
-    return draw_table(("Release", "Time (UTC)", "Action", "Status", "By"), rows)
+    rows = [
+        (
+            *(record.release, record.time, record.action),
+            draw_elapsed(record.seconds) if record.seconds else "",
+            f"{record.status} {record.reason}".strip(),
+            record.by,
+        )
+        for record in records
+    ]
+    return draw_table(("Release", "Time (UTC)", "Action", "Took", "Status", "By"), rows)

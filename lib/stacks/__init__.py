@@ -13,6 +13,7 @@ for no consent and knows no bucket.
   `previews.wait` reads what it would do
 - `watching.wait`: follow what is running for a person who may leave; `events.follow` without
   one, `events.read_operation` afterwards
+- `durations.list_longest` and `draw_chart`: what took how long, from the events
 - `obstacles.look`: what a rollback or deletion that failed is stuck at, by the operator's names
   and by AWS's
 - `drift.detect`: where a stack no longer is what its templates say

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -38,6 +38,8 @@ PARALLEL_READS = 4
 
 #: Seconds without a new event after which the stack itself is asked: events can be late.
 QUIET_TOO_LONG = 30.0
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _BEGINNINGS = frozenset(
     {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"}
@@ -86,10 +88,14 @@ class Ending:
 
 @dataclass
 class _Trail:
-    """What has been read of one stack so far; it `has_begun` one look after its parent said so."""
+    """What has been read of one stack so far; it `has_begun` one look after its parent said so.
+
+    Nothing that happened in it until `read_until` is still to come.
+    """
 
     stack_id: str
     prefix: str
+    read_until: datetime
     seen: set[str] = field(default_factory=set)
     ended: bool = False
     has_begun: bool = True
@@ -164,9 +170,11 @@ def follow(
     `after` is where to start reading, None for everything. Events of nested stacks are
     read in turn, so that a big tree is not asked about faster than AWS allows; when the
     root has ended all of them are read to the end. Those in which nothing is going to happen
-    are read only when the operation fails. Throttling never ends the watch early.
+    are read only when the operation fails. An event is shown once nothing older can come from
+    another stack of the tree, so that all are in order of time. Throttling never ends the watch
+    early.
     """
-    root = _Trail(stack_id, "", {after.event_id} if after else set())
+    root = _Trail(stack_id, "", _LONG_AGO, {after.event_id} if after else set())
     # Just after the mark: in the same instant nested stacks may have ended what went before.
     since = after.time + timedelta(microseconds=1) if after else None
     silent = after.silent if after else frozenset()
@@ -205,6 +213,8 @@ class _Watch:
     trails: dict[str, _Trail]
     silent: frozenset[str] = frozenset()
     events: list[Event] = field(default_factory=list)
+    held: list[Event] = field(default_factory=list)
+    newest: datetime = _LONG_AGO
     turn: int = 0
 
     def go_on(self, root: _Trail) -> bool:
@@ -213,12 +223,14 @@ class _Watch:
         fresh = self.read([root])
         if not root.ended:
             fresh += self.read(self.take_turns(root))
-        self.tell(fresh)
+            at_work = [root, *self._list_read(healthy=True)]
+            self.tell(until=min(trail.read_until for trail in at_work))
         return bool(fresh)
 
     def read(self, chosen: Sequence[_Trail], *, at_once: int = 1) -> list[Event]:
         """Return what is new in some stacks."""
         fresh: list[Event] = []
+        asked_at = self.newest
         answers = (
             [self._read_one(trail) for trail in chosen]
             if at_once == 1
@@ -226,12 +238,18 @@ class _Watch:
         )
         for trail, answer in zip(chosen, answers, strict=True):
             _take_in(trail, answer, self.trails)
+            trail.read_until = max([asked_at, *(event.time for event in answer)])
             fresh += answer
+        self.newest = max([self.newest, *(event.time for event in fresh)])
+        self.held += fresh
         return fresh
 
-    def tell(self, fresh: Iterable[Event]) -> None:
-        """Show what was read, in order of time."""
-        for event in sorted(fresh, key=lambda e: e.time):
+    def tell(self, until: datetime | None = None) -> None:
+        """Show what was read and happened until some moment, in order of time."""
+        self.held.sort(key=lambda event: event.time)
+        due = [event for event in self.held if until is None or event.time <= until]
+        del self.held[: len(due)]
+        for event in due:
             self.events.append(event)
             self.show(event)
 
@@ -269,9 +287,10 @@ class _Watch:
         rest = self._list_read(healthy=status.is_healthy)
         while rest:
             opened = set(self.trails)
-            self.tell(self.read(rest, at_once=PARALLEL_READS))
+            self.read(rest, at_once=PARALLEL_READS)
             # What was read may name nested stacks that nobody knew of.
             rest = [trail for name, trail in self.trails.items() if name not in opened]
+        self.tell()
         return tuple(sorted(self.events, key=lambda event: event.time))
 
 
@@ -285,7 +304,7 @@ def _take_in(trail: _Trail, fresh: Sequence[Event], trails: dict[str, _Trail]) -
                 _reopen(trails, trail.prefix)
         elif _names_child(event):
             child = trails.setdefault(
-                event.physical_id, _Trail(event.physical_id, f"{event.path}/")
+                event.physical_id, _Trail(event.physical_id, f"{event.path}/", event.time)
             )
             child.has_begun = not event.status.endswith("_IN_PROGRESS")
 

@@ -10,11 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib import outside
 from lib.errors import Interrupted
-from lib.operators import Expected, Level, OnInterrupt, ResourceProgress
+from lib.operators import Expected, Level, OnInterrupt, ResourceProgress, Rested
 from lib.refusals import explain, is_passing
-from lib.stacks import events, stacks
+from lib.stacks import durations, events, stacks
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lib.access import Access
     from lib.inputs.jobs import Job
     from lib.stacks.events import Ending
@@ -40,18 +42,34 @@ def wait(
     *,
     stop: str,
     expected: Iterable[str] = (),
+    usually: Callable[[], float | None] | None = None,
 ) -> Ending:
-    """Follow an operation to its end, showing each event once.
+    """Follow an operation to its end, showing each event once, and say what took long.
 
     `stop` is the task that would stop it, one of the constants above; `expected` has the paths
-    of what it will touch, as far as that is known.
+    of what it will touch, as far as that is known, `usually` returns the seconds that such an
+    operation takes.
 
     Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
     goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
     that expire while watching end the watch, not the operation, and the error says so.
     """
+    access.operator.report(Expected(frozenset(expected), usually))
+    try:
+        ending = _follow(job, access, stack_id, after, stop)
+    finally:
+        access.operator.report(Rested())
+    title = f"What took longest on stack {job.stack_name} in {job.region}:"
+    if longest := durations.list_longest(title, ending.events):
+        access.operator.report(longest)
+    return ending
+
+
+def _follow(
+    job: Job, access: Access, stack_id: str, after: events.Mark | None, stop: str
+) -> Ending:
+    """Follow an operation to its end, or until the operator leaves it."""
     cfn = access.aws.client("cloudformation")
-    access.operator.report(Expected(frozenset(expected)))
     show = _shower(job, access)
     while True:
         try:
@@ -68,8 +86,8 @@ def wait(
 
 
 def _shower(job: Job, access: Access) -> Callable[[Event], None]:
-    """Return what shows each event once, with the time since now."""
-    started = access.clock.monotonic()
+    """Return what shows each event once, with the time since the first."""
+    began: list[datetime] = []
     shown: set[str] = set()
 
     def show(event: Event) -> None:
@@ -77,10 +95,11 @@ def _shower(job: Job, access: Access) -> Callable[[Event], None]:
         if event.id in shown or (event.is_own and event.path):
             return
         shown.add(event.id)
+        began.append(event.time)
         if event.hook_warns:
             access.say(f"{event.path or job.stack_name}: {event.told}", Level.WARNING)
             return
-        elapsed = access.clock.monotonic() - started
+        elapsed = (event.time - began[0]).total_seconds()
         access.operator.report(
             ResourceProgress(event.time, event.path, event.type, event.status, event.told, elapsed)
         )

@@ -2,51 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lib.drawing import draw_elapsed
+from lib.drawing import clean, draw_elapsed
 from lib.operators import ResourceProgress
 
-#: What is listed of all that is under way at once; the rest is counted.
-_LISTED_AT_MOST = 6
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 
 @dataclass
 class Board:
-    """What is known of one operation: what it will touch, what of it is done, what is running."""
+    """What is known of one operation: what it will touch, what of it is done, what is running.
 
+    `now` counts seconds. `usually` is how many such an operation takes, None where none is
+    known. `running` has when each path that is under way began.
+    """
+
+    now: Callable[[], float]
     expected: frozenset[str] = frozenset()
+    usually: float | None = None
+    began: float | None = None
     done: set[str] = field(default_factory=set)
-    running: dict[str, ResourceProgress] = field(default_factory=dict)
+    running: dict[str, tuple[str, float]] = field(default_factory=dict)
     undoing: bool = False
-    elapsed: float = 0.0
 
     def note(self, event: ResourceProgress) -> None:
         """Take in one event."""
-        self.elapsed = max(self.elapsed, event.elapsed)
+        # An event is seen some time after it happened, and who joins late sees many at once.
+        began = self.now() - event.elapsed
+        self.began = began if self.began is None else min(self.began, began)
         if not event.path:
             self.undoing = self.undoing or "ROLLBACK" in event.status
         elif event.status.endswith("_IN_PROGRESS"):
-            self.running[event.path] = event
+            _, since = self.running.get(event.path, ("", self.now()))
+            verb = event.status.removesuffix("_IN_PROGRESS").lower().replace("_", " ")
+            self.running[event.path] = verb, since
         else:
             self.running.pop(event.path, None)
             if not event.status.endswith("_FAILED"):
                 self.done.add(event.path)
 
-    def draw(self) -> list[str]:
-        """Return how far it is, then a line for each resource under way."""
+    def tell(self) -> str:
+        """Return how far it is, how long it has taken, and how long it usually takes."""
         done = len(self.done & self.expected) if self.expected else len(self.done)
-        counted = f"{done} of {len(self.expected)} resources" if self.expected else ""
+        counted = f"{done} of {len(self.expected)} resources"
         if self.undoing:
             # What is taken back is done once more, so that a count says nothing.
             counted = "rolling back"
-        elif not counted:
+        elif not self.expected:
             counted = f"{done} resources done"
-        shown = list(self.running.values())[-_LISTED_AT_MOST:]
-        more = len(self.running) - len(shown)
-        lines = [f"{'':8}{event.status:<20} {event.path}" for event in shown]
-        return [
-            f"{counted} · {draw_elapsed(self.elapsed)}",
-            *lines,
-            *([f"{'':8}and {more} more"] if more else []),
-        ]
+        began = self.now() if self.began is None else self.began
+        usual = f"usually {draw_elapsed(self.usually)}" if self.usually else ""
+        return " · ".join(filter(None, (counted, draw_elapsed(self.now() - began), usual)))
+
+    def __rich__(self) -> Tree:
+        """Return how far it is and, below, what is under way, in the tree of stacks."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        tree = Tree(Text(self.tell(), style="bold"), guide_style="dim")
+        nodes = {"": tree}
+        # A copy: rich draws in a thread of its own.
+        running = dict(self.running)
+        paths = set(running) | {
+            path[:place] for path in running for place, char in enumerate(path) if char == "/"
+        }
+        for path in sorted(paths):
+            above, _, name = path.rpartition("/")
+            label = Text(clean(name), no_wrap=True, overflow="ellipsis")
+            if path in running:
+                verb, since = running[path]
+                label.append(f"  {verb} {draw_elapsed(self.now() - since)}", style="dim")
+            nodes[path] = nodes[above].add(label)
+        return tree

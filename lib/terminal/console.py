@@ -1,9 +1,9 @@
 """Draw text for people: lines of progress, tables, questions. Streams come in as arguments.
 
 Colour and redrawing only happen on a terminal, and NO_COLOR, CI and TERM=dumb switch them
-off. Without a terminal every event is one plain line, and a question is refused, never
-waited for. In GitHub Actions a stack's events are folded into a group and errors annotate
-the run.
+off; both are rich's, which is imported once there is something to colour or to redraw. Without
+a terminal every event is one plain line, and a question is refused, never waited for. In GitHub
+Actions a stack's events are folded into a group and errors annotate the run.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
-from lib.drawing import clean, draw_event, draw_report, lay_out, measure_width
+from lib import outside
+from lib.drawing import clean, draw_event, draw_report, fold, lay_out, measure_width, wrap
 from lib.errors import Refused
 from lib.operators import (
     Expected,
@@ -24,24 +26,24 @@ from lib.operators import (
     Operator,
     Progress,
     ResourceProgress,
+    Rested,
     Tone,
 )
 from lib.terminal.board import Board
 
-_RESET = "\x1b[0m"
-_COLOURS = {
-    "green": "\x1b[32m",
-    "red": "\x1b[31m",
-    "yellow": "\x1b[33m",
-    "dim": "\x1b[2m",
-    "bold": "\x1b[1m",
-}
-_ERASE_LINE = "\r\x1b[K"
-_ERASE_BELOW = "\r\x1b[J"
-_LINE_UP = "\x1b[A"
+if TYPE_CHECKING:
+    from rich.console import Console as Screen
+    from rich.console import RenderableType
+    from rich.live import Live
 
 #: What GitHub's runner would take for a command at the beginning of a line.
 _RUNNER_COMMAND = re.compile(r"^([^\S\n]*)(?=::|##\[)", re.MULTILINE)
+
+#: A command alone on its line stays as it is, to be copied.
+_COMMAND = re.compile(r"^ *(Next: |\$ )?inv [^`\n]*$")
+
+#: Where what an event says begins to fold: below its status.
+_EVENT_INDENT = 8
 
 _MARKS = {
     Level.INFO: ("", "-"),
@@ -66,7 +68,7 @@ class Console:
     `out` is for results, `err` for progress and questions, `source` for answers. `yes`
     answers ordinary questions; it never agrees to a loss of data. `github` writes for GitHub's
     runner, under `title`. `verbose` shows each AWS call, `unfold` each change. `log` is
-    given everything that is shown, and both of these in any case.
+    given everything that is shown, and both of these in any case. `now` counts seconds.
     """
 
     out: TextIO
@@ -81,8 +83,9 @@ class Console:
     verbose: bool = False
     unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
-    _tally: Board = field(default_factory=Board, init=False)
-    _live: int = field(default=0, init=False)
+    now: Callable[[], float] = outside.monotonic
+    _board: Board | None = field(default=None, init=False)
+    _live: Live | None = field(default=None, init=False)
     _grouped: bool = field(default=False, init=False)
 
     def operator(self) -> Operator:
@@ -94,7 +97,9 @@ class Console:
         if isinstance(progress, ResourceProgress):
             self._report_resource(progress)
         elif isinstance(progress, Expected):
-            self._tally = Board(progress.paths)
+            self._board = self._begin(progress)
+        elif isinstance(progress, Rested):
+            self.rest()
         elif isinstance(progress, Note):
             self._report_note(progress)
         else:
@@ -117,22 +122,27 @@ class Console:
         if self.verbose:
             self._write(text, "dim")
 
+    def _begin(self, expected: Expected) -> Board | None:
+        """Return the board of an operation that begins, None where nothing is redrawn."""
+        if not self.redraw:
+            return None
+        return Board(self.now, expected.paths, expected.usually() if expected.usually else None)
+
     def _report_resource(self, event: ResourceProgress) -> None:
         """Show one stack event; on a terminal what is only under way is redrawn in place."""
-        self._tally.note(event)
-        if self.redraw and event.status.endswith("_IN_PROGRESS"):
-            self.log(draw_event(replace(event, reason="")))
-            self.draw_board(self._tally.draw())
-            return
-        colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
-        if event.status.endswith("_COMPLETE") and not colour:
-            colour = "green"
-        text = draw_event(event)
-        self._open_group("Events")
-        self.log(text)
-        self._write(text, colour)
-        if self.redraw and event.path:
-            self.draw_board(self._tally.draw())
+        running = event.status.endswith("_IN_PROGRESS")
+        self.log(draw_event(replace(event, reason="") if running and self.redraw else event))
+        if self.redraw:
+            self._board = self._board or Board(self.now)
+            self._board.note(event)
+        if not (running and self.redraw):
+            colour = "red" if event.status.endswith("_FAILED") or "ROLLBACK" in event.status else ""
+            if event.status.endswith("_COMPLETE") and not colour:
+                colour = "green"
+            self._open_group("Events")
+            self._write(draw_event(event), colour, hang=_EVENT_INDENT)
+        if self._board:
+            self._draw_live(self._board)
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of progress, rid of what could steer a terminal."""
@@ -140,14 +150,37 @@ class Console:
         self.log(text)
         self._write(text, colour)
 
-    def _write(self, text: str, colour: str = "") -> None:
-        """Write to the stream of progress, and to nothing else."""
-        self._end_redrawing()
+    def _write(self, text: str, colour: str = "", *, hang: int | None = None) -> None:
+        """Write to the stream of progress, and to nothing else, above what is redrawn."""
         shown = clean(text)
         if self.github:
             shown = _RUNNER_COMMAND.sub(r"\1| ", shown)
-        self.err.write(f"{self._paint(shown, colour)}\n")
-        self.err.flush()
+        if self.redraw and not _COMMAND.match(shown):
+            width = measure_width()
+            shown = fold(shown, width) if hang is None else "\n".join(wrap(shown, width, hang=hang))
+        if self._live or (self.colour and colour):
+            from rich.text import Text
+
+            self._screen.print(Text(shown, style=colour), soft_wrap=True)
+        else:
+            self.err.write(f"{shown}\n")
+            self.err.flush()
+
+    @cached_property
+    def _screen(self) -> Screen:
+        """Return rich's view of the terminal."""
+        from rich.console import Console as Screen
+
+        return Screen(
+            file=self.err,
+            force_terminal=True,
+            color_system="standard" if self.colour else None,
+            no_color=False,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            legacy_windows=False,
+        )
 
     @property
     def board(self) -> Callable[[Sequence[str]], None] | None:
@@ -156,18 +189,37 @@ class Console:
 
     def draw_board(self, lines: Sequence[str]) -> None:
         """Show several lines that are redrawn in place, below everything else."""
-        width = measure_width() - 1
-        self._end_redrawing()
-        self.err.write(_ERASE_LINE + "\n".join(clean(line)[:width] for line in lines))
-        self.err.flush()
-        self._live = len(lines)
+        from rich.text import Text
 
-    def _end_redrawing(self) -> None:
-        """Take away the lines that are redrawn in place."""
+        self._draw_live(Text(clean("\n".join(lines)), no_wrap=True, overflow="ellipsis"))
+
+    def _draw_live(self, shown: RenderableType) -> None:
+        """Draw below everything else, in the place of what was drawn there before.
+
+        It is drawn once a second besides, so that a clock in it goes on between two looks.
+        """
         if self._live:
-            up = _LINE_UP * (self._live - 1)
-            self.err.write(f"{up}{_ERASE_BELOW}" if up else _ERASE_LINE)
-            self._live = 0
+            self._live.update(shown, refresh=True)
+            return
+        from rich.live import Live
+
+        self._live = Live(
+            shown,
+            console=self._screen,
+            transient=True,
+            # A replay shows what was shown at each answer, and no tick between two of them.
+            auto_refresh=not outside.is_taped(),
+            refresh_per_second=1,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def rest(self) -> None:
+        """Take away what is redrawn in place: nothing moves any more, or somebody is asked."""
+        if self._live:
+            self._live.stop()
+            self._live = None
 
     def _open_group(self, title: str) -> None:
         """Begin a group of lines that GitHub folds, unless one is open."""
@@ -182,6 +234,11 @@ class Console:
             self.err.flush()
             self._grouped = False
 
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        self.rest()
+        self.close_group()
+
     def _annotate(self, text: str) -> None:
         """Have GitHub show an error on the run's page."""
         self.close_group()
@@ -192,13 +249,10 @@ class Console:
     def result(self, text: str) -> None:
         """Write a result."""
         self.close_group()
-        self._end_redrawing()
+        self.rest()
         self.log(text)
         self.out.write(f"{text}\n")
         self.out.flush()
-
-    def _paint(self, text: str, colour: str) -> str:
-        return f"{_COLOURS[colour]}{text}{_RESET}" if self.colour and colour else text
 
     def confirm(self, question: str, word: str) -> bool:
         """Ask a question that is agreed to by typing a word.
@@ -213,6 +267,7 @@ class Console:
                 f"Not done, because nobody can be asked here: {question}",
                 next_step="run it on a terminal" + (", or add --yes" if ordinary else ""),
             )
+        self.rest()
         hint = "[y/N]" if ordinary else f"(type {word} to agree)"
         self.line(f"{question} {hint}")
         answer = self.source.readline().strip()
@@ -223,6 +278,7 @@ class Console:
         """Ask what Ctrl-C was meant to do; without a terminal it means to leave."""
         if not self.interactive:
             return OnInterrupt.DETACH
+        self.rest()
         choices = {"d": OnInterrupt.DETACH, "w": OnInterrupt.WAIT}
         text = "Interrupted. AWS goes on. [d]etach, keep [w]aiting"
         if can_cancel:

@@ -294,7 +294,37 @@ def test_the_deployed_stack_is_compared_with_its_own_parameters(
 def test_no_difference_says_so(made: Estimated) -> None:
     given, _ = answer([made], before=made.estimate)
     assert given.document["compared"]["lines"] == []
-    assert given.text.endswith("$0.00 a month ($36.45 before)")
+    assert given.text.startswith("No difference: $36.45 a month for plot-palette-production")
+
+
+def test_a_comparison_begins_with_the_difference_and_fits_a_terminal(made: Estimated) -> None:
+    estimate = made.estimate
+    lines = [line for line in estimate.lines if line.kind != "free tier"]
+    half = dataclasses.replace(estimate, lines=tuple(lines[::2]))
+    given, _ = answer([made], before=half)
+    assert len(given.text.splitlines()) <= 25
+    assert " a month: $36.45 for plot-palette-production" in given.text.splitlines()[0]
+    amount = len(given.document["compared"]["lines"])
+    assert f"{amount - 5} further differences come to" in given.text
+    every, _ = answer([made], before=half, detail=True)
+    assert "further differences" not in every.text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("3.51", "3.51", True, "10", "10"), "Cost: $3.51 a month, as before."),
+        (("3.51", "5", True, "10", "10"), "Cost: +$1.49, from $3.51 to $5.00 a month."),
+        (("5", "3", False, None, None), "Cost: -$2.00, from $5.00 to at least $3.00 a month."),
+        (("1", "1", True, "10", "20"), "$1.00 a month, as before. Budget: $10.00 to $20.00."),
+        (("0", "1", True, None, "20"), "$1.00 a month. Budget: none to $20.00."),
+    ],
+)
+def test_a_change_of_cost_or_budget_is_one_line(change: tuple[Any, ...], told: str) -> None:
+    before, after, complete, *budgets = change
+    old, new = (None if one is None else Decimal(one) for one in budgets)
+    priced = estimates.CostChange(Decimal(before), Decimal(after), complete, old, new)
+    assert report.describe_change(priced).endswith(told)
 
 
 def test_a_change_is_priced_before_and_after_with_the_budgets_that_it_sets() -> None:

@@ -18,7 +18,7 @@ from lib.operators import Note, OnInterrupt, Operator
 from lib.stacks.deployed import Deployed
 from lib.stacks.stacks import StackResource
 from lib.templates.changes import Change
-from tests.support.aws_fakes import FakeTime
+from tests.support.aws_fakes import FakeTime, intercept, refusal
 from tests.support.factories import job
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
@@ -55,6 +55,39 @@ class Person:
         operator = Operator(self.report, self.confirm, lambda _: OnInterrupt.DETACH)
         aws = aws or session.connect("eu-west-1")
         return Access(aws, operator, FakeTime().clock)
+
+
+UNCOUNTED = replace(RISK, verdict=f"{RISK.verdict}; it may hold items")
+
+
+def count(answer: Any) -> tuple[list[str], list[Any]]:
+    """Return the verdicts on a change at risk and on one that is not, and the calls made."""
+    aws = session.connect("eu-west-1")
+    calls = intercept(aws.client("dynamodb"), answer)
+    harmless = replace(RISK, data_loss="none", verdict="", physical_id="other")
+    counted = consent.count_items(Person(None).access(aws), [UNCOUNTED, harmless])
+    return [change.verdict for change in counted], calls
+
+
+@pytest.mark.parametrize(
+    ("items", "held"),
+    [(1_234_567, "it holds some 1,234,567 items"), (0, "no items at DynamoDB's last count")],
+)
+def test_a_table_at_risk_is_shown_with_what_it_holds(items: int, held: str) -> None:
+    verdicts, calls = count(lambda *_: {"Table": {"ItemCount": items}})
+    assert verdicts == [f"{RISK.verdict}; {held}", ""]
+    assert [(call.operation, call.arguments) for call in calls] == [
+        ("DescribeTable", {"TableName": "jobs"})
+    ]
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
+def test_a_table_that_cannot_be_looked_at_may_hold_items(code: str) -> None:
+    def refuse(*_: Any) -> None:
+        raise refusal(code, operation="DescribeTable")
+
+    assert count(refuse)[0] == [UNCOUNTED.verdict, ""]
+    assert count(lambda *_: {"Table": {}})[0] == [UNCOUNTED.verdict, ""]
 
 
 def test_a_path_that_was_allowed_is_not_asked_about() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from lib.deploy import change
 from lib.deploy.outcomes import Outcome
 from lib.errors import AwsUnavailable, OperationFailed, Refused, StateForbids
-from lib.operators import ResourceProgress
+from lib.operators import Expected, ResourceProgress
 from lib.stacks.statuses import Operation, Status, decide
 from tests.deploy.world import World
 from tests.support.aws_fakes import START, refusal
@@ -126,6 +129,72 @@ def test_the_change_set_s_age_tells_where_its_events_begin(said: bool, asked: in
     shown = [one.status for one in world.told if isinstance(one, ResourceProgress)]
     # The history has an older event, which nobody wants to see again.
     assert shown == ["UPDATE_COMPLETE"]
+
+
+@pytest.mark.parametrize(("told", "shown"), [("Cost: $1.00 a month, as before.", 1), ("", 0)])
+def test_what_a_change_does_to_the_months_cost_stands_below_it_before_anything_is_asked(
+    told: str, shown: int
+) -> None:
+    world = World()
+    world.rows = [TOUCHED]
+    asked: list[Any] = []
+
+    def price(*given: Any) -> str:
+        asked.append(given)
+        return told
+
+    run = replace(world.run(), price=price)
+    decision = decide(Operation.DEPLOY, Status(world.status))
+    assert change.carry_out(run, world.stack, decision).action == "updated"
+    [(job, live)] = asked
+    assert (job, live.parameters) == (run.job, world.parameters)
+    said = [getattr(one, "text", type(one).__name__) for one in world.told]
+    assert said.count("Cost: $1.00 a month, as before.") == shown
+    if shown:
+        assert said.index(told) == said.index("Drawing") + 1
+
+
+class Remembering(World):
+    """A stack with one earlier update in its history, which somebody may be kept from reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readable = True
+        self.asked_of_s3: list[str] = []
+
+    def keep(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        self.asked_of_s3.append(operation)
+        if not self.readable:
+            raise refusal("AccessDenied", status=403)
+        if operation == "ListObjectsV2":
+            listed = {"Key": f"deployments/{self.job.stack_name}/1.json", "LastModified": START}
+            return {"Contents": [listed]}
+        if operation == "GetObject":
+            return {"Body": io.BytesIO(json.dumps(EARLIER).encode())}
+        return super().keep(operation, arguments)
+
+
+EARLIER = {
+    **dict.fromkeys(("release", "by", "stack", "stack_id"), ""),
+    "time": "2026-11-20T09:00:00.000Z",
+    "action": "update",
+    "seconds": 400.0,
+    "status": "UPDATE_COMPLETE",
+    "parameters": {},
+}
+
+
+def test_how_long_an_update_usually_takes_is_read_from_the_history_once_somebody_asks() -> None:
+    world = Remembering()
+    world.rows = [TOUCHED]
+    assert carry_out(world).action == "updated"
+    assert "ListObjectsV2" not in world.asked_of_s3
+    [expected] = [one for one in world.told if isinstance(one, Expected)]
+    assert expected.usually is not None
+    assert expected.usually() == 400.0
+    assert world.asked_of_s3[-2:] == ["ListObjectsV2", "GetObject"]
+    world.readable = False
+    assert expected.usually() is None
 
 
 def test_a_preview_says_what_would_be_refused_and_refuses_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -97,13 +98,20 @@ def test_what_follows_and_may_be_replaced_is_not_folded_away() -> None:
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_nothing_is_wider_than_the_terminal_and_nothing_is_cut(width: int) -> None:
     before, after = (f"arn:aws:lambda:us-east-1:123456789012:function:{c * 150}" for c in "ab")
-    long = Change("A" * 70 + "/B", "AWS::X::Y", "Modify", causes=(Cause("Uri", before, after),))
+    long = Change("A" * 20 + "/B", "AWS::X::Y", "Modify", causes=(Cause("Uri", before, after),))
     shown = text(long, TABLE, FOLLOWER, width=width)
     assert max(map(len, shown.splitlines())) <= width
     together = "".join(shown.split())
     assert before in together
     assert after in together
     assert long.path in together
+
+
+def test_the_names_of_what_changes_stay_in_one_piece_to_be_copied() -> None:
+    named = replace(TABLE, path=f"{'A' * 40}/{'B' * 30}", physical_id="arn:" + "x" * 90)
+    shown = text(named, width=60)
+    assert f"-/+ {named.path}" in shown.splitlines()
+    assert f"    {named.physical_id}" in shown.splitlines()
 
 
 def test_of_long_policies_only_the_statement_that_differs_is_shown() -> None:
@@ -115,6 +123,29 @@ def test_of_long_policies_only_the_statement_that_differs_is_shown() -> None:
     assert "s3:GetObject" in shown
     assert "s3:PutObject" in shown
     assert "S3" not in shown
+
+
+def test_of_lists_each_member_that_differs_has_its_line() -> None:
+    before, after = (
+        json.dumps([{"Name": "api", "Environment": [{"Name": n, "Value": v} for n in "AB"]}])
+        for v in ("old", "new")
+    )
+    cause = Cause("ContainerDefinitions", before, after, "Always")
+    shown = text(Change("Task", "AWS::ECS::TaskDefinition", "Modify", "True", causes=(cause,)))
+    assert shown.splitlines()[-3:] == [
+        "      ContainerDefinitions (replaces it):",
+        "        [api]/Environment[A]/Value: old → new",
+        "        [api]/Environment[B]/Value: old → new",
+    ]
+
+
+def test_a_single_member_that_differs_stands_beside_its_property() -> None:
+    pair = (json.dumps({"Mode": "on", "Days": n}) for n in (1, 2))
+    # AWS names the member where our comparison names what it is in.
+    causes = (Cause("Keep", *pair), Cause("Keep/Days", "1", "2"))
+    shown = text(Change("A", "AWS::X::Y", "Modify", causes=causes))
+    assert shown.splitlines()[-1:] == ["      Keep/Days: 1 → 2"]
+    assert shown.count("Days") == 1
 
 
 def test_two_sides_that_read_the_same_are_said_to() -> None:

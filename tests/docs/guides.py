@@ -154,7 +154,7 @@ def find_broken_links(path: Path) -> list[str]:
     """Return the relative links of a page that lead nowhere."""
     text = _FENCE.sub("", path.read_text())
     broken = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"(?:\]\(|src(?:set)?=\")([^)\s\"]+)[)\"]", text):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from tests.docs import pictures
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -11,7 +13,7 @@ TEXT = "{http://www.w3.org/2000/svg}text"
 
 def lines(output: str, keep: tuple[int, int] = (30, 30)) -> list[str]:
     """Return the lines of a picture of an output, without its title."""
-    root = ET.fromstring(pictures.draw("Title", output, keep))
+    root = ET.fromstring(pictures.draw("Title", output, keep, pictures.THEMES["dark"]))
     shown: dict[str, str] = {}
     for node in root.iter(TEXT):
         if node.get("clip-path"):
@@ -29,8 +31,17 @@ def test_a_line_that_was_redrawn_is_shown_as_it_ended() -> None:
 
 
 def test_several_lines_that_were_redrawn_are_shown_as_they_ended() -> None:
-    output = "start\n\r\x1b[K1 of 2\n  A\n  B\x1b[A\x1b[A\r\x1b[J\x1b[32mB done\x1b[0m\n"
-    assert lines(output) == ["start", "B done"]
+    drawn, again = "\x1b[?25l1 of 2\r\nA\r\nB", "\r\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K"
+    output = f"start\r\n{drawn}{again}\x1b[32mB done\x1b[0m\r\n2 of 2"
+    assert lines(output) == ["start", "B done", "2 of 2"]
+
+
+def test_a_picture_can_be_taken_in_the_middle_of_a_run() -> None:
+    output = "start\n1 of 2\n  A\r\x1b[2K\x1b[1A\x1b[2KA done\n2 of 2\r\x1b[2Kend\n"
+    assert lines(pictures.stop(output, "1 of 2")) == ["start", "1 of 2", "  A"]
+    assert lines(pictures.stop(output, "2 of 2")) == ["start", "A done", "2 of 2"]
+    with pytest.raises(AssertionError, match="never seen"):
+        pictures.stop(output, "3 of 2")
 
 
 def test_a_long_output_keeps_its_ends_and_says_how_much_is_left_out() -> None:
@@ -38,11 +49,10 @@ def test_a_long_output_keeps_its_ends_and_says_how_much_is_left_out() -> None:
     assert [line.strip() for line in lines(output, (2, 1))] == ["0", "1", "… 17 lines …", "19"]
 
 
-def test_a_wide_line_is_cut_at_the_edge() -> None:
-    (line,) = lines("a" * (pictures.COLUMNS + 1))
-    assert len(line) == pictures.COLUMNS
-    assert line.endswith("a…")
+def test_a_wide_line_goes_on_below_as_on_a_terminal() -> None:
+    assert lines("a" * (pictures.COLUMNS + 1)) == ["a" * pictures.COLUMNS, "a"]
 
 
 def test_a_picture_fetches_nothing() -> None:
-    assert "url(http" not in pictures.draw("Title", "x", (1, 1)).replace('"', "")
+    for theme in pictures.THEMES.values():
+        assert "url(http" not in pictures.draw("Title", "x", (1, 1), theme).replace('"', "")

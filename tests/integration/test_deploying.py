@@ -63,6 +63,16 @@ def test_a_new_stack_is_watched_resource_by_resource_on_stderr(seed: Seed) -> No
     assert "\x1b" not in seed.created.err + seed.created.out
 
 
+def test_what_happened_can_be_looked_at_as_a_list_and_as_a_picture(
+    reader: Operator, tmp_path: Path
+) -> None:
+    picture = tmp_path / "took.svg"
+    listed = reader.inv("events", "--chart", str(picture)).out
+    assert "DatabaseStack/JobsTable" in listed
+    assert ">JobsTable</text>" in picture.read_text()
+    reader.inv("events", "--chart", str(picture), "--follow", code=2)
+
+
 def test_the_health_url_of_a_new_stack_answers_with_the_state_of_every_table(seed: Seed) -> None:
     assert seed.health["status"] == 200
     assert seed.health["body"] == {"status": "ok", "tables": dict.fromkeys(TABLES, "ACTIVE")}

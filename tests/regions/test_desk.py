@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lib.deploy.outcomes import Outcome
 from lib.operators import Note, Progress, ResourceProgress
+from lib.regions.desk import BoardLine
 from tests.support import factories
 from tests.support.aws_fakes import START
 from tests.support.rehearsal import THREE, Act, Person, Rehearsal, create, plan_of, stay
@@ -43,6 +44,19 @@ def test_on_a_terminal_each_region_is_one_line_and_only_failures_are_listed() ->
     assert "us-east-1       CREATED CREATE_COMPLETE" in boards[-1][0]
     assert "1/2 resources" in boards[-1][0]
     assert boards[-1][1].startswith("us-west-2       UNCHANGED")
+
+
+def test_on_a_terminal_what_is_under_way_in_a_region_stands_below_its_line() -> None:
+    line = BoardLine(started=10.0)
+    for one in (event("UPDATE_IN_PROGRESS", "S/Jobs"), event("CREATE_IN_PROGRESS"), event()):
+        line.note(one)
+    assert [text.split() for text in line.draw("us-east-1", 75.0)] == [
+        ["us-east-1", "waiting", "1/2", "resources", "1:05"],
+        ["S/Jobs"],
+    ]
+    # What has ended is not under way any more, whatever was not heard of it.
+    line.ended = 80.0
+    assert len(line.draw("us-east-1", 90.0)) == 1
 
 
 def test_each_region_has_a_log_of_its_own_when_asked_for(tmp_path: Path) -> None:

@@ -177,7 +177,11 @@ class OneRegion:
 
     def __init__(self, cloud: Cloud, region: str, release: Mapping[str, str]) -> None:
         self.region, self._release = region, release
-        self._clients = {"cloudformation": cloud.client(region), "s3": self._s3()}
+        self._clients = {
+            "cloudformation": cloud.client(region),
+            "dynamodb": self._dynamodb(),
+            "s3": self._s3(),
+        }
 
     def client(self, service: str) -> Any:
         return self._clients[service]
@@ -186,6 +190,11 @@ class OneRegion:
         from lib.session import Identity
 
         return Identity(ACCOUNT, "arn:aws:iam::1:user/me")
+
+    def _dynamodb(self) -> Any:
+        made = aws_fakes.client("dynamodb", self.region)
+        aws_fakes.intercept(made, lambda _name, _given: {"Table": {"ItemCount": 1234}})
+        return made
 
     def _s3(self) -> Any:
         import base64
@@ -278,6 +287,7 @@ def test_a_table_that_would_go_needs_consent_by_region_and_path() -> None:
     with pytest.raises(DataLossRefused, match="us-east-1:Table") as caught:
         hand_over(cloud, Person(Refused("nobody")), templates={"master-stack.yaml": without})
     assert "--allow-data-loss us-east-1:Table" in caught.value.next_step
+    assert "it holds some 1,234 items" in caught.value.message
     assert cloud.changed == []
     consents = {region: frozenset({"Table"}) for region in THREE}
     plan = Plan(Options(backup=False), consents)

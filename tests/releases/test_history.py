@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -70,9 +70,29 @@ def test_a_records_key_names_stack_time_and_release() -> None:
 
 def test_completing_a_record_replaces_it(s3: Any) -> None:
     write(s3, RECORD)
-    done = history.complete(RECORD, status="UPDATE_COMPLETE", stack_id="arn:new")
+    ended = datetime.fromisoformat(RECORD.time) + timedelta(seconds=400.02)
+    done = history.complete(RECORD, ended, status="UPDATE_COMPLETE", stack_id="arn:new")
     write(s3, done)
-    assert read(s3) == (replace(RECORD, status="UPDATE_COMPLETE", stack_id="arn:new"),)
+    assert read(s3) == (
+        replace(RECORD, status="UPDATE_COMPLETE", stack_id="arn:new", seconds=400.0),
+    )
+
+
+def test_what_usually_happens_is_the_median_of_the_last_successes_of_the_same_action() -> None:
+    def took(seconds: float, action: str = "update", status: str = "UPDATE_COMPLETE") -> Record:
+        return replace(RECORD, seconds=seconds, action=action, status=status)
+
+    others = (took(9999, "create"), took(9999, status="UPDATE_ROLLBACK_COMPLETE"), took(0))
+    recent = [took(seconds) for seconds in (400, 380, 2000, 390, 410)]
+    past = (*others, *recent, took(9999))
+    assert history.find_usual_seconds(past, "update") == 400
+    assert history.find_usual_seconds(others, "update") is None
+
+
+def test_only_as_many_of_the_newest_are_read_as_are_wanted(s3: Any) -> None:
+    records = [at(second) for second in range(4)]
+    write(s3, *records)
+    assert history.read(factories.bucket(s3), "app", newest=2) == tuple(records[:1:-1])
 
 
 def test_records_of_one_second_do_not_meet_and_the_newest_is_first(s3: Any) -> None:
@@ -203,13 +223,13 @@ def test_the_values_that_may_be_written_down_leave_secrets_out(s3: Any) -> None:
 
 
 def test_a_jobs_history_is_read_from_its_own_bucket_and_drawn_newest_first(s3: Any) -> None:
-    old, new = (replace(at(seconds), stack=factories.STACK) for seconds in (1, 2))
+    old, new = (replace(at(t), stack=factories.STACK, seconds=t * 200) for t in (1, 2))
     write(s3, old, new)
     access = Person().access(session.connect("us-east-1"))
     found = settling.read(factories.job(region="us-east-1"), access)
     assert found == (new, old)
     header, _, first, by, second, _ = history.draw(found).splitlines()
-    assert header.split() == ["Release", "Time", "(UTC)", "Action", "Status"]
+    assert header.split() == ["Release", "Time", "(UTC)", "Action", "Took", "Status"]
     assert new.time in first
     assert by == f"  By: {new.by}"
     assert old.time in second

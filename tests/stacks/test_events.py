@@ -81,11 +81,43 @@ def test_every_event_of_a_whole_tree_is_shown_once_and_in_order_of_time() -> Non
     assert sorted(event.id for event in shown) == sorted(
         event.id for own_list in creation().values() for event in own_list
     )
-    assert [event.time for event in ending.events] == sorted(event.time for event in shown)
+    assert [event.time for event in shown] == sorted(event.time for event in shown)
+    assert ending.events == tuple(shown)
     assert ending.status is Status.CREATE_COMPLETE
     assert ending.failure is None
     assert ending.stack is not None
     assert ending.stack.id == stack_id("app")
+
+
+def test_events_of_many_nested_stacks_are_shown_in_order_of_time_while_they_happen() -> None:
+    names = [f"S{n}" for n in range(10)]
+    happened = {"app": [own("a0", 0, "app", "CREATE_IN_PROGRESS")]}
+    for n, name in enumerate(names):
+        happened["app"].append(nested(f"b{n}", 1 + n / 100, name, "CREATE_IN_PROGRESS"))
+        happened["app"].append(nested(f"e{n}", 80 + n, name, "CREATE_COMPLETE"))
+        happened[name] = [
+            own(f"o{n}", 2 + n / 100, name, "CREATE_IN_PROGRESS"),
+            *(
+                Happening(f"r{n}-{t}", t + n / 100, f"R{t}", "CREATE_COMPLETE", "AWS::X::Y", "r")
+                for t in range(5, 70, 5)
+            ),
+            own(f"p{n}", 79 + n / 100, name, "CREATE_COMPLETE"),
+        ]
+    happened["app"].append(own("a1", 95, "app", "CREATE_COMPLETE"))
+    for own_list in happened.values():
+        own_list.sort(key=lambda one: one.at)
+    states = [(0.0, "CREATE_IN_PROGRESS"), (95.0, "CREATE_COMPLETE")]
+    tree = FakeTree(FakeTime(), happened, states)
+    shown: list[tuple[float, Event]] = []
+
+    def show(event: Event) -> None:
+        shown.append((tree.time.seconds, event))
+
+    events.follow(tree.client(), stack_id("app"), after=None, clock=tree.time.clock, show=show)
+    times = [event.time for _, event in shown]
+    assert times == sorted(times)
+    # Three of the ten are asked every 5 s: nothing waits for more than two rounds of that.
+    assert max(seen - (event.time - START).total_seconds() for seen, event in shown) < 40
 
 
 def test_events_are_named_by_their_path_from_the_root() -> None:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lib.errors import AwsUnavailable, DeploymentError, Interrupted, OperationFailed
-from lib.operators import Level, Note, ResourceProgress
+from lib.operators import Drawing, Level, Note, ResourceProgress, Rested
 from lib.session import Aws
 from lib.stacks import watching
 from tests.support import factories
@@ -84,13 +84,45 @@ def test_a_hook_that_only_warns_is_told_as_a_warning_and_one_that_stops_as_an_ev
         Happening("h2", 2, "Table", "CREATE_IN_PROGRESS", hook=stopped),
         own("a1", 3, factories.STACK, "CREATE_FAILED"),
     ]
-    tree = FakeTree(
-        FakeTime(9), {factories.STACK: happened}, [(0, "CREATE_IN_PROGRESS"), (3, "CREATE_FAILED")]
-    )
+    person = watch(happened, (3, "CREATE_FAILED"))
+    assert Note("Bucket: Acme::Audit::Hook: hm", Level.WARNING) in person.told
+    events = [one for one in person.told if isinstance(one, ResourceProgress)]
+    assert [(e.path, e.reason) for e in events if e.path] == [("Table", "Acme::Audit::Hook: no")]
+
+
+def watch(happened: list[Happening], end: tuple[float, str]) -> Person:
+    """Watch a creation that has ended to its end."""
+    tree = FakeTree(FakeTime(999), {factories.STACK: happened}, [(0, "CREATE_IN_PROGRESS"), end])
     aws = Aws(Mock(client=lambda *_, **__: tree.client()), factories.REGION)
     person = Person()
     access = person.access(aws, tree.time.clock)
     watching.wait(factories.job(), access, factories.STACK, None, stop=watching.UNSTOPPABLE)
-    assert Note("Bucket: Acme::Audit::Hook: hm", Level.WARNING) in person.told
-    events = [one for one in person.told if isinstance(one, ResourceProgress)]
-    assert [(e.path, e.reason) for e in events if e.path] == [("Table", "Acme::Audit::Hook: no")]
+    return person
+
+
+def create_in(seconds: float) -> Person:
+    """Watch a creation of one resource that took so long."""
+    return watch(
+        [
+            own("a0", 0, factories.STACK, "CREATE_IN_PROGRESS"),
+            Happening("t0", 1, "Table", "CREATE_IN_PROGRESS"),
+            Happening("t1", seconds - 1, "Table", "CREATE_COMPLETE"),
+            own("a1", seconds, factories.STACK, "CREATE_COMPLETE"),
+        ],
+        (seconds, "CREATE_COMPLETE"),
+    )
+
+
+def test_events_tell_how_long_after_the_first_they_happened_however_late_they_are_seen() -> None:
+    events = [one for one in create_in(90).told if isinstance(one, ResourceProgress)]
+    assert [one.elapsed for one in events] == [0, 1, 89, 90]
+
+
+def test_once_it_has_ended_nothing_is_redrawn_and_what_took_long_is_said() -> None:
+    *_, rested, longest = create_in(90).told
+    assert rested == Rested()
+    assert isinstance(longest, Drawing)
+    title, line = (line.text for line in longest.draw(80, False))
+    assert title == f"What took longest on stack {factories.STACK} in {factories.REGION}:"
+    assert line.split()[:2] == ["1:28", "Table"]
+    assert create_in(30).told[-1] == Rested()

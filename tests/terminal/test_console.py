@@ -11,10 +11,14 @@ import pytest
 from lib import drawing
 from lib.deploy import change_list
 from lib.errors import Refused
-from lib.operators import Expected, Level, Listing, Note, OnInterrupt, ResourceProgress
+from lib.operators import Expected, Level, Listing, Note, OnInterrupt, ResourceProgress, Rested
 from lib.templates.changes import Cause, Change
 from lib.terminal import console
 from tests.support import factories
+
+#: What rich sends to draw in place: the cursor hidden and shown, and two lines up erased.
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
+TWICE_UP = "\x1b[1A\x1b[2K" * 2
 
 
 class Terminal(io.StringIO):
@@ -100,31 +104,69 @@ def test_the_colour_of_an_event_tells_how_it_went(status: str, colour: str) -> N
     assert "\x1b" not in err.getvalue()
 
 
-def test_on_a_terminal_what_is_under_way_is_redrawn_in_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+def test_on_a_terminal_what_is_under_way_is_redrawn_in_place() -> None:
     here, out, err = factories.console(redraw=True)
     here.report(progress("CREATE_IN_PROGRESS"))
-    assert err.getvalue().startswith("\r\x1b[K")
-    first, second = err.getvalue().removeprefix("\r\x1b[K").split("\n")
-    assert first == "0 resources done · 1:05"
-    assert len(second) == 39
+    below = "0 resources done · 1:05\n└── DatabaseStack\n    └── JobsTable  create 0:00"
+    assert err.getvalue() == f"{HIDDEN}{below}"
     here.line("done")
-    assert err.getvalue().endswith("\x1b[A\r\x1b[Jdone\n")
-    here.report(progress("UPDATE_IN_PROGRESS"))
+    # What is said stands above, what is drawn is erased and drawn again.
+    assert err.getvalue().endswith(f"\r\x1b[2K{TWICE_UP}done\n{below}")
     here.result("x")
-    assert err.getvalue().endswith("\x1b[A\r\x1b[J")
+    # rich ends the line before it erases what it drew, so that it is three lines up.
+    assert err.getvalue().endswith(f"{below}\n{SHOWN}\r\x1b[1A\x1b[2K{TWICE_UP}")
     assert out.getvalue() == "x\n"
 
 
 def test_on_a_terminal_the_count_stands_below_each_finished_resource() -> None:
     here, _, err = factories.console(redraw=True)
-    here.report(Expected(frozenset({"DatabaseStack/JobsTable", "Topic"})))
+    here.report(Expected(frozenset({"DatabaseStack/JobsTable", "Topic"}), lambda: 400.0))
     here.report(progress("CREATE_COMPLETE"))
-    assert err.getvalue().endswith("\n\r\x1b[K1 of 2 resources · 1:05")
-    here.report(progress("CREATE_COMPLETE", path=""))
-    assert "of 2" not in err.getvalue().rpartition("\x1b[K")[2]
+    here.report(Rested())
+    assert f"DynamoDB Table\n{HIDDEN}1 of 2 resources · 1:05 · usually 6:40" in err.getvalue()
+    assert err.getvalue().endswith("\x1b[2K")
+    here.line("done")
+    assert err.getvalue().endswith("\x1b[2Kdone\n")
+
+
+def test_nothing_is_redrawn_while_somebody_is_asked() -> None:
+    here, _, err = factories.console("y\n", redraw=True, interactive=True)
+    here.report(progress("CREATE_IN_PROGRESS"))
+    assert here.confirm("Go on?", "y")
+    assert err.getvalue().endswith("\x1b[2KGo on? [y/N]\n")
+    here.report(progress("CREATE_IN_PROGRESS"))
+    here.on_interrupt(True)
+    assert "\x1b[2KInterrupted." in err.getvalue()
+
+
+def test_what_is_told_folds_on_a_terminal_and_a_command_stays_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    command = "inv deploy --env development --region us-east-1"
+    logged: list[str] = []
+    here, _, err = factories.console(redraw=True, log=logged.append)
+    here.report(Note(f"It is not there yet; type `{command}` for it."))
+    here.line(f"  Next: {command} --local")
+    assert err.getvalue().splitlines() == [
+        "- It is not there yet; type",
+        f"  `{command}`",
+        "  for it.",
+        f"  Next: {command} --local",
+    ]
+    assert logged[0] == f"- It is not there yet; type `{command}` for it."
+    here, _, err = factories.console()
+    here.report(Note("word " * 20))
+    assert len(err.getvalue().splitlines()) == 1
+
+
+def test_without_a_terminal_nobody_asks_how_long_it_usually_takes() -> None:
+    here, _, _ = factories.console()
+
+    def ask() -> float:
+        raise AssertionError
+
+    here.report(Expected(frozenset(), ask))
 
 
 def test_without_a_terminal_nothing_is_counted_aloud() -> None:

@@ -1,6 +1,6 @@
-"""Draw costs as an SVG bar chart, for people who would rather look than read.
+"""Draw amounts as an SVG bar chart, for people who would rather look than read.
 
-Pure: amounts in, text out. The chart stands on its own (no script, no font, no style from
+Pure: numbers in, text out. The chart stands on its own (no script, no font, no style from
 elsewhere), reads on light and dark ground, and says in words what it shows.
 """
 
@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from xml.sax.saxutils import escape
 
-from lib.costs.usage import Range
-
 WIDTH = 720
-_LABELS = 190
+#: How wide the texts on the right are at most.
 _AMOUNTS = 170
 _ROW = 26
 _BAR = 14
@@ -25,10 +23,13 @@ _STROKE = 'stroke="#d9822b" stroke-width="2"'
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: its length is the usual amount, its whisker goes from least to greatest."""
+    """One bar, from one amount to another, with what it says; a whisker goes from least to most."""
 
     label: str
-    amount: Range
+    begin: Decimal
+    end: Decimal
+    text: str
+    whisker: tuple[Decimal, Decimal] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,24 @@ class Section:
     bars: Sequence[Bar]
 
 
-def draw(title: str, description: str, sections: Sequence[Section]) -> str:
+def draw(title: str, description: str, sections: Sequence[Section], *, labels: int = 190) -> str:
     """Return a chart as the text of an SVG file.
 
-    `title` and `description` are read out by screen readers; amounts are USD a month.
+    `title` and `description` are read out by screen readers; `labels` is how wide those on the
+    left are.
     """
-    longest = max(
-        (bar.amount.max for section in sections for bar in section.bars), default=Decimal(0)
+    ends = (
+        max(bar.end, *(bar.whisker or (bar.end,))) for section in sections for bar in section.bars
     )
-    scale = Decimal(WIDTH - _LABELS - _AMOUNTS) / longest if longest > 0 else Decimal(0)
+    longest = max(ends, default=Decimal(0))
+    scale = Decimal(WIDTH - labels - _AMOUNTS) / longest if longest > 0 else Decimal(0)
     body: list[str] = []
     y = _TITLE
     for section in sections:
         body.append(_text(0, y + 18, section.heading, "font-weight:bold"))
         y += _ROW
         for bar in section.bars:
-            body += _draw_bar(bar, y, scale)
+            body += _draw_bar(bar, y, scale, labels)
             y += _ROW
         y += _ROW // 2
     head = (
@@ -68,16 +71,24 @@ def draw(title: str, description: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _draw_bar(bar: Bar, y: int, scale: Decimal) -> list[str]:
-    low, usual, high = (max(amount, Decimal(0)) * scale for amount in bar.amount)
+def _draw_bar(bar: Bar, y: int, scale: Decimal, labels: int) -> list[str]:
+    """Return one bar's label, its length, its whisker and its text."""
     middle = y + _ROW // 2
-    amounts = f"${bar.amount.typical:,.2f}  (${bar.amount.min:,.2f} to ${bar.amount.max:,.2f})"
-    return [
+
+    def place(amount: Decimal) -> Decimal:
+        return max(amount, Decimal(0)) * scale
+
+    begin, width = labels + place(bar.begin), place(bar.end) - place(bar.begin)
+    # A picture that has only whole numbers to begin at says them as such.
+    start = f"{begin:.1f}".removesuffix(".0")
+    drawn = [
         _text(0, middle + 5, bar.label),
-        f'<rect x="{_LABELS}" y="{middle - 7}" width="{usual:.1f}" height="{_BAR}" {_FILL}/>',
-        f'<path d="M{_LABELS + low:.1f} {middle}H{_LABELS + high:.1f}" {_STROKE}/>',
-        _text(WIDTH - _AMOUNTS + 8, middle + 5, amounts, "font-size:11px"),
+        f'<rect x="{start}" y="{middle - 7}" width="{width:.1f}" height="{_BAR}" {_FILL}/>',
     ]
+    if bar.whisker:
+        low, high = (labels + place(amount) for amount in bar.whisker)
+        drawn.append(f'<path d="M{low:.1f} {middle}H{high:.1f}" {_STROKE}/>')
+    return [*drawn, _text(WIDTH - _AMOUNTS + 8, middle + 5, bar.text, "font-size:11px")]
 
 
 def _text(x: int, y: int, text: str, style: str = "") -> str:
