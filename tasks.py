@@ -52,7 +52,9 @@ ns.add_task(make_docs(ns))
 plans = Collection("plan", planning.show, planning.discard)
 plans.add_task(planning.plan, default=True)
 ns.add_collection(plans)
-ns.add_collection(Collection("rescue", rescue.explain, rescue.refactor, rescue.replay))
+ns.add_collection(
+    Collection("rescue", rescue.explain, rescue.adopt, rescue.refactor, rescue.replay)
+)
 ns.add_collection(
     Collection("local", emulator.start, emulator.stop, emulator.reset, status=emulator.local_status)
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lib.deploy.publishing import Price
     from lib.inputs.jobs import Job, Options
     from lib.stacks.deployed import Deployed
+    from lib.stacks.stacks import Stack
 
 
 def stack_error(target: Target, error: DeploymentError) -> dict[str, Any]:
@@ -66,20 +67,38 @@ def answer_verified(target: Target, outcome: Outcome, options: Options, *, wante
     told = answer_outcome(target, outcome)
     if not wanted or not outcome.is_deployed:
         return told
-    from lib.checks import verification
+    return add_verification(target, told, options, outcome.seen)
 
-    found = verification.follow_up(target.job, target.access, options, outcome.seen)
+
+def add_verification(
+    target: Target, told: Answer, options: Options | None = None, seen: Stack | None = None
+) -> Answer:
+    """Check what a stack is like now, and add that to an answer."""
+    from lib.checks import verification
+    from lib.inputs.jobs import Options
+
+    found = verification.follow_up(target.job, target.access, options or Options(), seen)
     return verification.add(told, found, target.access)
 
 
-def answer_deployment(target: Target, options: Options, mode: Mode, *, verify: bool) -> Answer:
+def answer_deployment(
+    target: Target, options: Options, mode: Mode, *, verify: bool, adopt: str | None = None
+) -> Answer:
     """Create or update the target's stack, or preview it, and tell what became of it."""
     from lib.deploy import deployments
+    from lib.rescue import founding
 
+    create = founding.over_leftovers(adopt)
     settle_harmless_questions(target)
     begin = begin_first_creation(target, preview=options.preview)
     outcome = deployments.deploy(
-        target.job, target.access, options, mode, begin=begin, price=price_by(target)
+        target.job,
+        target.access,
+        options,
+        mode,
+        begin=begin,
+        create=create,
+        price=price_by(target),
     )
     return answer_verified(target, outcome, options, wanted=verify)
 

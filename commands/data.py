@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from commands.flags import as_count
+from typing import Any
+
+from commands.answers import add_verification, settle_harmless_questions
+from commands.flags import COMMON, as_count, as_list
 from commands.operation import operation
 from commands.target import Target
+from lib.errors import InputError
 from lib.operators import Answer
 
 
@@ -30,7 +34,12 @@ def backup(target: Target, keep: str | None = None) -> Answer:
         "table": "Logical ID, path or physical name of a table.",
         "target-table": "Name of the new table (default: the old one's and the time).",
         "point-in-time": "A moment within the recovery window, ISO 8601.",
+        "switch": "Put the new table in the old one's place, under its stack; --table may then "
+        "name several, and a --target-table that exists takes the place itself.",
+        "preview": "With --switch: show the whole way; restore and change nothing.",
+        "no-verify": "With --switch: do not check afterwards what was deployed.",
     },
+    common=(*COMMON, "role_arn"),
     changes=True,
 )
 def restore(
@@ -39,19 +48,36 @@ def restore(
     table: str | None = None,
     target_table: str | None = None,
     point_in_time: str | None = None,
+    switch: bool = False,
+    preview: bool = False,
+    no_verify: bool = False,
 ) -> Answer:
     """Data: restore a backup or a moment into a new table.
 
     inv restore --table JobsTable --target-table jobs-restored
-    inv restore --table JobsTable --point-in-time 2026-11-20T09:00:00Z
+    inv restore --switch --table JobsTable --point-in-time 2026-11-20T09:00:00Z
     """
     from lib.data import restores
 
-    return restores.restore(
-        target.job,
-        target.access,
-        backup=backup,
-        table=table,
-        target_table=target_table or "",
-        point_in_time=point_in_time,
-    )
+    given: Any = {
+        "backup": backup,
+        "target_table": target_table or "",
+        "point_in_time": point_in_time,
+    }
+    if switch:
+        return switch_over(target, as_list(table), preview=preview, verify=not no_verify, **given)
+    if preview:
+        raise InputError("--preview only says something to restore --switch.")
+    return restores.restore(target.job, target.access, table=table, **given)
+
+
+def switch_over(
+    target: Target, tables: tuple[str, ...], *, preview: bool, verify: bool, **given: Any
+) -> Answer:
+    """Restore tables and put them in the place of the stack's own."""
+    from lib.rescue import switching
+
+    settle_harmless_questions(target)
+    wanted = switching.Wanted(tables, preview=preview, **given)
+    told = switching.switch(target.job, target.access, wanted)
+    return add_verification(target, told) if verify and not preview else told

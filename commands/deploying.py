@@ -59,6 +59,8 @@ def upload(target: Target) -> Answer:
         "NestedStack.LogicalId, comma-separated, or all.",
         "force": "With --delete, after DELETE_FAILED: let go of whatever cannot be deleted.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
+        "adopt": "Where an earlier stack retained tables or the bucket: all takes them over, none "
+        "makes new ones.",
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
@@ -80,6 +82,7 @@ def deploy(
     force: bool = False,
     shallow: bool = False,
     no_verify: bool = False,
+    adopt: str | None = None,
 ) -> Answer:
     """Deploy: create or update the stack, or delete it.
 
@@ -102,7 +105,7 @@ def deploy(
     deployments.require_fitting(mode, options, target.artifacts)
     if mode is deployments.Mode.DELETE:
         return answer_outcome(target, deployments.delete(target.job, target.access, options))
-    return answer_deployment(target, options, mode, verify=not no_verify)
+    return answer_deployment(target, options, mode, verify=not no_verify, adopt=adopt)
 
 
 @operation(

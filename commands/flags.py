@@ -130,3 +130,8 @@ def as_seconds(text: str | None, flag: str) -> float:
 def as_names(text: str | None) -> frozenset[str]:
     """Return the names of a comma-separated list."""
     return frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def as_list(text: str | None) -> tuple[str, ...]:
+    """Return the names of a comma-separated list, each once, in their order."""
+    return tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from commands.answers import answer_outcome, settle_harmless_questions
-from commands.flags import CHANGE_HELP, DEPLOYING, read_options
+from commands.answers import add_verification, answer_outcome, settle_harmless_questions
+from commands.flags import CHANGE_HELP, COMMON, DEPLOYING, VERIFY_HELP, as_list, read_options
 from commands.operation import operation, rerun
 from commands.target import Target
 from lib.document import as_document
@@ -91,3 +91,33 @@ def replay(target: Target, file: str) -> Answer:
     recording = recordings.read(Path(file))
     ended = rerun(recording, sys.stdout, sys.stderr)
     return Answer(None, exit_code=taping.judge(target.console, recording, ended))
+
+
+@operation(
+    help={
+        "resource": "Where it is to go: NestedStack/LogicalId, comma-separated for several.",
+        "physical-id": "The existing table or bucket, as many as there are resources.",
+        "preview": "Show the whole way; change nothing.",
+        **VERIFY_HELP,
+    },
+    common=(*COMMON, "role_arn"),
+    changes=True,
+)
+def adopt(
+    target: Target,
+    resource: str | None = None,
+    physical_id: str | None = None,
+    preview: bool = False,
+    no_verify: bool = False,
+) -> Answer:
+    """Rescue: put an existing table or bucket in its place.
+
+    inv rescue.adopt --resource DatabaseStack/JobsTable --physical-id jobs-2026
+    inv rescue.adopt --resource StorageStack/DataBucket --physical-id NAME --preview
+    """
+    from lib.rescue import adoption
+
+    settle_harmless_questions(target)
+    wanted = adoption.read_pairs(as_list(resource), as_list(physical_id))
+    told = adoption.adopt(target.job, target.access, wanted, preview=preview)
+    return told if preview or no_verify else add_verification(target, told)

@@ -29,6 +29,7 @@ from emulator import (
     deletion,
     event_properties,
     exports,
+    imports,
     nested_change_sets,
     nested_stacks,
     recovery,
@@ -74,6 +75,17 @@ def nested_change_sets_exist() -> None:
     Canary: test_canary_nested_change_sets_exist.
     """
     nested_change_sets.install()
+
+
+def imports_reach_nested_stacks() -> None:
+    """Let ImportExistingResources of a root take over what its nested stacks add.
+
+    Upstream looks at the one stack that the request names, so that a nested stack creates what is
+    there already, which fails. AWS: "Import AWS resources into a CloudFormation stack
+    automatically" in the user guide; IncludeNestedStacks with an IMPORT change set is refused.
+    Canary: test_canary_imports_reach_nested_stacks.
+    """
+    imports.install()
 
 
 def virtual_hosted_template_urls_work() -> None:
@@ -455,6 +467,25 @@ def restored_tables_say_so() -> None:
     dynamodb._table_description = describe
 
 
+def resources_know_their_stack() -> None:
+    """Answer DescribeStackResources for the physical ID of a resource.
+
+    Upstream takes a stack's name alone. AWS: API_DescribeStackResources, PhysicalResourceId.
+    Canary: test_canary_resources_know_their_stack.
+    """
+    requests.find_owners()
+
+
+def restores_take_encryption() -> None:
+    """Give a restored table the encryption that the restore asks for.
+
+    Upstream ignores SSESpecificationOverride.
+    AWS: API_RestoreTableFromBackup and API_RestoreTableToPointInTime.
+    Canary: test_canary_restores_take_encryption.
+    """
+    resource_types.heed_encryption()
+
+
 def events_tell_properties() -> None:
     """Show in an event which properties its resource was to have.
 
@@ -515,6 +546,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     updates_touch_only_what_changed,
     tables_keep_their_data,
     restored_tables_say_so,
+    restores_take_encryption,
     missing_code_fails_functions,
     full_buckets_stay,
     missing_types_exist,
@@ -531,6 +563,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     events_tell_properties,
     shells_keep_their_id,
     nested_change_sets_exist,
+    imports_reach_nested_stacks,
     skipping_wants_stack_names,
     deployment_configs_are_heeded,
     failed_updates_pause,
@@ -542,6 +575,7 @@ AMENDMENTS: tuple[Callable[[], None], ...] = (
     templates_under_review_are_absent,
     stacks_are_described_whole,
     deleted_stacks_are_remembered,
+    resources_know_their_stack,
 )
 
 

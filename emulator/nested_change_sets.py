@@ -30,7 +30,7 @@ import ministack.services.cloudformation as cf
 from ministack.core.responses import get_account_id, get_region, new_uuid, now_iso
 from ministack.services.cloudformation import changesets, engine, handlers, helpers, stacks
 
-from emulator import nested_stacks, wire
+from emulator import imports, nested_stacks, wire
 from emulator.wire import Handler, Json, Response
 
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
@@ -273,6 +273,7 @@ def _nested_change_set(
         reserved = nested_stacks.child_of(owner, logical_id)
         stack = reserved or nested_stacks.reserve(owner, logical_id)
     change_set = _empty(parent, row, stack, kind)
+    imports.hand_on(parent, change_set)
     cf._change_sets[change_set["ChangeSetId"]] = change_set
     props = foresight.value(definition.get("Properties") or {})
     try:
@@ -282,7 +283,9 @@ def _nested_change_set(
         return change_set
     retagged = "Tags" in row.get("Scope", []) and kind == "UPDATE"
     _compare(change_set, stack, unknown, retagged=retagged)
-    if not change_set["Changes"] and not change_set["_outputs_change"]:
+    if objection := imports.take_over(change_set):
+        _fail(change_set, objection)
+    elif not change_set["Changes"] and not change_set["_outputs_change"]:
         _fail(change_set, NO_CHANGES)
     _list_nested_stacks(change_set, include=True)
     return change_set
@@ -406,6 +409,9 @@ def _sweep() -> None:
             continue
         cf._change_sets.pop(change_set_id, None)
         stack = cf._stacks.get(change_set["StackName"])
+        others = {one["StackName"] for one in cf._change_sets.values()}
+        if change_set["StackName"] in others:
+            continue  # Another change set of the same root is going to fill it.
         if stack and stack["StackStatus"] == "REVIEW_IN_PROGRESS":
             cf._stacks.pop(change_set["StackName"], None)
             cf._stack_events.pop(change_set["StackId"], None)
@@ -517,6 +523,7 @@ def _create(upstream: Handler) -> Handler:
         change_set = cf._change_sets[found[1].decode()]
         include = helpers._p(params, "IncludeNestedStacks", "false").lower() == "true"
         change_set["IncludeNestedStacks"] = include
+        imports.note(change_set, params)
         if change_set["ChangeSetType"] != "IMPORT":
             _list_nested_stacks(change_set, include=include)
         return response

@@ -295,6 +295,7 @@ def _deploy(stack: Json, template: Json, values: Json, **update: Any) -> None:
             options.disable_rollback,
             stack["Tags"],
             retain_except_on_create=options.retain_except_on_create,
+            imports=stack.get("_imports"),
             **update,
         )
     )
@@ -342,7 +343,9 @@ def _update(physical_id: str, old_props: Json, new_props: Json, parent_name: str
             options.retain_except_on_create,
             stack["Tags"],
             previous["Tags"],
+            stack.get("_imports"),
         )
+        stack.pop("_imports", None)
         if queue:
             _cleanups.setdefault(stack["StackId"], []).extend(queue)
             stack["StackStatus"] = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"

@@ -163,6 +163,29 @@ def keep_deleted_stacks() -> None:
         wire.around(action, wrap)
 
 
+def find_owners() -> None:
+    """Answer DescribeStackResources by the physical ID of a resource."""
+
+    def wrap(upstream: wire.Handler) -> wire.Handler:
+        def describe(params: Json) -> Response:
+            physical_id = wire.given(params, "PhysicalResourceId")
+            if wire.given(params, "StackName") or not physical_id:
+                return upstream(params)
+            owner = next((s for s in cf._stacks.values() if _holds(s, physical_id)), None)
+            if owner is None:
+                return wire.refuse(f"Stack for {physical_id} does not exist")
+            return upstream({**params, "StackName": [owner["StackId"]]})
+
+        return describe
+
+    wire.around("DescribeStackResources", wrap)
+
+
+def _holds(stack: Json, physical_id: str) -> bool:
+    held = (record.get("PhysicalResourceId") for record in stack.get("_resources", {}).values())
+    return stack["StackStatus"] != DELETED and physical_id in held
+
+
 def remember_roles() -> None:
     """Keep the service role of a stack for all later operations, and refuse one nobody has."""
 

@@ -350,3 +350,21 @@ def update_function(physical_id: str, old: Json, new: Json, *more: Any) -> Resol
         _find_code(new)
     made: Resolved = _upstream_function["update"](physical_id, old, new, *more)
     return made
+
+
+def heed_encryption() -> None:
+    """Let both restores of a table take the encryption that they are asked for."""
+
+    def wrap(upstream: Callable[[Json], Any]) -> Callable[[Json], Any]:
+        def restore(data: Json) -> Any:
+            response = upstream(data)
+            table = dynamodb._tables.get(data.get("TargetTableName", ""))
+            wanted = data.get("SSESpecificationOverride")
+            if response[0] == 200 and table is not None and wanted:
+                table["SSEDescription"] = dynamodb._sse_description_from_spec(wanted)
+            return response
+
+        return restore
+
+    for name in ("_restore_table_from_backup", "_restore_table_to_point_in_time"):
+        setattr(dynamodb, name, wrap(getattr(dynamodb, name)))

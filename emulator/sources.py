@@ -111,6 +111,41 @@ SOURCES: tuple[Source, ...] = (
         Witness.NONE,
     ),
     Source(
+        "imports_reach_nested_stacks",
+        "A root's change set takes over what its nested stacks add under a literal name",
+        Witness.DOCUMENT,
+        "For nested stacks, create the change set from the root stack.",
+        GUIDE + "import-resources-automatically.html",
+    ),
+    Source(
+        "imports_reach_nested_stacks",
+        "A name that a function gives is not taken over",
+        Witness.DOCUMENT,
+        "Dynamic names (using !Ref or other functions) are not currently supported.",
+        GUIDE + "import-resources-automatically.html",
+    ),
+    Source(
+        "imports_reach_nested_stacks",
+        "What is not retained, or is in another stack, is not taken over",
+        Witness.DOCUMENT,
+        "The resource must not already belong to another CloudFormation stack.",
+        GUIDE + "import-resources-automatically.html",
+    ),
+    Source(
+        "imports_reach_nested_stacks",
+        "An IMPORT change set does not reach into nested stacks",
+        Witness.QUOTED,
+        "IncludeNestedStacks is not supported for changeSet type: IMPORT.",
+        GITHUB + "go-to-k/cdkd/pull/582",
+    ),
+    Source(
+        "imports_reach_nested_stacks",
+        "Only a change set that includes nested stacks imports into them; the row in the nested "
+        "change set says Import; a rollback lets go of what was imported; the name of a bucket "
+        "that is imported is no conflict",
+        Witness.NONE,
+    ),
+    Source(
         "output_changes_have_no_rows",
         "A change set that changes outputs alone is executable and lists no change",
         Witness.QUOTED,
@@ -300,6 +335,22 @@ SOURCES: tuple[Source, ...] = (
         Witness.MODEL,
         "Contains details for the restore.",
         "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html",
+    ),
+    Source(
+        "resources_know_their_stack",
+        "A physical ID leads to the stack that has the resource",
+        Witness.DOCUMENT,
+        "If PhysicalResourceId is specified, the associated resources of the stack that the "
+        "resource belongs to are returned.",
+        API + "API_DescribeStackResources.html",
+    ),
+    Source(
+        "restores_take_encryption",
+        "A restored table is encrypted as the restore says",
+        Witness.MODEL,
+        "The new server-side encryption settings for the restored table.",
+        "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/"
+        "API_RestoreTableFromBackup.html",
     ),
     Source(
         "missing_types_exist",

@@ -29,6 +29,7 @@ from lib.regions.plan import Rollout
 from lib.releases.history import Record
 from lib.releases.pruning import Removal
 from lib.releases.releases import Published
+from lib.rescue.adoption import Adopted
 from lib.rescue.explanations import Explanation
 from lib.rescue.refactoring import Refactored
 from lib.stacks.stacks import Event
@@ -68,7 +69,13 @@ DOCUMENTS: Mapping[str, Document | str] = {
     "plan.show": Document(PlanFile),
     "plan.discard": Document(Discarded),
     "backup": Document(BackupRun),
-    "restore": Document(Restored),
+    "restore": Document(
+        Restored,
+        more="with `--switch` `source`, `table`, `status`, `items` of the first, and `stack`, "
+        "`release`, `tables` [{`path`, `source`, `table`, `old`, `status`, `items`, "
+        "`expected_items`}], `drift`, `steps`",
+    ),
+    "rescue.adopt": Document(Adopted),
     "deploy-multi-region": Document(Rollout, more="`failed` names regions, `outputs` is by region"),
     "refresh-prices": Document(
         Refreshed,

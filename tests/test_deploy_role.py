@@ -270,13 +270,22 @@ def test_a_preview_role_cannot_change_the_bucket_s_protection() -> None:
     assert settings == ["s3:PutObject"]
 
 
-def test_nothing_but_a_release_and_a_lock_can_be_deleted_from_the_bucket() -> None:
-    pruning, releasing = (
-        one for one in statements(*TOOL_POLICIES) if "s3:DeleteObject" in as_list(one["Action"])
+def test_nothing_but_releases_locks_and_finished_switches_can_be_deleted_from_the_bucket() -> None:
+    found = set().union(
+        *(
+            places(one)
+            for one in statements(*TOOL_POLICIES)
+            if "s3:DeleteObject" in as_list(one["Action"])
+        )
     )
-    locks = {place for place in places(pruning) | places(releasing) if place.startswith("/locks/")}
-    assert places(pruning) | places(releasing) == {"/code/*", "/releases/*", "/templates/*"} | locks
-    assert all("plot-palette-${EnvironmentName}" in place for place in locks)
+    stacks = ("plot-palette-${EnvironmentName}", "plot-palette-${EnvironmentName}-*")
+    assert found == {
+        "/code/*",
+        "/releases/*",
+        "/templates/*",
+        *(f"/deployments/{name}/switch.json" for name in stacks),
+        *(f"/locks/{name}.json" for name in stacks),
+    }
 
 
 def test_no_client_is_overlooked_when_the_code_is_read() -> None:
@@ -339,6 +348,9 @@ def test_the_pipeline_has_no_right_on_resources_but_what_the_tasks_call() -> Non
         "ecs:DescribeTasks",
         "ecs:ListTasks",
         "ecs:StopTask",
+        "lambda:DeleteFunctionConcurrency",
+        "lambda:GetFunctionConcurrency",
+        "lambda:PutFunctionConcurrency",
         # What explains a failure, which changes nothing.
         "cloudtrail:LookupEvents",
         "ecs:DescribeServices",

@@ -108,19 +108,38 @@ def require_consent(
 def back_up(job: Job, access: Access, names: Sequence[str], *, wanted: bool) -> tuple[str, ...]:
     """Back up tables, wait until every backup is AVAILABLE, and return the ARNs.
 
-    Without `wanted` only says that nothing is backed up. First waits out the minute before a
-    request of which AWS promises nothing. Raises `BackupFailed` when a single table has no
-    proven backup: what was going to happen to it must not happen then.
+    A table that is gone is left out, and that is said. Without `wanted` only says that nothing is
+    backed up. First waits out the minute before a request of which AWS promises nothing. Raises
+    `BackupFailed` when a single table has no proven backup: what was going to happen to it must
+    not happen then.
     """
     if not names:
         return ()
     if not wanted:
         access.say("No backup is taken, as --no-backup says.", Level.WARNING)
         return ()
-    _let_writers_stop(access, names)
-    run = proving.take_backups(job, access, names)
+    left = _leave_out_lost(access, names)
+    if not left:
+        return ()
+    _let_writers_stop(access, left)
+    run = proving.take_backups(job, access, left)
     proving.require_complete(run)
     return tuple(backup.arn for backup in run.backups)
+
+
+def _leave_out_lost(access: Access, names: Sequence[str]) -> tuple[str, ...]:
+    """Leave out tables that are gone already: there is nothing left of them to back up."""
+    dynamodb = access.aws.client("dynamodb")
+    left = [n for n in names if tables.describe_table(dynamodb, n, access.clock)]
+    for name in sorted(set(names) - set(left)):
+        access.say(f"{name} is gone already; no backup of it can be taken.", Level.WARNING)
+    return tuple(left)
+
+
+def is_on_this_machine(access: Access) -> bool:
+    """Tell whether an emulator on this machine answers for AWS, which nothing has to settle in."""
+    host = urlsplit(access.aws.client("dynamodb").meta.endpoint_url).hostname or ""
+    return host == "localhost" or host.startswith("127.")
 
 
 def _let_writers_stop(access: Access, names: Sequence[str]) -> None:
@@ -130,9 +149,8 @@ def _let_writers_stop(access: Access, names: Sequence[str]) -> None:
     all data committed to the table up to 14:24:00, and data committed after 14:26:00 will not be."
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html
     """
-    host = urlsplit(access.aws.client("dynamodb").meta.endpoint_url).hostname or ""
-    if host == "localhost" or host.startswith("127."):
-        # An emulator on this machine copies the table as it is.
+    if is_on_this_machine(access):
+        # An emulator copies the table as it is.
         return
     access.say(
         f"Stop what writes to {', '.join(names)} now. A backup holds for certain only what was "

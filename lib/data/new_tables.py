@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CreateBackup.ht
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,10 +39,14 @@ PROGRESS_EVERY = 30.0
 
 _NAME_AT_MOST = 255
 
+_RESTORED = re.compile(r"-restored-\d{8}-\d{6}$")
+
 
 def name_target(table: str, now: datetime) -> str:
     """Return the name of a new table for the data of `table`, at most 255 characters."""
     ending = f"-restored-{now.astimezone(UTC).strftime(STAMP)}"
+    # A table may have come out of a restore itself.
+    table = _RESTORED.sub("", table)
     return f"{table[: _NAME_AT_MOST - len(ending)]}{ending}"
 
 
@@ -64,14 +69,22 @@ class Restored:
 
 
 def create_from(
-    source: Source, access: Access, *, target_table: str = "", original: TableSettings | None
+    source: Source,
+    access: Access,
+    *,
+    target_table: str = "",
+    original: TableSettings | None,
+    pick_up: bool = False,
+    encryption: Mapping[str, Any] | None = None,
 ) -> Restored:
     """Restore into a new table, wait until it is ACTIVE, complete it and count its items.
 
     `target_table` is the new table's name; without one it is made of the source's name and
     the time. `original` are the settings to apply again, from `read_settings`, or None when
     the original is gone; then only what a backup remembers is applied. An unfinished
-    restore of the same source into the same table is picked up.
+    restore of the same source into the same table is picked up; with `pick_up` also one that has
+    ended, for whoever remembers that it was his own. `encryption` is the SSESpecification of a
+    template's table, without which DynamoDB encrypts with a key of its own.
 
     Raises `Refused` when the target exists, `BackupFailed` when the restore fails, and
     `Interrupted` on Ctrl-C, naming the table that DynamoDB goes on restoring.
@@ -80,9 +93,9 @@ def create_from(
     dynamodb, clock = access.aws.client("dynamodb"), access.clock
     target = target_table or name_target(source.table, clock.now())
     _require_valid_name(target)
-    if not _is_being_restored(dynamodb, source, target, clock):
+    if not _is_being_restored(dynamodb, source, target, clock, pick_up=pick_up):
         access.say(f"Restoring {source} into the new table {target}.")
-        _start(dynamodb, source, target, clock)
+        _start(dynamodb, source, target, clock, encryption)
     try:
         return _complete(source, access, target, original)
     except KeyboardInterrupt:
@@ -120,12 +133,15 @@ def _require_valid_name(target: str) -> None:
         )
 
 
-def _is_being_restored(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) -> bool:
+def _is_being_restored(
+    dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock, *, pick_up: bool
+) -> bool:
     """Tell whether the target is an unfinished restore of this source; refuse any other."""
     found = describe_table(dynamodb, target, clock)
     if found is None:
         return False
-    if found.get("TableStatus") == "CREATING" and _comes_from(found, source):
+    states = ("CREATING", "ACTIVE") if pick_up else ("CREATING",)
+    if found.get("TableStatus") in states and _comes_from(found, source):
         return True
     origin = ", restored from this very source" if _comes_from(found, source) else ""
     raise Refused(
@@ -149,14 +165,22 @@ def _comes_from(found: TableDescriptionTypeDef, source: Source) -> bool:
     )
 
 
-def _start(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) -> None:
+def _start(
+    dynamodb: DynamoDBClient,
+    source: Source,
+    target: str,
+    clock: Clock,
+    encryption: Mapping[str, Any] | None,
+) -> None:
     """Ask for the restore; the target's name makes it safe to ask again.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html
     """
     begun = clock.now()
     try:
-        ask_patiently(lambda: _ask_for_restore(dynamodb, source, target), clock, passes=is_busy)
+        ask_patiently(
+            lambda: _ask_for_restore(dynamodb, source, target, encryption), clock, passes=is_busy
+        )
     except ClientError as exc:
         if error_code(exc) == "TableAlreadyExistsException":
             # The answer to the first request was lost and botocore asked again, or
@@ -177,15 +201,32 @@ def _start(dynamodb: DynamoDBClient, source: Source, target: str, clock: Clock) 
         raise
 
 
-def _ask_for_restore(dynamodb: DynamoDBClient, source: Source, target: str) -> None:
+def _ask_for_restore(
+    dynamodb: DynamoDBClient, source: Source, target: str, encryption: Mapping[str, Any] | None
+) -> None:
+    extra = _override_encryption(encryption)
     if source.point_in_time is None:
-        dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=source.backup_arn)
+        dynamodb.restore_table_from_backup(
+            TargetTableName=target, BackupArn=source.backup_arn, **extra
+        )
     else:
         dynamodb.restore_table_to_point_in_time(
             SourceTableName=source.table,
             TargetTableName=target,
             RestoreDateTime=source.point_in_time,
+            **extra,
         )
+
+
+def _override_encryption(declared: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a template's SSESpecification as a restore takes it; nothing for DynamoDB's own key.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_SSESpecification.html
+    """
+    if not declared or str(declared.get("SSEEnabled", "")).lower() != "true":
+        return {}
+    more = {key: declared[key] for key in ("SSEType", "KMSMasterKeyId") if declared.get(key)}
+    return {"SSESpecificationOverride": {"Enabled": True, **more}}
 
 
 def _is_younger(found: TableDescriptionTypeDef, begun: datetime) -> bool:

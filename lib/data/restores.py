@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lib.access import Access
 from lib.data import new_tables, settings, sources, switching, tables
 from lib.document import as_document
@@ -44,6 +46,7 @@ def restore(
             stack=job.stack_name,
             region=job.region,
             shell=access.aws.shell,
+            flags=job.flags,
         ),
     ]
     return Answer(as_document(restored), "\n".join(lines))
@@ -62,5 +65,15 @@ def _read_declared(
     tree = deployed.resolve_deployed(job, access, before)
     for resource in tree.resources if tree else ():
         if resource.path == path:
-            return settings.read_declared(table, resource.properties, stack.tags)
+            tags = {**stack.tags, **_read_nested_tags(access, before.physical_ids, path or "")}
+            return settings.read_declared(table, resource.properties, tags)
     return None
+
+
+def _read_nested_tags(
+    access: Access, physical_ids: Mapping[str, str], path: str
+) -> Mapping[str, str]:
+    """Return the tags of the nested stack that a resource is in: it has them, too."""
+    owner = physical_ids.get(path.rpartition("/")[0], "")
+    nested = stacks.describe(access.aws.client("cloudformation"), owner) if owner else None
+    return nested.tags if nested else {}

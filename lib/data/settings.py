@@ -212,9 +212,8 @@ def name_unrestored(
         )
     # A backup is restored under DynamoDB's own key unless another is named, and whether a
     # key is AWS's or the operator's only KMS can tell.
-    if not original.is_gone and original.encryption != (restored.get("SSEDescription") or {}).get(
-        "KMSMasterKeyArn", ""
-    ):
+    key = (restored.get("SSEDescription") or {}).get("KMSMasterKeyArn", "")
+    if not original.is_gone and original.encryption not in ("", key):
         lacking.append(
             f"encryption with {original.encryption}: `aws dynamodb update-table --table-name "
             f"{table} --sse-specification Enabled=true,SSEType=KMS,"

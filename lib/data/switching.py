@@ -20,12 +20,19 @@ def explain_counts(restored: Restored, source: Source) -> str:
 
 
 def explain_switch_over(
-    restored: Restored, current: TableSettings | None, *, stack: str, region: str, shell: str = ""
+    restored: Restored,
+    current: TableSettings | None,
+    *,
+    stack: str,
+    region: str,
+    shell: str = "",
+    flags: str = "",
 ) -> tuple[str, ...]:
     """Return the steps, line by line, that bring restored data into use.
 
     `current` is the table that the stack uses now, None when it has none. `stack` is the
-    root stack, `shell` what has to stand before a command that is to reach the same AWS. A
+    root stack, `shell` what has to stand before a command that is to reach the same AWS, `flags`
+    how a task names the stack. A
     table restored under the name of the stack's own lost table is in use at once.
     CloudFormation chose that table's name, and a table cannot be renamed, so
     either the items go to the table or the stack takes over the new one.
@@ -45,7 +52,7 @@ def explain_switch_over(
         "",
         *_explain_copy(name, current, region, shell),
         "",
-        *_explain_import(name, stack, region),
+        *_explain_import(name, current, flags or f"--region {region} --stack-name {stack}"),
         "",
         f"Or, when {name} is not needed any more:",
         f"     {shell}aws dynamodb update-table {where} --no-deletion-protection-enabled",
@@ -89,23 +96,9 @@ def copy_command(source: str, target: str, region: str) -> str:
     return f".venv/bin/python -c '{program}'"
 
 
-def _explain_import(name: str, stack: str, region: str) -> list[str]:
+def _explain_import(name: str, current: TableSettings | None, flags: str) -> list[str]:
+    table = current.table if current else "TABLE"
     return [
-        f"  b) let the stack take {name} over, without copying:",
-        "     1. In infrastructure/cloudformation, add a table under a new logical ID, with",
-        f"        TableName: {name}, DeletionPolicy and UpdateReplacePolicy Retain, and the",
-        "        properties that it has now; change nothing else.",
-        "     2. Publish it and import it from the root stack:",
-        f"        inv upload --region {region} --stack-name {stack}",
-        f"        aws cloudformation create-change-set --region {region} --stack-name {stack} \\",
-        "          --change-set-name import-restored-table --change-set-type UPDATE \\",
-        "          --include-nested-stacks --import-existing-resources \\",
-        "          --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND \\",
-        "          --template-url URL_OF_THE_RELEASE \\",
-        "          --parameters ParameterKey=KEY,UsePreviousValue=true (one for each parameter)",
-        "        Look at it with describe-change-set: the table must say Import, all else nothing",
-        "        or Modify of its nested stack. Then execute-change-set.",
-        "     3. Point every reference (outputs, policies, functions) at the new logical ID and",
-        "        run `inv update`; take the old table out in an update of its own. Its Retain",
-        "        policy keeps it until you delete it.",
+        f"  b) let the stack take {name} over in its place, without copying:",
+        f"     inv restore --switch --table {table} --target-table {name} {flags}",
     ]

@@ -27,7 +27,7 @@ from lib.releases.releases import Manifest
 from lib.stacks import changesets, previews, stacks
 from lib.stacks.previews import ChangeSetStale
 from lib.stacks.statuses import Status
-from lib.templates import templates
+from lib.templates import naming, templates
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -109,6 +109,7 @@ def _read_again(
     # Whoever applies a plan need not have what was built for it, and it is published already.
     built = {name: plan.parameters[name] for name in PARAMETERS if name in plan.parameters}
     filled = jobs.fill_in(job, bucket.name) | built
+    filled |= naming.keep_names(job.templates, filled, stack.parameters if stack else {})
     wanted = parameters.mask_secrets(filled, declared)
     differing = [
         *_compare_stack(plan, stack, declared),

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from lib.stacks.statuses import Decision
 
 
+#: Creates a stack in a way of its own, or returns None.
+Create = Callable[["Run", "Stack | None", "Decision"], Outcome | None]
+
+
 class Mode(enum.Enum):
     """What an operator asked `inv deploy` for."""
 
@@ -73,12 +77,14 @@ def deploy(
     mode: Mode = Mode.ANY,
     *,
     begin: Callable[[], None] = lambda: None,
+    create: Create = lambda *_: None,
     price: Price | None = None,
 ) -> Outcome:
     """Create or update a stack, whichever its state asks for.
 
     Refuses, before anything is published, what the state forbids. `begin` is called first where
     the stack will be created, which happens once and lasts minutes; an update does without.
+    `create` may create it in a way of its own, and returns None where it has no reason to.
     `price` tells what a change costs. Returns an outcome whose action is created, updated,
     unchanged, declined or failed.
     """
@@ -87,7 +93,8 @@ def deploy(
     task = "update" if mode is Mode.UPDATE else "deploy"
     with turns.take_turn(job, access, task, early=not options.preview) as held:
         run, stack, decision = _prepare(job, held, options, mode, begin)
-        outcome = change.carry_out(replace(run, price=price), stack, decision)
+        own = create(run, stack, decision) if decision.move in CREATIONS else None
+        outcome = own or change.carry_out(replace(run, price=price), stack, decision)
     return timed(access, started, site.follow_up(run, outcome))
 
 

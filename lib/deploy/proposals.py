@@ -40,6 +40,7 @@ def propose(run: Run, kind: str, *, disable_rollback: bool = False) -> Proposal:
             kind=kind,
             revert_drift=run.options.revert_drift,
             nested=not run.options.shallow,
+            import_existing=run.options.import_existing,
         )
     except BaseException as exc:
         if run.options.revert_drift and reverting.is_refused(exc):

@@ -17,6 +17,7 @@ from lib.releases.history import Record
 from lib.stacks import admission, events, obstacles, stacks, statuses, watching
 from lib.stacks.obstacles import Obstacle
 from lib.stacks.statuses import Decision, Move, Operation, Status
+from lib.templates import naming
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -181,6 +182,9 @@ def _return_to(
     earlier = replace(job, templates=published, values=record.parameters, artifacts=Artifacts())
     access.say(f"Returning to release {record.release}, deployed {record.time} by {record.by}.")
     values = jobs.fill_in(earlier, bucket.name)
+    if stack:
+        # What was imported since stays: it is the stack's data, whatever the release.
+        values |= naming.keep_names(published, values, stack.parameters)
     images.require_earlier(job, access, stack, values)
     archives.require(earlier, access, stack)
     run = replace(

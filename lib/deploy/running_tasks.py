@@ -1,4 +1,4 @@
-"""Stop the tasks of a stack's clusters before it is deleted.
+"""Stop the tasks of a stack's clusters: before it is deleted, or its data changes hands.
 
 CloudFormation deletes no cluster in which a task runs: "The Cluster cannot be deleted while
 Tasks are active." The task's network interface also holds on to its subnet and security group.
@@ -33,8 +33,28 @@ _PAGE = 100
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html
 LONGEST_STOP = 600.0
 
-#: What StopTask shows as the reason for a task's end.
-REASON = "Stopped because the stack of its cluster is being deleted"
+
+@dataclass(frozen=True)
+class Occasion:
+    """Why tasks are stopped, in the words of what is shown, asked and done.
+
+    `reason` is what StopTask shows as the reason for a task's end.
+    """
+
+    title: str
+    declined: str
+    failed: str
+    reason: str
+    command: str
+
+
+DELETION = Occasion(
+    "Running in {}, which cannot be deleted before they stop:",
+    "The tasks of {} run on, and it was not deleted.",
+    "Tasks of {} have not stopped in {:.0f} minutes, so it was not deleted.",
+    "Stopped because the stack of its cluster is being deleted",
+    "inv deploy --delete",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ def find_clusters(resources: Iterable[StackResource]) -> tuple[str, ...]:
     return tuple(name for name in found if name)
 
 
-def stop(job: Job, access: Access, clusters: Sequence[str]) -> None:
+def stop(job: Job, access: Access, clusters: Sequence[str], occasion: Occasion = DELETION) -> None:
     """Show the tasks that run in some clusters, ask, stop them and wait for their end.
 
     Raises `Declined`, and `OperationFailed` when a task does not stop.
@@ -70,13 +90,13 @@ def stop(job: Job, access: Access, clusters: Sequence[str]) -> None:
     if not found:
         return
     where = f"stack {job.stack_name} in {job.region}"
-    title = f"Running in {where}, which cannot be deleted before they stop:"
+    title = occasion.title.format(where)
     columns = ("Task", "Definition", "Status", "Started (UTC)")
     access.operator.report(Listing(title, columns, [task.row for task in found]))
     if not access.operator.confirm(f"Stop these {len(found)} tasks? Their work is lost.", "y"):
-        raise Declined(f"The tasks of {where} run on, and it was not deleted.")
+        raise Declined(occasion.declined.format(where))
     for task in found:
-        _stop(ecs, task)
+        _stop(ecs, task, occasion.reason)
 
     def look(_waited: float) -> bool | None:
         return None if any(_list(access, ecs, cluster) for cluster in clusters) else True
@@ -85,9 +105,8 @@ def stop(job: Job, access: Access, clusters: Sequence[str]) -> None:
         access.say(f"{len(found)} tasks have stopped.", Level.DONE)
         return
     raise OperationFailed(
-        f"Tasks of {where} have not stopped in {LONGEST_STOP / 60:.0f} minutes, so it was not "
-        "deleted.",
-        next_step=f"inv deploy --delete {job.flags}",
+        occasion.failed.format(where, LONGEST_STOP / 60),
+        next_step=f"{occasion.command} {job.flags}",
     )
 
 
@@ -125,13 +144,13 @@ def _describe(access: Access, ecs: Any, cluster: str, arns: list[str]) -> list[R
     ]
 
 
-def _stop(ecs: Any, task: Running) -> None:
+def _stop(ecs: Any, task: Running, reason: str) -> None:
     """Tell one task to stop; one that ended meanwhile is fine.
 
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
     """
     try:
-        ecs.stop_task(cluster=task.cluster, task=task.arn, reason=REASON)
+        ecs.stop_task(cluster=task.cluster, task=task.arn, reason=reason)
     except ClientError as exc:
         # "The referenced task was not found." has no code of its own.
         if error_code(exc) != "InvalidParameterException":

@@ -17,7 +17,7 @@ from lib.inputs import artifacts, environments, parameters
 from lib.inputs.artifacts import Artifacts
 from lib.inputs.environments import Region
 from lib.inputs.parameters import Problem
-from lib.templates import contracts, templates
+from lib.templates import contracts, naming, templates
 from lib.templates.templates import Template
 
 PROJECT = "plot-palette"
@@ -74,6 +74,8 @@ class Options:
     retain: frozenset[str] = frozenset()
     force: bool = False
     shallow: bool = False
+    #: Take over what exists already under a name that stands in a template.
+    import_existing: bool = False
     settles: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
 
@@ -230,13 +232,15 @@ def bucket_name(account: str, region: str) -> str:
 def fill_in(job: Job, bucket: str, deployed: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the values a stack is given: the job's, with bucket and artefacts filled in.
 
-    `deployed` are the parameters of the stack as it is, for what stays when nobody names it.
+    `deployed` are the parameters of the stack as it is, for what stays when nobody names it: code
+    and image, and the names of tables and buckets that were imported.
     """
     declared = job.templates[templates.MASTER].parameters
     values = dict(job.values)
     if "TemplatesBucketName" in declared:
         values["TemplatesBucketName"] = bucket
     filled = artifacts.as_parameters(job.artifacts, bucket, values, deployed or {})
+    filled |= naming.keep_names(job.templates, values, deployed or {})
     return values | {name: value for name, value in filled.items() if name in declared}
 
 

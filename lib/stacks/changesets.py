@@ -72,14 +72,18 @@ def create(
     kind: str,
     revert_drift: bool = False,
     nested: bool = True,
+    import_existing: bool = False,
 ) -> Proposal:
     """Ask for a change set of a stack and everything nested in it, which AWS then computes.
 
     `kind` is CREATE or UPDATE. Without `nested` only the outer stack is looked into. The
     request's token stands in the description, by which `find_own` knows the change set.
-    `revert_drift` asks for a drift-aware change set. Raises `Refused` when somebody else's has
+    `revert_drift` asks for a drift-aware change set. With `import_existing` a new resource whose
+    literal name exists already is taken over instead of created: "For nested stacks, create the
+    change set from the root stack" (the user guide). Raises `Refused` when somebody else's has
     the name, and `StateForbids` when somebody has created the stack meanwhile.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
     extra: dict[str, Any] = {
         **request.as_arguments(),
@@ -87,6 +91,7 @@ def create(
         "ChangeSetType": kind,
         "IncludeNestedStacks": nested,
         **({"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}),
+        **({"ImportExistingResources": True} if import_existing else {}),
     }
     try:
         answer = cfn.create_change_set(

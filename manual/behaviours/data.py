@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.sources import GUIDE, Witness
+from emulator.sources import Witness
 from manual.behaviours.behaviour import Behaviour
 
 SUBJECT = "Tables, backups, restores and buckets"
@@ -121,14 +121,6 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         Witness.MODEL,
         "For most purposes, up to 500 simultaneous table operations are allowed per account.",
         DYNAMODB + "API_CreateBackup.html (LimitExceededException)",
-    ),
-    Behaviour(
-        "A restored table is put in the old one's place by an import",
-        ("data/switching.explain_switch_over",),
-        Witness.DOCUMENT,
-        "",
-        GUIDE + "import-resources-automatically.html",
-        never_seen="an import of a restored table into a nested stack",
     ),
     Behaviour(
         "An object is written only where none is",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from moto import mock_aws
 
 from lib import session
 from lib.access import Access
-from lib.data import consent, proving
+from lib.data import consent, proving, tables
 from lib.data.catalogue import Backup
 from lib.data.proving import BackupRun, Failed
 from lib.errors import BackupFailed, DataLossRefused, Declined, InputError, Refused
@@ -206,6 +207,7 @@ def test_a_backup_before_a_loss_is_asked_for_when_it_holds_all_that_was_written(
         return BackupRun(())
 
     monkeypatch.setattr(proving, "take_backups", take)
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     consent.back_up(job(), access, ["jobs", "users"], wanted=True)
     assert given == [(job(), access, ["jobs", "users"])]
     [at] = asked
@@ -238,12 +240,35 @@ def test_ctrl_c_in_the_minute_before_a_backup_asks_for_none(
 
     asked: list[object] = []
     monkeypatch.setattr(proving, "take_backups", lambda *given: asked.append(given))
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     access = Person("y").access()
     with pytest.raises(KeyboardInterrupt):
         consent.back_up(
             job(), replace(access, clock=replace(access.clock, sleep=press)), ["jobs"], wanted=True
         )
     assert asked == []
+
+
+def test_a_table_that_is_gone_is_left_out_of_the_backups_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person = Person("y")
+    taken: list[Sequence[str]] = []
+
+    def take(_job: object, _access: object, names: Sequence[str]) -> BackupRun:
+        taken.append(names)
+        return BackupRun(())
+
+    monkeypatch.setattr(proving, "take_backups", take)
+    monkeypatch.setattr(
+        tables, "describe_table", lambda _client, name, _clock: None if name == "jobs" else {"a": 1}
+    )
+    access = person.access(session.connect("eu-west-1", endpoint_url="http://127.0.0.1:1"))
+    assert consent.back_up(job(), access, ["jobs", "users"], wanted=True) == ()
+    assert taken == [("users",)]
+    assert person.told == ["jobs is gone already; no backup of it can be taken."]
+    assert consent.back_up(job(), access, ["jobs"], wanted=True) == ()
+    assert taken == [("users",)]
 
 
 def test_nothing_at_risk_needs_no_backup() -> None:

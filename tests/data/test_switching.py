@@ -30,8 +30,8 @@ def test_the_steps_name_both_tables_the_stack_and_the_import(
     steps = explain(restored, settings.read_settings(dynamodb, "jobs", passing.clock))
     assert "copy the items into jobs" in steps
     assert "Every item needs id;" in steps
-    assert "--import-existing-resources" in steps
-    assert "--stack-name plot-palette-test" in steps
+    command = f"inv restore --switch --table jobs --target-table {restored.table} --region {REGION}"
+    assert f"{command} --stack-name plot-palette-test" in steps
     assert steps.index("--no-deletion-protection-enabled") < steps.index("delete-table")
 
 

@@ -63,7 +63,7 @@ def test_what_runs_is_shown_and_told_to_stop_and_waited_for() -> None:
     assert operations(world.calls).count("StopTask") == 2
     assert world.left == {}
     reasons = {c.arguments["reason"] for c in world.calls if c.operation == "StopTask"}
-    assert reasons == {running_tasks.REASON}
+    assert reasons == {running_tasks.DELETION.reason}
 
 
 def test_nobody_is_asked_where_nothing_runs() -> None:

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(REPOSITORY.glob("docs/**/*.md"))
 LINKED = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *PAGES]
 
-PATIENCE = 300  # seconds for one page
+PATIENCE = 900  # seconds for one page
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _NOT_RUN = "> Not run by "

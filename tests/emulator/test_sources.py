@@ -52,6 +52,7 @@ def test_what_nothing_vouches_for_is_counted() -> None:
     assert names == [
         "nested_stacks_are_whole",
         "nested_change_sets_exist",
+        "imports_reach_nested_stacks",
         "states_are_guarded",
         "skipping_wants_stack_names",
         "deployment_configs_are_heeded",

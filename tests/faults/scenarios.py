@@ -60,11 +60,14 @@ Parameters:
   BedrockInferenceProfileIds: {{ Type: String }}
   Word: {{ Type: String }}
   Secret: {{ Type: String, NoEcho: true }}
+  NotesName: {{ Type: String, Default: '' }}
 Resources:
   DatabaseStack:
     Type: AWS::CloudFormation::Stack
     Properties:
       TemplateURL: !Sub {_URL}/database-stack.yaml
+      Parameters:
+        NotesName: !Ref NotesName
   StorageStack:
     Type: AWS::CloudFormation::Stack
     Properties:
@@ -89,12 +92,17 @@ Outputs:
 DATABASE = """
 AWSTemplateFormatVersion: '2010-09-09'
 Description: A table that outlives its stack, and one that does not
+Parameters:
+  NotesName: { Type: String, Default: '' }
+Conditions:
+  HasNotes: !Not [!Equals [!Ref NotesName, '']]
 Resources:
   Notes:
     Type: AWS::DynamoDB::Table
     DeletionPolicy: Retain
     UpdateReplacePolicy: Retain
     Properties:
+      TableName: !If [HasNotes, !Ref NotesName, !Ref AWS::NoValue]
       BillingMode: PAY_PER_REQUEST
       AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
       KeySchema: [{ AttributeName: id, KeyType: HASH }]
@@ -134,7 +142,7 @@ Outputs:
 
 API = """
 AWSTemplateFormatVersion: '2010-09-09'
-Description: Two notes, one of them secret
+Description: Two notes, one of them secret, and what writes to a table
 Parameters:
   Word: { Type: String }
   Secret: { Type: String, NoEcho: true }
@@ -146,6 +154,14 @@ Resources:
   Hidden:
     Type: AWS::SSM::Parameter
     Properties: { Type: String, Value: !Ref Secret }
+  Writer:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      Role: !Sub arn:${AWS::Partition}:iam::${AWS::AccountId}:role/any
+      Code: { ZipFile: 'def handler(event, context): return 1' }
+      Environment: { Variables: { TABLE: !Ref Notes } }
 
 Outputs:
   Word:
@@ -214,6 +230,7 @@ class Stage:
         self._edit_clones()
         self._await_world()
         self.release = ""
+        self.orphan = ""
         self._prepare()
 
     def _start_runner(self) -> subprocess.Popen[str]:
@@ -294,6 +311,13 @@ class Stage:
         self.run("broken", "update", "--yes", "--no-verify", "--disable-rollback")
         assert self.cloud().status(STACK) == "UPDATE_FAILED"
         self.save("half updated")
+        self.load("deployed")
+        self.orphan = self.cloud().tables(STACK)["Notes"]
+        self.must("first", "deploy", "--delete", "--yes", "--allow-data-loss", DRAFTS)
+        self.save("deleted")
+        self.must("first", "deploy", "--yes", "--no-verify", "--adopt", "none")
+        self._fill(HOME)
+        self.save("orphaned")
         self.load("deployed")
         self.must("first", "deploy", "--yes", "--no-verify", "--region", REGIONS[1])
         self._fill(REGIONS[1])
@@ -447,6 +471,8 @@ PLANNED = (
 
 Goal = Callable[[Stage], str]
 
+DRAFTS = "DatabaseStack/Drafts"
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -519,6 +545,25 @@ def _is_restored(stage: Stage) -> str:
     return "no restored table has all items and its TTL"
 
 
+def _is_switched(expected: Callable[[Stage, str], bool]) -> Goal:
+    """Return the goal that the stack has another table of notes, and everything goes to it."""
+
+    def goal(stage: Stage) -> str:
+        cloud = stage.cloud()
+        table = cloud.tables(STACK).get("Notes", "")
+        if not expected(stage, table):
+            return f"the stack's table is {table or 'none'}"
+        found = (cloud.status(STACK), cloud.parameters(STACK).get("NotesName"))
+        if found != ("UPDATE_COMPLETE", table):
+            return f"the stack is {found}, its table {table}"
+        if cloud.items(table) != ITEMS:
+            return f"{table} holds {cloud.items(table)} items"
+        if any(key.endswith("/switch.json") for key in cloud.keys("deployments/")):
+            return "the switch is remembered as unfinished"
+        limit = read_limit(cloud)
+        return "" if limit is None else f"the writer is limited to {limit}"
+
+
 def read_plans(stage: Stage, name: str) -> list[Json]:
     """Return what a plan says of each of its regions; nothing where it was not written."""
     try:
@@ -545,6 +590,35 @@ def _is_planned(name: str) -> Goal:
         return ""
 
     return goal
+
+
+def read_writer(cloud: Cloud) -> str:
+    """Return the function that writes to the table of notes, "" where there is none."""
+    return cloud.tree(STACK).get("ApiStack/Writer", "") if cloud.stack(STACK) else ""
+
+
+def read_limit(cloud: Cloud) -> int | None:
+    """Return the concurrency that is reserved for the writer."""
+    answer = cloud.client("lambda").get_function_concurrency(FunctionName=read_writer(cloud))
+    found: int | None = answer.get("ReservedConcurrentExecutions")
+    return found
+
+
+def find_two_tables(cloud: Cloud) -> Iterator[str]:
+    """Yield that a writer which takes calls is told of another table than a reader."""
+    name = read_writer(cloud)
+    if not name or read_limit(cloud) == 0:
+        return
+    function = cloud.client("lambda").get_function_configuration(FunctionName=name)
+    written = function["Environment"]["Variables"]["TABLE"]
+    first = cloud.tree(STACK)["ApiStack/First"]
+    found = cloud.client("ssm").describe_parameters(
+        ParameterFilters=[{"Key": "Name", "Values": [first]}]
+    )["Parameters"]
+    read = found[0].get("Description", "") if found else ""
+    held = cloud.tables(STACK).get("Notes", read)
+    if len({written, read, held}) > 1:
+        yield f"{written} is written to, {read} is read, {held} is the stack's"
 
 
 def _plan_scenarios(stage: Stage | None) -> Iterator[Scenario]:
@@ -598,6 +672,8 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
     quiet = ("--yes", "--json")
     unverified = (*quiet, "--no-verify")
     release = stage.release if stage else ""
+    drafts = ("--allow-data-loss", DRAFTS)
+    orphan = stage.orphan if stage else ""
     drafts = _DRAFTS
     made = (
         Scenario(
@@ -639,6 +715,22 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
             ("deploy-multi-region", "--regions", ",".join(REGIONS), *unverified),
             _expects("UPDATE_COMPLETE", "two", REGIONS), regions=REGIONS,
             publishes=True, step=3,
+        ),
+        Scenario(
+            "restore-switch", "backed up", "first",
+            ("restore", "--switch", "--table", "Notes", *unverified),
+            _is_switched(lambda _, table: "-restored-" in table),
+            excuse="Not restored: TTL", stamped=True, publishes=True, step=7,
+        ),
+        Scenario(
+            "adopt", "orphaned", "first",
+            ("rescue.adopt", "--resource", "DatabaseStack/Notes", "--physical-id", orphan,
+             *unverified),
+            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=7,
+        ),
+        Scenario(
+            "create-over", "deleted", "first", ("deploy", *unverified, "--adopt", "all"),
+            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=7,
         ),
         Scenario(
             "preview", "moved on", "first", ("update", *quiet, "--preview"),
@@ -857,6 +949,7 @@ def try_at(stage: Stage, scenario: Scenario, fault: Fault, at: int, tally: Tally
         found += find_half_releases(cloud) if scenario.publishes else ()
         found += find_lost_items(cloud, before[cloud.region])
         found += find_leaks(cloud, ended.out, ended.err, ended.log)
+        found += find_two_tables(cloud)
         if ended.code == 0:
             found += find_leftovers(cloud, scenario, list_kept(stage, scenario))
         if not fault.kills:

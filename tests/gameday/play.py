@@ -1,4 +1,4 @@
-"""Play disaster recovery on the emulator: lose everything, get it back, fail over, compare.
+"""Play disaster recovery on the emulator: lose one thing after the other, get it back, compare.
 
     python -m tests.gameday.play [TIMINGS.json]
 
@@ -19,15 +19,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 from tabulate import tabulate
 
+from tests.integration.conftest import Clone
+from tests.integration.conftest import change_key as edit_key
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "deployment" / "game-day.md"
 HOME = "us-east-1"
+GUIDE = ROOT / "docs" / "deployment" / "disaster-recovery.md"
+STACK = "plot-palette-development"
 REFUGE = "us-west-2"
 ITEMS = 250
 OBJECTS = 20
@@ -38,6 +44,23 @@ KEYS: dict[str, Callable[[int], dict[str, Any]]] = {
     "QueueTable": lambda n: {"status": "QUEUED", "queue_position": f"{n:05}#job", "user_id": "u"},
     "TemplatesTable": lambda n: {"template_id": f"template-{n}", "version": 1, "user_id": "u"},
     "CostTrackingTable": lambda n: {"job_id": f"job-{n}", "timestamp": str(n), "user_id": "u"},
+}
+
+
+#: The steps that get something back, by which disaster-recovery.md tells how long each took.
+OVER = "Deploy again over its own tables"
+LOST = "Switch in the newest backup of the lost table"
+WRONG = "Switch in the backup of before"
+KEYED = "Return the template and switch the old table back in"
+ALL = "Deploy again and switch in 4 backups"
+REGION = "Deploy the second region and copy everything"
+RECOVERIES = {
+    "The stack was deleted": OVER,
+    "A table was deleted": LOST,
+    "Items were deleted or overwritten": WRONG,
+    "A deployment changed a key": KEYED,
+    "The stack and all its tables were deleted": ALL,
+    "A region was lost": REGION,
 }
 
 
@@ -75,11 +98,11 @@ class Game:
             "PLOT_PALETTE_LOG_FOLDER": str(self.folder / "logs"),
         }
 
-    def inv(self, *arguments: str) -> Any:
+    def inv(self, *arguments: str, at: Path = ROOT) -> Any:
         """Run a task and return its JSON document; anything but success ends the game."""
         command = [sys.executable, "-m", "invoke", *arguments, "--json"]
         ran = subprocess.run(
-            command, cwd=ROOT, env=self.settings, capture_output=True, text=True, check=False
+            command, cwd=at, env=self.settings, capture_output=True, text=True, check=False
         )
         if ran.returncode:
             sys.exit(f"inv {' '.join(arguments)} ended with {ran.returncode}:\n{ran.stderr}")
@@ -92,27 +115,44 @@ class Game:
         self.steps.append(Step(name, round(time.monotonic() - began, 2)))
         return found
 
+    @cached_property
+    def endpoint(self) -> str:
+        """Return where the emulator answers."""
+        found: str = self.inv("local.status")["endpoint"]
+        return found
+
+    def session(self, region: str) -> boto3.Session:
+        """Return a boto3 session for the emulator."""
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        return boto3.Session(region_name=region, **keys)
+
     def resource(self, service: str, region: str) -> Any:
         """Return a boto3 resource of the emulator."""
-        endpoint = self.inv("local.status")["endpoint"]
-        return boto3.resource(
-            service,  # type: ignore[call-overload]  # any service name
-            region_name=region,
-            endpoint_url=endpoint,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+        made: Any = self.session(region)
+        return made.resource(service, endpoint_url=self.endpoint)
 
-    def deploy(self, region: str) -> Holdings:
-        """Deploy, verified, and find the tables by their names."""
-        outcome = self.inv("deploy", "--local", "--yes", "--region", region)
+    def hold(self, region: str) -> Holdings:
+        """Return where the stack's data is, as CloudFormation lists it."""
+        made: Any = self.session(region)
+        cfn = made.client("cloudformation", endpoint_url=self.endpoint)
+
+        def list_of(stack: str) -> dict[str, str]:
+            pages = cfn.get_paginator("list_stack_resources").paginate(StackName=stack)
+            found = [r for page in pages for r in page["StackResourceSummaries"]]
+            return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found}
+
+        root = list_of(STACK)
+        tables = list_of(root["DatabaseStack"])
+        bucket = list_of(root["StorageStack"])["DataBucket"]
+        return Holdings(region, {key: tables[key] for key in KEYS}, bucket)
+
+    def deploy(self, region: str, adopt: str = "all") -> Holdings:
+        """Deploy, verified, over what an earlier stack retained."""
+        flags = ("--local", "--yes", "--region", region, "--adopt", adopt)
+        outcome = self.inv("deploy", *flags)
         require(outcome["action"] == "created", f"deployed {region}: {outcome['action']}")
         require(outcome["verification"]["passed"], f"verified {region}")
-        stack = outcome["stack"]
-        names = [table.name for table in self.resource("dynamodb", region).tables.all()]
-        ours = [name for name in names if name.startswith(f"{stack}-DatabaseStack")]
-        tables = {key: next(name for name in ours if f"-{key}-" in name) for key in KEYS}
-        return Holdings(region, tables, outcome["outputs"]["BucketName"])
+        return self.hold(region)
 
 
 def require(holds: bool, what: str) -> None:
@@ -176,26 +216,71 @@ def copy_objects(game: Game, source: Holdings, target: Holdings) -> None:
         bucket.put_object(Key=one.key, Body=one.get()["Body"].read())
 
 
-def destroy(game: Game, held: Holdings) -> None:
-    """Delete the stack, and then by hand the tables that it retains: the worst case."""
+def delete(game: Game, held: Holdings) -> None:
+    """Delete the stack; its tables stay."""
     outcome = game.inv("deploy", "--delete", "--yes", "--local", "--region", held.region)
     for name in held.tables.values():
         require(name in outcome["retained"], f"{name} was retained")
+
+
+def destroy(game: Game, held: Holdings) -> None:
+    """Delete the stack, and then by hand the tables that it retains: the worst case."""
+    delete(game, held)
+    for name in held.tables.values():
         game.resource("dynamodb", held.region).Table(name).delete()
 
 
-def restore(game: Game, held: Holdings, backups: dict[str, str]) -> Holdings:
-    """Restore every backup into a table of its own."""
-    restored = {}
-    for key, name in held.tables.items():
-        target = f"plot-palette-development-restored-{key}"
-        answer = game.inv(
-            *("restore", "--local", "--region", held.region),
-            *("--backup", backups[name], "--target-table", target),
-        )
-        require(answer["items"] == ITEMS, f"{key}: {answer['items']} items came back")
-        restored[key] = answer["table"]
-    return Holdings(held.region, restored, held.bucket)
+def switch(game: Game, held: Holdings, key: str, *more: str) -> Holdings:
+    """Put another table in the place of one, and return what the stack has then."""
+    done = game.inv(
+        *("restore", "--switch", "--local", "--yes", "--region", held.region),
+        *("--table", key, *more),
+    )
+    now = game.hold(held.region)
+    require(done["table"] == now.tables[key], f"{key} is {done['table']}")
+    require(done["drift"] == [], f"{key} has not drifted")
+    require(done["verification"]["passed"], f"verified after {key}")
+    return now
+
+
+def require_in_sync(game: Game, held: Holdings) -> None:
+    """End the game unless an update changes nothing and nothing has drifted."""
+    where = ("--local", "--region", held.region)
+    require(game.inv("update", *where, "--yes")["action"] == "unchanged", "nothing is to update")
+    require(game.inv("status", *where, "--drift")["drift"] == "IN_SYNC", "nothing has drifted")
+
+
+def empty(game: Game, held: Holdings, key: str) -> None:
+    """Delete every item of a table, as a bad program would."""
+    table = game.resource("dynamodb", held.region).Table(held.tables[key])
+    names = [one["AttributeName"] for one in table.key_schema]
+    with table.batch_writer() as batch:
+        for item in read_items(game, held.region, held.tables[key]):
+            batch.delete_item(Key={name: item[name] for name in names})
+
+
+def lose_table(game: Game, held: Holdings, key: str) -> None:
+    """Delete one table behind the stack's back."""
+    game.resource("dynamodb", held.region).Table(held.tables[key]).delete()
+
+
+def change_key(game: Game, held: Holdings) -> str:
+    """Deploy a template with other keys, which replaces the table; return the release before."""
+    where = ("--local", "--region", held.region)
+    before: str = game.inv("history", *where)[0]["release"]
+    bad = Clone(game.folder / "bad")
+    edit_key(bad)
+    agreed = ("--allow-data-loss", "DatabaseStack/JobsTable")
+    game.inv("update", *where, "--yes", "--no-verify", *agreed, at=bad.folder)
+    return before
+
+
+def switch_back(game: Game, held: Holdings, release: str) -> Holdings:
+    """Return the templates, then put the old table back in its place."""
+    where = ("--local", "--region", held.region)
+    agreed = ("--allow-data-loss", "DatabaseStack/JobsTable")
+    game.inv("rollback", "--to", release, *where, "--yes", "--no-verify", *agreed)
+    return switch(game, held, "JobsTable", "--target-table", held.tables["JobsTable"])
 
 
 def play(game: Game) -> dict[str, str]:
@@ -203,26 +288,56 @@ def play(game: Game) -> dict[str, str]:
     home = game.play("Deploy and verify the first region", lambda: game.deploy(HOME))
     game.play("Fill 4 tables and the bucket", lambda: fill(game, home))
     before = fingerprint(game, home)
+
+    def unharmed(held: Holdings, what: str) -> None:
+        require(fingerprint(game, held) == before, f"{what}: the data is the data of before")
+        require_in_sync(game, held)
+
+    release = game.play("Disaster: a key is changed", lambda: change_key(game, home))
+    home = game.play(KEYED, lambda: switch_back(game, home, release))
+    unharmed(home, "a bad key")
+
     taken = game.play("Back up 4 tables", lambda: game.inv("backup", "--local", "--region", HOME))
     backups = {backup["table"]: backup["arn"] for backup in taken["backups"]}
-    game.play("Disaster: delete the stack and its tables", lambda: destroy(game, home))
-    again = game.play("Deploy and verify again", lambda: game.deploy(HOME))
-    rescued = game.play("Restore 4 backups", lambda: restore(game, home, backups))
-    require(fingerprint(game, rescued) == before, "the restored data is the data of before")
+    game.play("Disaster: the stack is deleted", lambda: delete(game, home))
+    again = game.play(OVER, lambda: game.deploy(HOME))
+    require(again == home, "the new stack has the tables and the bucket of the old one")
+    unharmed(again, "deployed over its own tables")
 
-    def bring_back() -> None:
-        copy_tables(game, rescued, again)
-        copy_objects(game, home, again)
+    game.play("Disaster: a table is deleted", lambda: lose_table(game, again, "JobsTable"))
+    again = game.play(LOST, lambda: switch(game, again, "JobsTable"))
+    unharmed(again, "a lost table")
 
-    game.play("Copy into the new stack", bring_back)
-    require(fingerprint(game, again) == before, "the new stack holds the data of before")
-    away = game.play("Deploy and verify the second region", lambda: game.deploy(REFUGE))
+    game.play(
+        "Disaster: every item of a table is deleted", lambda: empty(game, again, "QueueTable")
+    )
+    again = game.play(
+        WRONG,
+        lambda: switch(game, again, "QueueTable", "--backup", backups[home.tables["QueueTable"]]),
+    )
+    unharmed(again, "wrong deletions")
 
-    def fail_over() -> None:
+    taken = game.inv("backup", "--local", "--region", HOME)
+    backups = {backup["table"]: backup["arn"] for backup in taken["backups"]}
+    lost = again
+    game.play("Disaster: the stack and its tables are deleted", lambda: destroy(game, lost))
+
+    def return_all() -> Holdings:
+        held = game.deploy(HOME)
+        for key in KEYS:
+            held = switch(game, held, key, "--backup", backups[lost.tables[key]])
+        return held
+
+    again = game.play(ALL, return_all)
+    unharmed(again, "everything lost")
+
+    def fail_over() -> Holdings:
+        away = game.deploy(REFUGE)
         copy_tables(game, again, away)
         copy_objects(game, again, away)
+        return away
 
-    game.play("Copy to the second region", fail_over)
+    away = game.play(REGION, fail_over)
     require(fingerprint(game, away) == before, "the second region holds the data of before")
     return before
 
@@ -235,8 +350,10 @@ def draw(day: dict[str, Any]) -> str:
     return f"""# Game day
 
 Written by `nox -s gameday`, which plays [disaster recovery](disaster-recovery.md) on the emulator:
-it fills the tables and the bucket, backs up, deletes the stack and then the tables, gets all of it
-back, fails over to a second region, and compares every item and object with what there was.
+it fills the tables and the bucket, backs up, and then loses the stack, a table, the items of a
+table, a table's key and at last everything. It gets each back, compares every item and object with
+what there was, sees that an update changes nothing and that nothing has drifted, and in the end
+fails over to a second region.
 
 Played on {day["date"]} ({day["machine"]}), with {day["items"]} items in each of
 4 tables and {day["objects"]} objects.
@@ -246,6 +363,23 @@ Played on {day["date"]} ({day["machine"]}), with {day["items"]} items in each of
 The emulator restores in no time, so that this shows that the procedure works and how many steps it
 has. How long AWS takes depends on the tables; measure it with the same steps in an account.
 """
+
+
+def draw_recoveries(day: dict[str, Any]) -> str:
+    """Return the table of how long it took to get each thing back."""
+    seconds = {step["name"]: step["seconds"] for step in day["steps"]}
+    rows = [(event, step, f"{seconds[step]:.1f}") for event, step in RECOVERIES.items()]
+    titles = ("Event", "Step of the game day", "Seconds on the emulator")
+    return tabulate(rows, titles, tablefmt="github", disable_numparse=True)
+
+
+def write_recoveries(day: dict[str, Any]) -> None:
+    """Put the measured times into the guide."""
+    text = GUIDE.read_text()
+    begin, end = "<!-- measured: recoveries -->", "<!-- end of what was measured -->"
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    GUIDE.write_text(f"{before}{begin}\n\n{draw_recoveries(day)}\n\n{end}{after}")
 
 
 def describe_machine() -> str:
@@ -276,6 +410,7 @@ def main(arguments: list[str]) -> None:
     print(tabulate(rows, ("Step", "Seconds"), disable_numparse=True))  # noqa: T201
     print(f"Everything is as it was: {held}")  # noqa: T201
     PAGE.write_text(draw(day))
+    write_recoveries(day)
     if arguments:
         Path(arguments[0]).write_text(json.dumps(day, indent=2) + "\n")
 

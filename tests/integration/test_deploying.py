@@ -209,7 +209,8 @@ def test_a_deleted_stack_leaves_its_data_and_can_be_deployed_again(operator: Ope
     assert cloud.stack() is None
     assert {cloud.items(name) for name in tables.values()} == {ITEMS}
 
-    assert operator.inv("deploy", "--no-verify", "--json").document["action"] == "created"
+    beside = operator.inv("deploy", "--no-verify", "--adopt", "none", "--json").document
+    assert beside["action"] == "created"
     assert not set(cloud.tables().values()) & set(tables.values())
     assert {cloud.items(name) for name in tables.values()} == {ITEMS}
 

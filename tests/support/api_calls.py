@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENT_NAMES = {
     "cfn": "cloudformation",
     "cognito": "cognito-idp",
-    "functions": "lambda",
     "quotas": "service-quotas",
+    "lambda_": "lambda",
+    "functions": "lambda",
 }
 
 SERVICES = (

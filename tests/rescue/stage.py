@@ -1,0 +1,236 @@
+"""A small application on an emulator: two tables, a bucket and what reads them."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from lib import session
+from lib.access import Access
+from lib.deploy import deployments
+from lib.deploy.outcomes import Outcome
+from lib.errors import DeploymentError
+from lib.inputs.jobs import Job, Options
+from lib.operators import Answer
+from lib.rescue import adoption, founding, switching
+from lib.stacks import drift, stacks
+from lib.templates import templates
+from lib.templates.templates import Template
+from tests.emulator.cloud import Cloud
+from tests.support.factories import job
+from tests.support.people import Person
+
+REGION = "eu-west-1"
+NAME = "plot-palette-staging"
+URL = "https://s3.${AWS::Region}.${AWS::URLSuffix}/${Bucket}/${TemplatesKeyPrefix}"
+
+MASTER = f"""
+Parameters:
+  TemplatesBucketName: {{ Type: String, Default: '' }}
+  TemplatesKeyPrefix: {{ Type: String, Default: '' }}
+  NotesTableName: {{ Type: String, Default: '' }}
+  DraftsTableName: {{ Type: String, Default: '' }}
+  FilesName: {{ Type: String, Default: '' }}
+  Secret: {{ Type: String, NoEcho: true, Default: quiet }}
+Resources:
+  DatabaseStack:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: !Sub ['{URL}database-stack.yaml', {{ Bucket: !Ref TemplatesBucketName }}]
+      Parameters:
+        NotesName: !Ref NotesTableName
+        DraftsName: !Ref DraftsTableName
+        FilesName: !Ref FilesName
+      Tags: [{{ Key: Component, Value: Database }}]
+  ApiStack:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: !Sub ['{URL}api-stack.yaml', {{ Bucket: !Ref TemplatesBucketName }}]
+      Parameters:
+        Notes: !GetAtt DatabaseStack.Outputs.Notes
+        Secret: !Ref Secret
+Outputs:
+  Notes: {{ Value: !GetAtt DatabaseStack.Outputs.Notes }}
+"""
+
+TABLE = """
+  {logical_id}:
+    Type: AWS::DynamoDB::Table
+    DeletionPolicy: {policy}
+    UpdateReplacePolicy: Retain
+    Properties:
+      TableName: !If [Has{logical_id}, !Ref {logical_id}Name, !Ref AWS::NoValue]
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{{ AttributeName: {key}, AttributeType: S }}]
+      KeySchema: [{{ AttributeName: {key}, KeyType: HASH }}]
+      PointInTimeRecoverySpecification: {{ PointInTimeRecoveryEnabled: true }}
+      SSESpecification: {{ SSEEnabled: true }}
+"""
+
+DATABASE = """
+Parameters:
+  NotesName: {{ Type: String, Default: '' }}
+  DraftsName: {{ Type: String, Default: '' }}
+  FilesName: {{ Type: String, Default: '' }}
+Conditions:
+  HasNotes: !Not [!Equals [!Ref NotesName, '']]
+  HasDrafts: !Not [!Equals [!Ref DraftsName, '']]
+  HasFiles: !Not [!Equals [!Ref FilesName, '']]
+Resources:
+{notes}
+{drafts}
+  Files:
+    Type: AWS::S3::Bucket
+    DeletionPolicy: RetainExceptOnCreate
+    UpdateReplacePolicy: Retain
+    Properties:
+      BucketName: !If [HasFiles, !Ref FilesName, !Ref AWS::NoValue]
+  FilesPolicy:
+    Type: AWS::S3::BucketPolicy
+    DeletionPolicy: RetainExceptOnCreate
+    UpdateReplacePolicy: Retain
+    Properties:
+      Bucket: !Ref Files
+      PolicyDocument:
+        Version: '2012-10-17'
+        Statement:
+          - {{ Effect: Deny, Principal: '*', Action: 's3:*', Resource: !Sub '${{Files.Arn}}/*' }}
+Outputs:
+  Notes: {{ Value: !Ref Notes }}
+  NotesArn: {{ Value: !GetAtt Notes.Arn }}
+  Files: {{ Value: !Ref Files }}
+"""
+
+API = """
+Parameters:
+  Notes: { Type: String }
+  Secret: { Type: String, NoEcho: true }
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement:
+          - Effect: Allow
+            Principal: { Service: lambda.amazonaws.com }
+            Action: sts:AssumeRole
+  Writer:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Code: { ZipFile: 'def handler(event, context): return 1' }
+      Environment: { Variables: { TABLE: !Ref Notes } }
+  Hidden:
+    Type: AWS::SSM::Parameter
+    Properties: { Type: String, Value: !Ref Secret }
+"""
+
+
+def folder(key: str = "id", policy: str = "Retain", **more: str) -> dict[str, Template]:
+    """The application's templates, with the key and the policy of the table of notes."""
+    notes = TABLE.format(logical_id="Notes", key=key, policy=policy)
+    drafts = TABLE.format(logical_id="Drafts", key="id", policy="Retain")
+    texts = {
+        templates.MASTER: MASTER,
+        "database-stack.yaml": DATABASE.format(notes=notes, drafts=drafts),
+        "api-stack.yaml": API,
+        **more,
+    }
+    return {name: templates.parse(name, textwrap.dedent(text)) for name, text in texts.items()}
+
+
+class Stage:
+    """The application, whoever operates it, and what AWS has of it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.person = Person("y")
+        self.aws = session.connect(REGION, endpoint_url=endpoint, local=True)
+        self.cloud = Cloud(endpoint, REGION)
+        self.job: Job = job(templates=folder(), values={"Secret": "very-quiet"})
+
+    @property
+    def access(self) -> Access:
+        return self.person.access(self.aws)
+
+    def deploy(self, *, adopt: str | None = None, **options: Any) -> Outcome:
+        create = founding.over_leftovers(adopt)
+        return deployments.deploy(self.job, self.access, Options(**options), create=create)
+
+    def delete(self) -> Outcome:
+        return deployments.delete(self.job, self.access, Options())
+
+    def switch(self, *tables: str, **wanted: Any) -> Answer:
+        asked = switching.Wanted(tables, **wanted)
+        return switching.switch(self.job, self.access, asked)
+
+    def adopt(self, *, preview: bool = False, **wanted: str) -> Answer:
+        pairs = {path.replace("__", "/"): name for path, name in wanted.items()}
+        return adoption.adopt(self.job, self.access, pairs, preview=preview)
+
+    def tree(self) -> dict[str, str]:
+        cfn = self.aws.client("cloudformation")
+        stack = stacks.describe(cfn, NAME)
+        assert stack
+        return {r.path: r.physical_id for r in stacks.walk(cfn, stack.id)}
+
+    @property
+    def notes(self) -> str:
+        return self.tree()["DatabaseStack/Notes"]
+
+    def reader(self) -> str:
+        """The table that the writing function is told to write to."""
+        name = self.tree()["ApiStack/Writer"]
+        found = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
+        told: str = found["Environment"]["Variables"]["TABLE"]
+        return told
+
+    def limit(self) -> int | None:
+        """The concurrency reserved for the writing function."""
+        name = self.tree()["ApiStack/Writer"]
+        answer = self.cloud.client("lambda").get_function_concurrency(FunctionName=name)
+        found: int | None = answer.get("ReservedConcurrentExecutions")
+        return found
+
+    def fill(self, table: str, count: int = 3, key: str = "id") -> None:
+        for number in range(count):
+            self.cloud.dynamodb.put_item(TableName=table, Item={key: {"S": f"item-{number}"}})
+
+    def items(self, table: str) -> int:
+        found: int = self.cloud.dynamodb.scan(TableName=table, Select="COUNT")["Count"]
+        return found
+
+    def back_up(self, table: str) -> str:
+        name = f"plot-palette-staging-20261001-120000-{table}"
+        answer = self.cloud.dynamodb.create_backup(TableName=table, BackupName=name[:255])
+        arn: str = answer["BackupDetails"]["BackupArn"]
+        return arn
+
+    def parameters(self) -> dict[str, str]:
+        found = self.cloud.describe(NAME).get("Parameters", [])
+        return {one["ParameterKey"]: one["ParameterValue"] for one in found}
+
+    def change_sets(self) -> list[str]:
+        found = self.cloud.cfn.list_change_sets(StackName=NAME)["Summaries"]
+        return [one["ChangeSetName"] for one in found if one["ExecutionStatus"] == "AVAILABLE"]
+
+    def record(self) -> bool:
+        """Whether an unfinished switch is remembered."""
+        s3 = self.cloud.client("s3")
+        bucket = f"plot-palette-cfn-{self.cloud.account}-{REGION}"
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="deployments/").get("Contents", [])
+        return any(one["Key"].endswith("/switch.json") for one in listed)
+
+    def require_in_sync(self) -> None:
+        """An update changes nothing, and nothing has drifted."""
+        assert self.deploy().action == "unchanged"
+        stack = stacks.describe(self.aws.client("cloudformation"), NAME)
+        assert stack
+        found = drift.detect(self.aws.client("cloudformation"), stack.id, self.access.clock)
+        assert [one.path for one in found] == []
+
+
+__all__ = ["MASTER", "NAME", "REGION", "DeploymentError", "Stage", "folder"]
