@@ -16,6 +16,7 @@ from commands.answers import (
 from commands.flags import (
     CHANGE_HELP,
     CHANGING,
+    COMMON,
     DEPLOYING,
     VERIFY_HELP,
     as_count,
@@ -240,7 +241,9 @@ def rollback(
 
 
 @operation(
-    help={"keep": "How many of the newest releases stay in any case (default 5)."}, changes=True
+    help={"keep": "How many of the newest releases stay in any case (default 5)."},
+    common=(*COMMON, "wait"),
+    changes=True,
 )
 def prune(target: Target, keep: str = "5") -> Answer:
     """Undo: remove releases that nothing needs any more.

@@ -25,6 +25,7 @@ COMMON_HELP = {
     "all": "List each change, not only what matters.",
     "record": "Keep what AWS answers in this file, scrubbed, for `inv rescue.replay`.",
     "record-hide": "Further words to replace in it, comma-separated: names, for example.",
+    "wait": "Queue behind whoever is changing the stack, then plan again (default: refuse).",
     "role-arn": "IAM role that CloudFormation takes (default: accounts.json's, then the stack's).",
     "code": "The application function: a zip or a folder with the module app; none takes it off.",
     "image": "Tag of the task's image in the stack's own repository; none: back to latest.",
@@ -53,6 +54,7 @@ class Common:
     local: bool = False
     debug: bool = False
     role_arn: str | None = None
+    wait: bool = False
     code: str | None = None
     image: str | None = None
     site: str | None = None
@@ -68,13 +70,13 @@ RECORDING = ("record", "record_hide")
 COMMON = ("env", "region", "stack_name", "profile", "yes", "json", "local", "debug", *RECORDING)
 
 #: The flags that a task takes which changes a stack.
-CHANGING = (*COMMON, "role_arn", "all")
+CHANGING = (*COMMON, "role_arn", "all", "wait")
 
 #: What a team may give beside the templates, and the tasks that deploy it.
 ARTIFACTS = ("code", "image", "site")
 DEPLOYING = (*CHANGING, *ARTIFACTS)
 #: A plan is of the stack, and a site is deployed once that stands.
-PLANNING = (*CHANGING, "code", "image")
+PLANNING = (*(name for name in CHANGING if name != "wait"), "code", "image")
 
 
 def read_options(

@@ -196,6 +196,7 @@ def aim(chosen: Common, console: Console, journal: Journal | None, root: Path = 
         chosen.role_arn,
         {name: getattr(chosen, name) for name in ARTIFACTS},
         root,
+        waits=chosen.wait,
     )
 
 

@@ -234,7 +234,7 @@ def show(target: Target, file: str, format: str = "text", out: str | None = None
         **VERIFY_HELP,
         **_ENV_HELP,
     },
-    common=_FROM_FILE,
+    common=(*_FROM_FILE, "wait"),
     describe_error=stack_error,
     changes=True,
 )

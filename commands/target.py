@@ -45,6 +45,8 @@ class Target:
     artifacts: Mapping[str, str | None] = field(default_factory=dict)
     #: The checkout whose files are meant.
     root: Path = field(default_factory=lambda: ROOT)
+    #: Whether to queue behind another operator.
+    waits: bool = False
     #: What the regions of one task have in common, hence handed on by `replace`.
     shared: dict[str, SignIn] = field(default_factory=dict, repr=False, compare=False)
 
@@ -87,6 +89,7 @@ class Target:
         found = jobs.prepare(self.root, self.env, self.region, self.stack_name, flags=self.flags)
         found = jobs.choose_role(found, self.role_arn, is_local=self.local)
         found = jobs.give_artifacts(found, Path.cwd(), **self.artifacts)
+        found = replace(found, waits=self.waits)
         outside.hide(jobs.list_secret_values(found))
         if self.journal:
             self.journal.hide(jobs.list_secret_values(found))

@@ -10,6 +10,7 @@
     │   ├── Declined             the operator answered no
     │   ├── DataLossRefused      data would be lost and no consent names it
     │   ├── StateForbids         the stack's state rules the operation out
+    │   ├── Locked               somebody else is changing the stack
     │   └── NotOurs              a bucket, stack or account is not the one expected
     ├── AwsUnavailable       4   no credentials, no permission, no endpoint
     │   └── EmulatorError        the embedded emulator could not be used
@@ -109,6 +110,10 @@ class DataLossRefused(Refused):
 
 class StateForbids(Refused):
     """The stack's state rules the operation out."""
+
+
+class Locked(Refused):
+    """Somebody else is changing the stack, and has said so with a lock."""
 
 
 class NotOurs(Refused):

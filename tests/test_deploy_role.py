@@ -247,7 +247,7 @@ def test_what_was_published_cannot_be_overwritten_by_either_role() -> None:
     writing = [
         one for one in statements(*TOOL_POLICIES) if "s3:PutObject" in as_list(one["Action"])
     ]
-    publishing, recording = writing
+    publishing, recording, locking = writing
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
     assert publishing["Condition"] == {"Null": {"s3:if-none-match": "false"}}
     assert places(publishing) == {"/code/*", "/releases/*", "/templates/*"}
@@ -257,6 +257,12 @@ def test_what_was_published_cannot_be_overwritten_by_either_role() -> None:
         "/deployments/plot-palette-${EnvironmentName}-*/*",
     }
     assert recording in statements("ChangePolicy")
+    # A lock is written anew while it holds, and only those of one's own environment.
+    assert places(locking) == {
+        "/locks/plot-palette-${EnvironmentName}.json",
+        "/locks/plot-palette-${EnvironmentName}-*.json",
+    }
+    assert locking in statements("ChangePolicy")
 
 
 def test_a_preview_role_cannot_change_the_bucket_s_protection() -> None:
@@ -264,9 +270,13 @@ def test_a_preview_role_cannot_change_the_bucket_s_protection() -> None:
     assert settings == ["s3:PutObject"]
 
 
-def test_nothing_but_a_release_can_be_deleted_from_the_bucket() -> None:
-    [deleting] = [one for one in statements(*TOOL_POLICIES) if one["Action"] == "s3:DeleteObject"]
-    assert places(deleting) == {"/code/*", "/releases/*", "/templates/*"}
+def test_nothing_but_a_release_and_a_lock_can_be_deleted_from_the_bucket() -> None:
+    pruning, releasing = (
+        one for one in statements(*TOOL_POLICIES) if "s3:DeleteObject" in as_list(one["Action"])
+    )
+    locks = {place for place in places(pruning) | places(releasing) if place.startswith("/locks/")}
+    assert places(pruning) | places(releasing) == {"/code/*", "/releases/*", "/templates/*"} | locks
+    assert all("plot-palette-${EnvironmentName}" in place for place in locks)
 
 
 def test_no_client_is_overlooked_when_the_code_is_read() -> None:

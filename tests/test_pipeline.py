@@ -185,7 +185,7 @@ def test_production_waits_for_staging_which_waits_for_every_check_of_the_same_pu
 
 
 def test_a_deployment_hands_cloudformation_the_service_role() -> None:
-    command = '.venv/bin/inv deploy --env staging --yes --role-arn "$SERVICE_ROLE_ARN"'
+    command = '.venv/bin/inv deploy --env staging --yes --wait --role-arn "$SERVICE_ROLE_ARN"'
     assert runs("staging") == [command]
     assert DEPLOY["staging"]["environment"] == "staging"
     [step] = [one for one in DEPLOY["staging"]["steps"] if one.get("run") == command]
@@ -209,7 +209,7 @@ def artifact(job: str, action: str) -> dict[str, Any]:
 def test_what_is_applied_to_production_is_the_file_that_was_shown_before_the_approval() -> None:
     plan, show, discard = runs("plan")
     assert plan == ".venv/bin/inv plan --env production --yes --out plan.json"
-    assert runs("production") == [".venv/bin/inv apply plan.json --yes"]
+    assert runs("production") == [".venv/bin/inv apply plan.json --yes --wait"]
     kept, taken = artifact("plan", "upload"), artifact("production", "download")
     assert kept["name"] == taken["name"]
     # The Markdown is only made for a pull request; the plan has to be there.

@@ -22,7 +22,7 @@ from lib.errors import NotOurs, Refused
 from lib.inputs import jobs, parameters
 from lib.inputs.artifacts import PARAMETERS, Artifacts
 from lib.operators import Level
-from lib.releases import releases, settling, store
+from lib.releases import releases, settling, store, turns
 from lib.releases.releases import Manifest
 from lib.stacks import changesets, previews, stacks
 from lib.stacks.previews import ChangeSetStale
@@ -57,6 +57,15 @@ def apply(
     started = access.clock.monotonic()
     job = replace(job, artifacts=Artifacts())
     _require_account(job, access, plan)
+    with turns.take_turn(job, access, "apply") as held:
+        return timed(access, started, _apply(job, held, plan, again, begin))
+
+
+def _apply(
+    job: Job, access: Access, plan: PlanFile, again: str, begin: Callable[[], None]
+) -> Outcome:
+    """Execute exactly what a plan says; this run's turn comes before the world is read again."""
+    access.claim()
     if datetime.fromisoformat(plan.expires) <= access.clock.now():
         raise _refuse(job, plan, again, [f"it expired at {plan.expires}"])
     stack = stacks.describe(access.aws.client("cloudformation"), job.stack_name)
@@ -65,13 +74,13 @@ def apply(
         raise _refuse(job, plan, again, differing)
     if proposed is None:
         access.say(f"The plan changes nothing of {plan.where}.")
-        return timed(access, started, unchanged(job, stack, release=plan.release))
+        return unchanged(job, stack, release=plan.release)
     before = stack if plan.kind == "UPDATE" else None
     if before is None:
         begin()
     made = change.look_at(run, plan.kind, before, plan.proposal, proposed)
     try:
-        return timed(access, started, site.follow_up(run, change.accept(made)))
+        return site.follow_up(run, change.accept(made))
     except ChangeSetStale as exc:
         raise _refuse(job, plan, again, [exc.message]) from None
 

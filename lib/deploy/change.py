@@ -19,9 +19,10 @@ from lib.deploy import (
     review,
 )
 from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
-from lib.errors import DataLossRefused, Declined, StateForbids
+from lib.errors import DataLossRefused, Declined, Locked, StateForbids
 from lib.operators import Level
-from lib.stacks import changesets, events, previews, stacks, statuses, watching
+from lib.releases import history, turns
+from lib.stacks import admission, changesets, events, previews, stacks, statuses, watching
 from lib.stacks.statuses import Decision, Move, Operation, Status
 
 if TYPE_CHECKING:
@@ -41,16 +42,26 @@ _STOPS = {"CREATE": watching.STOP_CREATION, "UPDATE": watching.STOP_UPDATE}
 _VERBS = {"created": "create", "updated": "update", "rolled-back": "rollback"}
 
 
-def carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
-    """Do what was decided for the stack's state; a preview clears what killed ones have left."""
-    outcome = _do(run, stack, decision)
+def carry_out(
+    run: Run, stack: Stack | None, decision: Decision, *, task: str = "deploy"
+) -> Outcome:
+    """Do what was decided for the stack's state, in this run's turn.
+
+    The turn is claimed once there is something to change, so that a run that changes nothing asks
+    for none; `task` is what others are told. A preview clears what killed ones have left.
+    """
+    with turns.take_turn(run.job, run.access, task, early=not run.options.preview) as access:
+        outcome = _carry_out(replace(run, access=access), stack, decision)
     if run.options.preview and stack is not None:
         proposals.sweep(run, stack)
     return outcome
 
 
-def _do(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
+def _carry_out(run: Run, stack: Stack | None, decision: Decision) -> Outcome:
+    """Do what was decided for the stack's state."""
     if decision.move is Move.REPLACE and stack is not None:
+        if not run.options.preview and run.access.claim():
+            return _carry_out(run, *admission.admit(run.job, run.access, Operation.DEPLOY))
         creation.clear_failed(run, stack, decision)
     if decision.move in (Move.REPLACE, Move.CREATE) and not run.options.preview:
         run.access.say(f"Creating stack {run.job.stack_name} in {run.job.region}.")
@@ -138,6 +149,7 @@ def _change_once(run: Run, kind: str, stack: Stack | None) -> Outcome:
         return accept(made)
     proposals.withdraw(run, made.proposal)
     if stack and run.replays and not run.options.preview:
+        _claim(run, made.proposal)
         return pauses.replay(run, stack)
     return made.found.onto(_leave(run, stack, made.found))
 
@@ -191,6 +203,7 @@ def accept(made: Offer) -> Outcome:
     creates = made.kind == "CREATE"
     try:
         with _telling_changes(run, made.found):
+            _claim(run, made.proposal)
             backups = _guard(made)
         after = _mark(made) if made.stack else None
         action = "created" if creates else run.action
@@ -215,6 +228,26 @@ def accept(made: Offer) -> Outcome:
     else:
         outcome = records.close(run, record, action, stack_id, ending)
     return made.found.onto(replace(outcome, backups=backups))
+
+
+def _claim(run: Run, proposal: Proposal) -> None:
+    """Claim this run's turn; raise `ChangeSetStale` where others changed the stack meanwhile."""
+    if run.access.claim():
+        raise previews.stale(proposal.change_set_id, "It was made before it was this run's turn.")
+
+
+def _claim_at_last(run: Run, proposal: Proposal, record: Record) -> None:
+    """Make sure, with nothing left between, that it still is this run's turn.
+
+    A question may have been open for long, and a backup may have taken long.
+    """
+    try:
+        run.access.claim()
+    except BaseException as exc:
+        if isinstance(exc, Locked):
+            records.complete(run, record, history.REFUSED, proposal.stack_id, exc.message)
+        proposals.abandon(run, proposal)
+        raise
 
 
 def _leave(run: Run, stack: Stack | None, found: Review) -> Outcome:
@@ -270,6 +303,7 @@ def _guard(made: Offer) -> tuple[str, ...]:
 
 def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: bool) -> None:
     """Execute the change set that was shown, by its ARN."""
+    _claim_at_last(run, proposal, record)
     try:
         with (
             watching.leaving_running(run.job, run.access, stop=_STOPS[proposal.kind]),

@@ -186,6 +186,7 @@ def _act(job: Job, access: Access, options: Options, stack: Stack, plan: Teardow
     with telling_changes(plan.everything):
         consent.require_consent(job, access, risks, options.allow_data_loss)
         protection.require_name(job, access, stack)
+        access.claim()
         running_tasks.stop(job, access, plan.clusters)
         arns = consent.back_up(job, access, loss.tables_at_risk(risks), wanted=options.backup)
     retained: list[str] = []
@@ -206,6 +207,7 @@ def _carry_out(
 ) -> Outcome:
     """Delete one stack of the tree and follow that to its end."""
     cfn = access.aws.client("cloudformation")
+    access.claim()
     if step.path:
         access.say(f"Deleting nested stack {step.path} by itself first.", Level.INFO)
     after = events.mark(cfn, step.stack_id)

@@ -18,6 +18,7 @@ from lib.errors import InputError, Refused, StateForbids
 from lib.inputs import jobs
 from lib.inputs.environments import PRODUCTION
 from lib.inputs.jobs import Job, Options, require_valid
+from lib.releases import turns
 from lib.stacks.admission import admit
 from lib.stacks.statuses import CREATIONS, Move, Operation
 
@@ -82,21 +83,28 @@ def deploy(
     unchanged, declined or failed.
     """
     started = access.clock.monotonic()
-    run, stack, decision = _prepare(job, access, options, mode, begin)
-    outcome = change.carry_out(replace(run, price=price), stack, decision)
+    _require_allowed(job, options)
+    task = "update" if mode is Mode.UPDATE else "deploy"
+    with turns.take_turn(job, access, task, early=not options.preview) as held:
+        run, stack, decision = _prepare(job, held, options, mode, begin)
+        outcome = change.carry_out(replace(run, price=price), stack, decision)
     return timed(access, started, site.follow_up(run, outcome))
 
 
-def _prepare(
-    job: Job, access: Access, options: Options, mode: Mode, begin: Callable[[], None]
-) -> tuple[Run, Stack | None, Decision]:
-    """Decide by the stack's state, then publish what is to be deployed."""
+def _require_allowed(job: Job, options: Options) -> None:
+    """Refuse what no state of the stack allows; AWS is not asked."""
     require_valid(job)
     if options.express and job.environment == PRODUCTION:
         raise Refused(
             f"Express mode returns before resources are stable, so it is refused for {PRODUCTION}.",
             next_step=f"inv deploy {job.flags}",
         )
+
+
+def _prepare(
+    job: Job, access: Access, options: Options, mode: Mode, begin: Callable[[], None]
+) -> tuple[Run, Stack | None, Decision]:
+    """Decide by the stack's state, then publish what is to be deployed."""
     access.aws.identity()
     operation = Operation.UPDATE if mode is Mode.UPDATE else Operation.DEPLOY
     stack, decision = admit(job, access, operation)
@@ -129,6 +137,7 @@ def propose(
     Refuses what `deploy` refuses, and a stack that has to be cleared or taken back first. What
     expired plans of the same stack have left is removed.
     """
+    _require_allowed(job, options)
     run, stack, decision = _prepare(job, access, options, mode, begin)
     if decision.move is Move.REPLACE or (stack and stack.status.is_paused):
         raise StateForbids(
@@ -157,9 +166,12 @@ def propose(
 def delete(job: Job, access: Access, options: Options) -> Outcome:
     """Delete a stack, unless there is none; see `lib.deploy.deletions.delete`."""
     started = access.clock.monotonic()
-    stack, decision = admit(job, access, Operation.DELETE)
-    if stack is None or decision.move is Move.NOTHING:
-        why = decision.why or "it is gone"
-        access.say(f"Stack {job.stack_name} in {job.region}: {why}.")
-        return unchanged(job, None)
-    return timed(access, started, deletions.delete(job, access, options, stack))
+    with turns.take_turn(job, access, "deploy --delete", early=not options.preview) as held:
+        stack, decision = admit(job, held, Operation.DELETE)
+        if stack and decision.move is not Move.NOTHING and not options.preview and held.claim():
+            stack, decision = admit(job, held, Operation.DELETE)
+        if stack is None or decision.move is Move.NOTHING:
+            why = decision.why or "it is gone"
+            access.say(f"Stack {job.stack_name} in {job.region}: {why}.")
+            return unchanged(job, None)
+        return timed(access, started, deletions.delete(job, held, options, stack))

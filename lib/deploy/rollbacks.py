@@ -12,7 +12,7 @@ from lib.errors import Declined, InputError, StateForbids
 from lib.inputs import jobs
 from lib.inputs.artifacts import Artifacts
 from lib.operators import Level, Listing
-from lib.releases import releases, settling, store
+from lib.releases import releases, settling, store, turns
 from lib.releases.history import Record
 from lib.stacks import admission, events, obstacles, stacks, statuses, watching
 from lib.stacks.obstacles import Obstacle
@@ -34,8 +34,20 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
     is not stuck, and `Declined`. Where the stack itself rests, nested stacks that it left behind
     are what is rolled back.
     """
+    with turns.take_turn(job, access, "rollback", early=False) as held:
+        return _roll_back(job, held, skip)
+
+
+def _roll_back(job: Job, access: Access, skip: frozenset[str]) -> Outcome:
+    """Return a stack to its last stable state, in this run's turn.
+
+    An update that is running is cancelled without: it is whoever holds the lock that is stopped.
+    """
     started = access.clock.monotonic()
     stack, decision, left = freeing.admit(job, access)
+    acts = bool(left) or decision.move not in (Move.CANCEL_UPDATE, Move.NOTHING)
+    if acts and access.claim():
+        stack, decision, left = freeing.admit(job, access)
     if stack and left:
         return outcomes.timed(access, started, freeing.free(job, access, stack, left, skip))
     if skip and decision.move is not Move.CONTINUE_ROLLBACK:
@@ -49,6 +61,8 @@ def roll_back(job: Job, access: Access, *, skip: frozenset[str] = frozenset()) -
         return _nothing(job, access, stack, decision)
     act = _prepare(job, access, stack, decision, skip)
     after = events.mark(access.aws.client("cloudformation"), stack.id)
+    if decision.move is not Move.CANCEL_UPDATE:
+        access.claim()
     with watching.leaving_running(job, access, stop=watching.UNSTOPPABLE):
         act()
     ending = watching.wait(job, access, stack.id, after, stop=watching.UNSTOPPABLE)
@@ -143,6 +157,13 @@ def return_to(
     `InputError` when the release was never published, or never deployed to this stack.
     """
     started = access.clock.monotonic()
+    task = f"rollback --to {name}"
+    with turns.take_turn(job, access, task, early=not options.preview) as held:
+        return outcomes.timed(access, started, _return_to(job, held, options, name))
+
+
+def _return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
+    """Redeploy an earlier release, in this run's turn."""
     stack, decision = admission.admit(job, access, Operation.UPDATE)
     bucket = store.bucket_of(job, access)
     records = settling.read(job, access)
@@ -168,7 +189,7 @@ def return_to(
     )
     if stack and stack.status.is_paused and record is pauses.last_stable(records):
         run = replace(run, replays=True)
-    return outcomes.timed(access, started, change.carry_out(run, stack, decision))
+    return change.carry_out(run, stack, decision)
 
 
 def _find_record(records: Sequence[Record], job: Job, name: str) -> Record:

@@ -13,8 +13,8 @@ from lib.deploy import outcomes, report
 from lib.drawing import clean, draw_table
 from lib.errors import NotOurs
 from lib.operators import Level
-from lib.refusals import error_message
-from lib.releases import releases, settling, store
+from lib.refusals import error_code, error_message
+from lib.releases import locks, releases, settling, store
 from lib.stacks import events, obstacles, stacks, watching
 from lib.stacks.drift import Drift, as_rows
 from lib.stacks.drift import detect as find_drift
@@ -35,12 +35,31 @@ _STOPS = {
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who holds a stack's lock, for which task, since when and until when (UTC, ISO 8601).
+
+    `holds` is False of a lock that whoever comes next takes over: nobody has renewed it in time,
+    or its run has ended on this machine.
+    """
+
+    by: str
+    task: str
+    since: str
+    until: str
+    holds: bool
+    who: str = ""
+
+    KEYS: ClassVar = {name: name for name in ("by", "task", "since", "until", "holds")}
+
+
+@dataclass(frozen=True)
 class View:
     """A stack at a glance.
 
     `age` is seconds since it was last changed. `drifts` is None unless drift was detected
     just now; `drift` is what CloudFormation last found. `obstacles` are what a stuck stack is
-    stuck at, and `next_step` is the command that frees it.
+    stuck at, and `next_step` is the command that frees it. `lock` is None where nobody has said
+    that they are changing the stack, or where that cannot be told.
     """
 
     stack: str
@@ -55,12 +74,13 @@ class View:
     drifts: tuple[Drift, ...] | None = None
     obstacles: tuple[Obstacle, ...] = ()
     next_step: str = ""
+    lock: Holder | None = None
 
     KEYS: ClassVar = {
         name: name
         for name in (
             *("stack", "region", "environment", "status", "reason", "release", "drift"),
-            *("changed", "age_seconds", "drifts", "obstacles", "next_step"),
+            *("changed", "age_seconds", "drifts", "obstacles", "next_step", "lock"),
         )
     }
 
@@ -77,8 +97,10 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
     """
     cfn = access.aws.client("cloudformation")
     stack = stacks.describe(cfn, job.stack_name)
+    holder = _find_holder(job, access)
     if stack is None:
-        return View(job.stack_name, job.region, job.environment, Status.ABSENT, "", "", "", None, 0)
+        where = (job.stack_name, job.region, job.environment)
+        return View(*where, Status.ABSENT, "", "", "", None, 0, lock=holder)
     changed = stack.updated or stack.created
     _settle_last(job, access)
     drifts = find_drift(cfn, stack.id, access.clock) if detect else None
@@ -97,6 +119,7 @@ def look(job: Job, access: Access, *, detect: bool = False) -> View:
         drifts=drifts,
         obstacles=stuck,
         next_step=outcomes.next_step(job, stack.status, stuck) if stuck else "",
+        lock=holder,
     )
 
 
@@ -107,6 +130,23 @@ def _settle_last(job: Job, access: Access) -> None:
     """
     with contextlib.suppress(BotoCoreError, ClientError, NotOurs):
         settling.read(job, access, newest=1)
+
+
+def _find_holder(job: Job, access: Access) -> Holder | None:
+    """Return who holds the stack's lock; None for nobody, or when that cannot be told.
+
+    One GetObject, which is answered by 404 at most times.
+    """
+    try:
+        found = locks.read(store.bucket_of(job, access), job.stack_name, access.clock.now())
+    except (BotoCoreError, ClientError, NotOurs) as exc:
+        if error_code(exc) != "NoSuchBucket":
+            access.say(f"Who holds the lock cannot be told: {error_message(exc)}", Level.WARNING)
+        return None
+    if found is None:
+        return None
+    lock, holds = found.lock, not locks.is_free(found, access.machine)
+    return Holder(lock.by, lock.task, lock.since, lock.until, holds, lock.who)
 
 
 def _find_release(job: Job, access: Access, master: str) -> str:
@@ -132,6 +172,8 @@ def draw(view: View) -> str:
             ("Drift", view.drift or "NOT_CHECKED"),
             ("Changed", f"{view.changed:%Y-%m-%d %H:%M:%S} UTC, {draw_age(view.age)} ago"),
         ]
+    if view.lock:
+        rows.append(("Lock", _describe_lock(view.lock)))
     lines = [f"{name:<8} {clean(value)}" for name, value in rows]
     if view.drifts:
         columns = ("Path", "Type", "Drift", "Property", "Expected", "Actual")
@@ -140,6 +182,13 @@ def draw(view: View) -> str:
     if view.next_step:
         lines.append(f"{'Next':<8} {view.next_step}")
     return "\n".join(lines)
+
+
+def _describe_lock(lock: Holder) -> str:
+    """Return in a line who holds a lock, or that it is only left."""
+    if lock.holds:
+        return f"{lock.who}, until {lock.until[11:19] or 'it expires'}"
+    return f"left by {lock.who}; the next run takes it over"
 
 
 def draw_age(seconds: float) -> str:

@@ -35,7 +35,7 @@ class Job:
     `lint_memory` is where `lib.templates.linting` remembers what is clean. `account` is the only
     one that the environment may be in, "" where none is named. `role_arn` is the service role
     that CloudFormation takes, "" for the caller's own rights. `artifacts` is what is given beside
-    the templates.
+    the templates. With `waits` the job queues behind another operator's lock.
     """
 
     environment: str
@@ -53,6 +53,7 @@ class Job:
     account: str = ""
     role_arn: str = ""
     artifacts: Artifacts = field(default_factory=Artifacts)
+    waits: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,11 @@ from lib.polling import Clock
 from lib.regions.crews import Crew, Ended
 from lib.regions.plan import NotStarted, Plan, Site, require_one_release
 from lib.regions.report import combine, explain_end, outcome_in
+from lib.releases import turns
 from lib.templates.templates import STACK_TYPE
+
+#: What others are told that a region's lock is held for.
+_TASK = "deploy-multi-region"
 
 #: How often the live view moves on when nothing is reported, seconds.
 TICK = 0.5
@@ -79,7 +84,7 @@ class Desk:
 
     Everything it knows of the others comes through the crew. `draw` shows one line per
     region, over and over, where there is a terminal. As a context it lets no thread go on to
-    change a region when an error ends it early.
+    change a region when an error ends it early, and releases every region's lock at its end.
     """
 
     def __init__(
@@ -104,14 +109,20 @@ class Desk:
         self.started: list[str] = []
         self._draw = draw
         self._log_folder = plan.log_folder
+        self._turns = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        for region, site in self.sites.items():
+            turn = turns.take_turn(site.job, self.access[region], _TASK, early=False)
+            self.access[region] = self._turns.enter_context(turn)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.operator.report(Rested())
-        if kind is not None:
-            self._abandon()
+        with self._turns:
+            if kind is not None:
+                self._abandon()
+        self.drain()
 
     def _abandon(self) -> None:
         """Stop every thread, giving those with a change set the time to discard it."""
@@ -176,6 +187,9 @@ class Desk:
     def take(self) -> None:
         """Show one thing that a thread reports, refuse what nobody may ask any more, redraw."""
         self._show(self.crew.take(TICK))
+        for access in self.access.values():
+            # A region that waits for its turn makes no pauses, in which its lock would be renewed.
+            access.clock.sleep(0)
         for region in self.started:
             question = self.crew.open_question(region)
             if question:

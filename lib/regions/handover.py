@@ -76,10 +76,13 @@ def carry_out(desk: Desk, work: Work) -> Rollout:
         )
     for limit in LIMITS:
         desk.say(limit)
+    preparation.claim_turns(desk, work, early=True)
     require_no_own_stacks(preparation.check(desk, work))
     home = next(iter(desk.sites.values())).aws
     stacksets.require_roles(home.client("iam"), desk.operator)
-    return Handover(desk, preparation.publish(desk, work)).carry_out()
+    published = preparation.publish(desk, work)
+    preparation.claim_turns(desk, work)
+    return Handover(desk, published).carry_out()
 
 
 def require_no_own_stacks(looks: Mapping[str, Look]) -> None:

@@ -97,3 +97,15 @@ def publish(desk: Desk, work: Work) -> dict[str, Published]:
                 next_step="run the same command again",
             )
     return {region: published for region, (_, published) in done.items()}
+
+
+def claim_turns(desk: Desk, work: Work, *, early: bool = False) -> None:
+    """Take every region's lock; `early`, before anything is read, only those that wait do.
+
+    One after the other and by name, so that two rollouts never wait for each other.
+    """
+    for region in sorted(desk.sites):
+        if desk.plan.options.preview or (early and not desk.sites[region].job.waits):
+            continue
+        end = desk.work_on([region], work.claim)[region]
+        desk.raise_all({region: end.error}, "No region was changed.")

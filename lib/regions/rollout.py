@@ -2,6 +2,7 @@
 
     check      every region, nothing is touched; whatever stops one stops all
     publish    the same release to a bucket in each region, linted once
+    claim      the lock of every region; who waits for it does so before all else
     propose    a change set where a stack exists; all of them shown, then one question
     roll out   the first region alone; the others side by side when it is well
     report     every region's outcome, whatever became of the others
@@ -87,8 +88,10 @@ def deploy(
 
 def carry_out(desk: Desk, work: Work) -> Rollout:
     """Check, publish, propose everywhere, ask once, change the canary, then the rest."""
+    preparation.claim_turns(desk, work, early=True)
     looks = preparation.check(desk, work)
     published = preparation.publish(desk, work)
+    preparation.claim_turns(desk, work)
     for region in desk.sites:
         _begin(desk, work, looks[region], published[region])
     _propose(desk)

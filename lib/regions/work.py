@@ -54,6 +54,10 @@ class Work:
         linted = frozenset(file.key for file in self.release.files)
         return publishing.publish(self.sites[region].job, self.access[region], linted=linted)
 
+    def claim(self, region: str) -> bool:
+        """Take a region's lock; tell whether somebody else's had to be waited for."""
+        return self.access[region].claim()
+
     def deploy(self, region: str, look: Look, published: Published) -> Outcome:
         """Deploy a region; the thread comes to rest at its question until it is its turn."""
         job, access = self.sites[region].job, self.access[region]

@@ -15,7 +15,7 @@ from lib.inputs.jobs import MANAGED_BY, Job
 from lib.operators import Listing
 from lib.parallel import side_by_side
 from lib.refusals import error_code
-from lib.releases import code, history, releases, settling, store
+from lib.releases import code, history, releases, settling, store, turns
 from lib.releases.history import Record
 from lib.releases.releases import Manifest
 from lib.releases.store import Bucket
@@ -58,6 +58,13 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
     releases of their latest operations. Objects are deleted, not their versions, so that a
     bucket's versioning can still bring them back. Returns what was removed.
     """
+    with turns.take_turn(job, access, "prune") as held:
+        held.claim()
+        return _prune(job, held, keep)
+
+
+def _prune(job: Job, access: Access, keep: int) -> Removal:
+    """Remove what nothing needs, after asking, in this run's turn."""
     bucket = store.bucket_of(job, access)
     plan = _plan(job, access, bucket, keep)
     where = f"{bucket.name} in {job.region}"
@@ -70,6 +77,7 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
     access.operator.report(Listing(title, ("Release", "What happens"), rows))
     if not access.operator.confirm(f"Remove {len(plan.objects)} objects from {where}?", "y"):
         raise Declined(f"Nothing was removed from {where}.")
+    access.claim()
     _delete(bucket, plan.objects)
     return plan
 

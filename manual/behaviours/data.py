@@ -148,6 +148,38 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "(ConditionalRequestConflict)",
     ),
     Behaviour(
+        "A lock is replaced only as it was read",
+        ("releases/locks.write", "releases/locks.take", "releases/locks.renew"),
+        Witness.MODEL,
+        "Uploads the object only if the ETag (entity tag) value provided during the WRITE "
+        "operation matches the ETag of the object in S3. If the ETag values do not match, the "
+        "operation returns a 412 Precondition Failed error.",
+        S3 + "API_PutObject.html (IfMatch)",
+        never_seen="the answer to If-Match where the object has gone; 404 and 412 count as one",
+        either_way=True,
+    ),
+    Behaviour(
+        "A lock is deleted only as it was written last",
+        ("releases/locks.release",),
+        Witness.MODEL,
+        "Deletes the object if the ETag (entity tag) value provided during the delete operation "
+        "matches the ETag of the object in S3. If the ETag values do not match, the operation "
+        "returns a 412 Precondition Failed error.",
+        S3 + "API_DeleteObject.html (IfMatch)",
+        never_seen="a second request to delete after the first one's answer was lost; 204, 404 and "
+        "412 count as gone",
+        either_way=True,
+    ),
+    Behaviour(
+        "The age of a lock is told by S3 alone",
+        ("releases/locks.read",),
+        Witness.DOCUMENT,
+        "",
+        S3 + "API_GetObject.html (Last-Modified)",
+        never_seen="how far Date and Last-Modified of one region may be apart; ten seconds are "
+        "allowed for",
+    ),
+    Behaviour(
         "Bytes that do not match their digest are refused by S3 itself",
         ("releases/releases.publish",),
         Witness.RECORDED,

@@ -44,6 +44,7 @@ class World:
         self.asked: list[str] = []
         self.reason = "no such key"
         self.records: list[dict[str, Any]] = []
+        self.locking: list[str] = []
         self.table: dict[str, Any] = {"TableName": "jobs"}
         self.items: list[dict[str, Any]] = []
         self.refusal: Exception | None = None
@@ -83,6 +84,9 @@ class World:
         return {"StackId": stack_id(APP)} if operation == "RollbackStack" else {}
 
     def answer_s3(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if arguments.get("Key") == f"locks/{APP}.json":
+            self.locking.append(operation)
+            return {"ETag": '"1"'} if operation == "PutObject" else {}
         if operation == "GetObject":
             record = self.records[int(arguments["Key"].rsplit("-", 1)[1].split(".")[0])]
             return {"Body": io.BytesIO(json.dumps(record).encode())}

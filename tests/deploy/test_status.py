@@ -12,7 +12,7 @@ from lib.deploy import status
 from lib.deploy.status import View
 from lib.document import as_document
 from lib.inputs import jobs
-from lib.releases import releases
+from lib.releases import locks, releases, store
 from lib.session import Aws, connect
 from lib.stacks import stacks
 from lib.stacks.drift import Drift
@@ -57,6 +57,7 @@ def test_a_view_as_a_document_has_its_age_in_whole_seconds() -> None:
         ),
         ("obstacles", []),
         ("next_step", ""),
+        ("lock", None),
     ]
 
 
@@ -117,7 +118,9 @@ def test_a_bucket_that_cannot_be_read_leaves_the_release_open_and_the_rest_told(
     intercept(aws.client("s3"), deny)
     view, person = look(aws, "CREATE_COMPLETE", "# what?\nResources: {}")
     assert (view.status, view.release) == ("CREATE_COMPLETE", "")
-    assert person.notes[0].startswith(f"Which release runs cannot be told: The bucket {BUCKET}")
+    lock, release = person.notes
+    assert release.startswith(f"Which release runs cannot be told: The bucket {BUCKET}")
+    assert lock == "Who holds the lock cannot be told: no"
 
 
 def deny(operation: str, _arguments: object) -> dict[str, Any]:
@@ -135,3 +138,63 @@ def test_a_stuck_stack_says_what_it_is_stuck_at_and_how_it_is_freed() -> None:
     drawn = status.draw(view).splitlines()
     assert "Function" in drawn[-2]
     assert drawn[-1].endswith(f"inv rollback {world.job.flags} --skip Function")
+
+
+def hold(aws: Aws, until: str) -> None:
+    """Put down a lock as another operator's run writes it."""
+    lock = locks.Lock(
+        *("token", factories.STACK, "update", f"arn:aws:sts::{ACCOUNT}:assumed-role/x/ann"),
+        *("2026-11-20T09:00:00.000Z", until, "another machine", "4711"),
+    )
+    assert locks.write(store.Bucket(aws.client("s3"), BUCKET, ACCOUNT), lock)
+
+
+@pytest.mark.parametrize("template", ["Resources: {}", None])
+def test_who_holds_the_lock_is_told_in_one_line_and_in_the_document(
+    aws: Aws, template: str | None
+) -> None:
+    hold(aws, "2026-11-20T09:05:00.000Z")
+    view, person = look(aws, "UPDATE_IN_PROGRESS", template)
+    told = [line for line in status.draw(view).splitlines() if line.startswith("Lock")]
+    who = "ann (update since 2026-11-20 09:00:00 UTC)"
+    assert told == [f"Lock     {who}, until 09:05:00"]
+    assert len(told[0]) <= 80
+    assert as_document(view)["lock"] == {
+        "by": f"arn:aws:sts::{ACCOUNT}:assumed-role/x/ann",
+        "task": "update",
+        "since": "2026-11-20T09:00:00.000Z",
+        "until": "2026-11-20T09:05:00.000Z",
+        "holds": True,
+    }
+    assert person.notes == []
+
+
+def test_a_lock_that_nobody_has_renewed_is_told_as_left(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(aws, "2026-11-20T09:05:00.000Z")
+    monkeypatch.setattr(locks.Found, "has_expired", property(lambda _: True))
+    view, _ = look(aws, "UPDATE_COMPLETE", None)
+    assert view.lock
+    assert not view.lock.holds
+    assert "left by ann (update since" in status.draw(view)
+
+
+def test_the_lock_of_a_stack_that_is_about_to_be_created_is_told(aws: Aws) -> None:
+    hold(aws, "2026-11-20T09:05:00.000Z")
+    intercept(aws.client("cloudformation"), lambda *_: {"Stacks": []})
+    view = status.look(factories.job(), Person().access(aws))
+    assert (view.status, view.lock is not None) == (Status.ABSENT, True)
+
+
+def test_status_asks_once_for_the_lock_and_says_nothing_where_there_is_no_bucket(aws: Aws) -> None:
+    asked: list[str] = []
+
+    def count(operation: str, arguments: Any) -> None:
+        if arguments["Key"].startswith("locks/"):
+            asked.append(operation)
+            raise refusal("NoSuchBucket", "no bucket", operation, 404)
+
+    intercept(aws.client("s3"), count)
+    view, person = look(aws, "UPDATE_COMPLETE", None)
+    assert (asked, view.lock, person.notes) == (["GetObject"], None, [])

@@ -22,6 +22,7 @@ from tests.support.aws_fakes import (
     intercept,
     operations,
     own,
+    refusal,
     stack_entry,
     stack_id,
 )
@@ -55,6 +56,7 @@ class World:
         self.told: list[Progress] = []
         self.asked: list[str] = []
         self.records: list[dict[str, Any]] = []
+        self.locking: list[str] = []
         self.job = job(
             environment=environment,
             templates={"master-stack.yaml": template(MASTER)},
@@ -74,7 +76,12 @@ class World:
         self.asked.append(question)
         return True
 
-    def keep(self, _operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+    def keep(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        if arguments.get("Key", "").startswith("locks/"):
+            self.locking.append(operation)
+            if operation == "GetObject":
+                raise refusal("NoSuchKey", "The specified key does not exist.", operation, 404)
+            return {"ETag": '"1"'} if operation == "PutObject" else {}
         if "Body" in arguments:
             self.records.append(json.loads(arguments["Body"]))
         return {}

@@ -190,6 +190,14 @@ def test_templates_that_belong_to_no_release_go_when_they_are_old(world: World) 
     assert "templates/0123456789ab/lost.yaml" not in world.left()
 
 
+def test_no_lock_is_ever_removed_however_old_it_is_and_whosever(world: World) -> None:
+    others = {f"locks/{name}.json" for name in ("plot-palette-production", "gone")}
+    for key in others:
+        world.s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    assert world.prune(keep=1).removed
+    assert others <= world.left()
+
+
 def test_a_manifest_goes_before_its_templates(world: World) -> None:
     plan = world.prune(keep=3)
     assert plan.objects[0].endswith("/manifest.json")
