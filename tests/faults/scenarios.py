@@ -749,6 +749,27 @@ def list_kept(stage: Stage, scenario: Scenario) -> list[str]:
     return [one["change_set"].split("/")[1] for one in found]
 
 
+def list_locks(cloud: Cloud) -> set[tuple[str, str]]:
+    """Return the locks of a region, each with what it says."""
+    s3, bucket = cloud.client("s3"), f"plot-palette-cfn-000000000000-{cloud.region}"
+    return {
+        (key, s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+        for key in cloud.keys("locks/")
+    }
+
+
+def find_left_locks(
+    cloud: Cloud, ended: Ended, before: set[tuple[str, str]] | None = None
+) -> Iterator[str]:
+    """Yield the locks that a run has left which did not say so.
+
+    One that a killed run left `before` expires; who changes nothing has no need to take it over.
+    """
+    if "could not be released" not in ended.err:
+        left = list_locks(cloud) - (before or set())
+        yield from (f"{key} is left in {cloud.region}" for key, _ in left)
+
+
 #: Exit codes that are right for a task that met a fault.
 _CODES = {
     Kind.CUT_BEFORE: {0, 1, 4},
@@ -838,6 +859,8 @@ def try_at(stage: Stage, scenario: Scenario, fault: Fault, at: int, tally: Tally
         found += find_leaks(cloud, ended.out, ended.err, ended.log)
         if ended.code == 0:
             found += find_leftovers(cloud, scenario, list_kept(stage, scenario))
+        if not fault.kills:
+            found += find_left_locks(cloud, ended)
     if ended.code:
         if scenario.sweeper and (fault.kills or "may be left" in ended.err):
             tally.left += sweep_away(stage, scenario, clouds)
@@ -870,6 +893,7 @@ def run_again(
     """Run the same command once more, and yield what it does not put right."""
     if scenario.stamped:
         time.sleep(1 - time.time() % 1)
+    locked = {cloud.region: list_locks(cloud) for cloud in clouds}
     again, _ = stage.run(scenario.clone, *scenario.arguments)
     stage.settle()
     refused = bool(scenario.renewal) and again.code == 3
@@ -882,6 +906,7 @@ def run_again(
     kept = list_kept(stage, scenario)
     for cloud in clouds:
         yield from (f"again: {one}" for one in find_leftovers(cloud, scenario, kept))
+        yield from (f"again: {one}" for one in find_left_locks(cloud, again, locked[cloud.region]))
         yield from (f"again: {one}" for one in find_lost_items(cloud, before[cloud.region]))
         yield from find_half_releases(cloud) if scenario.publishes else ()
 

@@ -21,6 +21,7 @@ from tests.faults.scenarios import (
     Stage,
     Tally,
     find_leaks,
+    find_left_locks,
     find_leftovers,
     find_lost_items,
     find_misbehaviour,
@@ -173,6 +174,8 @@ def test_of_two_operators_at_once_one_wins_and_the_other_is_told(
         found += find_lost_items(stage.cloud(HOME), tables)
         found += find_leaks(stage.cloud(HOME), *(one.err + one.out + one.log for one in ended))
         found += find_leftovers(stage.cloud(HOME), scenario)
+        for one in ended:
+            found += find_left_locks(stage.cloud(HOME), one)
         if stage.cloud().status(STACK) not in (status, "UPDATE_COMPLETE" if status else ""):
             found.append(f"the stack is {stage.cloud().status(STACK)}")
         tally.tried += 1
