@@ -21,7 +21,7 @@ from lib.errors import Declined, InputError, OperationFailed, StateForbids, Temp
 from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
 from lib.refusals import explain, is_unsupported
-from lib.releases import store
+from lib.releases import store, turns
 from lib.rescue import reshaping
 from lib.rescue.reshaping import Known
 from lib.stacks import admission, deployed, refactors, stacks
@@ -100,7 +100,17 @@ def refactor(
     not there, `StateForbids` for what a refactor cannot do, `Declined`, and `OperationFailed` with
     AWS's reason.
     """
+    with turns.take_turn(job, access, "rescue.refactor", early=not options.preview) as held:
+        return _refactor(job, held, options, wanted)
+
+
+def _refactor(
+    job: Job, access: Access, options: Options, wanted: Sequence[Relocation]
+) -> Refactored:
+    """Move resources of a stack, and update it, in this run's turn."""
     plan = work_out(job, access, wanted)
+    if plan.moves and not options.preview and access.claim():
+        plan = work_out(job, access, wanted)
     where = f"stack {job.stack_name} in {job.region}"
     if plan.moves:
         access.operator.report(_list_moves(f"Moves in {where}, nothing is replaced:", plan.moved))
@@ -362,6 +372,7 @@ def _carry_out(job: Job, access: Access, plan: Refactoring, where: str) -> str:
     question = f"Move {count} resource{'s' * (count > 1)} of {where}, then update it?"
     if not access.operator.confirm(question, "y"):
         raise Declined(f"Nothing was moved in {where}.")
+    access.claim()
     try:
         refactors.execute(cfn, refactor_id)
     except (BotoCoreError, ClientError) as exc:

@@ -191,7 +191,7 @@ def test_status_asks_once_for_the_lock_and_says_nothing_where_there_is_no_bucket
     asked: list[str] = []
 
     def count(operation: str, arguments: Any) -> None:
-        if arguments["Key"].startswith("locks/"):
+        if arguments.get("Key", "").startswith("locks/"):
             asked.append(operation)
             raise refusal("NoSuchBucket", "no bucket", operation, 404)
 

@@ -103,6 +103,21 @@ ONCE_BROKEN = [
 def test_what_once_broke_a_task_does_so_no_more(
     stage: Stage, name: str, operation: str, fault: str
 ) -> None:
+    try_at_first(stage, name, operation, fault)
+
+
+# The first object that an update writes is its lock, and the only one that it deletes.
+@pytest.mark.integration
+@pytest.mark.parametrize("operation", ["PUT Object", "DELETE Object"])
+@pytest.mark.parametrize("fault", ["KILL before", "KILL after"])
+def test_a_run_that_is_killed_at_its_lock_stands_in_nobody_s_way(
+    stage: Stage, operation: str, fault: str
+) -> None:
+    try_at_first(stage, "update", operation, fault)
+
+
+def try_at_first(stage: Stage, name: str, operation: str, fault: str) -> None:
+    """Inject a fault at the first call of an operation, and hold a scenario against it."""
     scenario = scenarios(stage)[name]
     stage.load(scenario.state)
     _, undisturbed = stage.run(scenario.clone, *scenario.arguments)

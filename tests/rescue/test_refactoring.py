@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lib.errors import Declined, DeploymentError, OperationFailed, StateForbids
+from lib.errors import Declined, DeploymentError, Locked, OperationFailed, StateForbids
+from lib.inputs.jobs import Options
+from lib.releases import turns
 from lib.rescue import refactoring
 from lib.rescue.refactoring import Moved, Refactoring
 from lib.templates.moves import Relocation
 from tests.support import factories
 from tests.support.aws_fakes import START, FakeTime, refusal, stack_entry, stack_id
+from tests.support.lock_store import LockStore
 from tests.support.many_clients import Account
 from tests.support.people import Person
 
@@ -181,3 +185,18 @@ def test_what_aws_says_it_moved_is_looked_for() -> None:
     world = World()
     world.place = "Elsewhere"
     assert "does not show Two/Table (app-jobs) there" in failing(world).message
+
+
+def test_while_somebody_else_holds_the_lock_nothing_is_refactored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refactoring, "work_out", lambda *_: PLAN)
+    store = LockStore()
+    options = Options()
+    with turns.take_turn(factories.job(), store.access(Person(), "bob"), "update") as held:
+        held.claim()
+        with pytest.raises(Locked, match="bob"):
+            refactoring.refactor(factories.job(), store.access(Person()), options, ())
+        preview = replace(options, preview=True)
+        seen = refactoring.refactor(factories.job(), store.access(Person()), preview, ())
+    assert seen.action == "previewed"
