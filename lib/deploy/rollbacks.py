@@ -159,10 +159,12 @@ def return_to(
     started = access.clock.monotonic()
     task = f"rollback --to {name}"
     with turns.take_turn(job, access, task, early=not options.preview) as held:
-        return outcomes.timed(access, started, _return_to(job, held, options, name))
+        return outcomes.timed(access, started, _return_to(job, held, options, name, price))
 
 
-def _return_to(job: Job, access: Access, options: Options, name: str) -> Outcome:
+def _return_to(
+    job: Job, access: Access, options: Options, name: str, price: Price | None
+) -> Outcome:
     """Redeploy an earlier release, in this run's turn."""
     stack, decision = admission.admit(job, access, Operation.UPDATE)
     bucket = store.bucket_of(job, access)
