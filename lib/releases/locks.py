@@ -46,12 +46,12 @@ _CONFLICT = "ConditionalRequestConflict"
 class Lock:
     """What a lock says: who changes the stack, with which task, since when and until when.
 
-    `token` is that of one run. `since` and `until` are in UTC, ISO 8601, by the clock of whoever
+    `run` is a token of one run. `since` and `until` are in UTC, ISO 8601, by the clock of whoever
     wrote them, for people to read. `machine` and `process` are a digest and a number, by which the
     same machine knows that the run has ended. `lease` is in seconds.
     """
 
-    token: str
+    run: str
     stack: str
     task: str
     by: str
@@ -146,7 +146,7 @@ def write(bucket: Bucket, lock: Lock, *, replacing: str = "") -> str:
 
 def is_ours(found: Found, lock: Lock) -> bool:
     """Tell whether a lock that was found is the one that this run has written."""
-    return found.lock.token == lock.token
+    return found.lock.run == lock.run
 
 
 def is_free(found: Found, machine: Machine) -> bool:

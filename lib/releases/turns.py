@@ -101,7 +101,7 @@ class Turn:
         now = self.outer.clock.now()
         before = self.lock
         return Lock(
-            before.token if before else watching.new_token(),
+            before.run if before else watching.new_token(),
             self.job.stack_name,
             self.task,
             self.outer.aws.identity().arn,
@@ -178,12 +178,12 @@ class Turn:
                 found = self._try()
             if found is None:
                 return True
-            if found.lock.token != told:
-                told = found.lock.token
+            if found.lock.run != told:
+                told = found.lock.run
                 self.outer.say(f"Waiting for {found.lock.who}, who is changing {self._where()}.")
             return None
 
-        told = held.lock.token
+        told = held.lock.run
         self.outer.say(f"Waiting for {held.lock.who}, who is changing {self._where()}.")
         polling.until(look, clock, shortest=_FIRST_PAUSE)
         self.outer.say(f"It is this run's turn at {self._where()}.")

@@ -38,6 +38,9 @@ class World:
             "ListStackResources": self.list,
             "DescribeStackEvents": self.events,
             "ContinueUpdateRollback": self.go_on,
+            # The lock.
+            "PutObject": {"ETag": '"1"'},
+            "DeleteObject": {},
         }
         self.account = Account("us-east-1", **said | answers)
         self.person = Person()

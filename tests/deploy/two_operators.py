@@ -583,7 +583,7 @@ class Search:
         one = state.players[player]
         held, left = _read(state.lock), _read(after.lock)
         mine = f"plot-palette-{'ab'[player]}"
-        if held and state.lock != after.lock and not held.token.startswith(mine):
+        if held and state.lock != after.lock and not held.run.startswith(mine):
             other = state.players[1 - player]
             expired = state.lock and after.now - state.lock.written > locks.LEASE
             if left is None:
@@ -617,7 +617,13 @@ class Search:
                 a.call[0] == "GetObject" and a.said[0] in ("ok", "cut") for a in one.history
             )
             return "" if without else "it executes without having asked for the lock"
-        first = next(n for n, a in writes if a.said[0] == "ok")
+        # Its own lock tells whom the answer has not reached that the write was one.
+        first = next(
+            n
+            for n, a in enumerate(one.history)
+            if (a.call[0] == "PutObject" and a.said[0] == "ok")
+            or (a.call[0] == "GetObject" and a.said[0] == "ok" and self._is_own(player, a.said[1]))
+        )
         last, _ = [pair for pair in writes if pair[1].said[0] in ("ok", "error")][-1]
         began = one.history[last - 1].at if last else 0.0
         if one.history[-1].at - began > locks.LEASE:
@@ -633,7 +639,7 @@ class Search:
 
     def _is_own(self, player: int, entry: Entry) -> bool:
         lock = _read(entry)
-        return lock is not None and lock.token.startswith(f"plot-palette-{'ab'[player]}")
+        return lock is not None and lock.run.startswith(f"plot-palette-{'ab'[player]}")
 
     def find_broken_end(self, state: State) -> str:
         """Return which promise an end breaks, or ""."""

@@ -8,19 +8,30 @@ from botocore.exceptions import ClientError
 
 from lib.regions import survey
 from lib.regions.plan import Site
+from lib.session import Identity
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import refusal
 from tests.support.rehearsal import Person
 
 
 class Sky:
-    """What `lib.session.Aws` offers of a region that answers everything with one refusal."""
+    """What `lib.session.Aws` offers of a region whose stacks are answered with one refusal.
+
+    There is no bucket in it, so that nobody holds a lock.
+    """
 
     def __init__(self, answer: ClientError) -> None:
         self._answer = answer
 
+    def identity(self) -> Identity:
+        return Identity(aws_fakes.ACCOUNT, "arn")
+
     def client(self, service: str) -> Any:
         def refuse(_operation: str, _given: dict[str, Any]) -> Any:
+            if service == "s3":
+                raise refusal(
+                    "NoSuchBucket", "The specified bucket does not exist", "GetObject", 404
+                )
             raise self._answer
 
         made = aws_fakes.client(service)
