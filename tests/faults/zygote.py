@@ -40,7 +40,7 @@ from invoke.program import Program  # noqa: E402 (lib's clock is made of time.sl
 
 import tasks  # noqa: E402
 from commands import target  # noqa: E402
-from lib import polling, session  # noqa: E402
+from lib import outside, session  # noqa: E402
 
 #: What a task imports when it first needs it.
 LAZY = (
@@ -81,7 +81,7 @@ def move_on(hours: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + timedelta(hours=hours)
 
-    polling.datetime = Later  # type: ignore[misc]
+    outside.datetime = Later  # type: ignore[misc]
 
 
 def live(request: dict[str, Any]) -> None:
