@@ -118,11 +118,11 @@ class Desk:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.operator.report(Rested())
         with self._turns:
             if kind is not None:
                 self._abandon()
-        self.drain()
+        self._show_rest()
+        self.operator.report(Rested())
 
     def _abandon(self) -> None:
         """Stop every thread, giving those with a change set the time to discard it."""
@@ -202,10 +202,13 @@ class Desk:
         self._redraw()
 
     def drain(self) -> None:
-        """Show what is left in the mailbox."""
+        """Show what is left in the mailbox, and where every region stands."""
+        self._show_rest()
+        self._redraw()
+
+    def _show_rest(self) -> None:
         for said in self.crew.take_rest():
             self._show(said)
-        self._redraw()
 
     def _show(self, said: tuple[str, Progress] | None) -> None:
         """Show what a region reports: its line on a terminal, prefixed lines elsewhere."""

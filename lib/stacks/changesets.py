@@ -85,29 +85,32 @@ def create(
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
-    extra: dict[str, Any] = {
+    asked: dict[str, Any] = {
         **request.as_arguments(),
         "ChangeSetName": name,
         "ChangeSetType": kind,
+        "Description": _describe(request),
         "IncludeNestedStacks": nested,
         **({"DeploymentMode": "REVERT_DRIFT"} if revert_drift else {}),
         **({"ImportExistingResources": True} if import_existing else {}),
     }
     try:
-        answer = cfn.create_change_set(
-            ClientToken=request.token, Description=_describe(request), **extra
-        )
+        answer = cfn.create_change_set(ClientToken=request.token, **asked)
     except ClientError as exc:
         if _is_created_already(exc):
-            raise StateForbids(
-                f"Somebody else has just created stack {request.stack} in {cfn.meta.region_name}.",
-                next_step="run the same command again, to change it as it is now.",
-            ) from None
+            raise _forbid_second(request, cfn.meta.region_name) from None
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
         return Proposal(answer["Id"], answer["StackId"], kind)
     return _take_own(cfn, request, name, kind)
+
+
+def _forbid_second(request: Request, region: str) -> StateForbids:
+    return StateForbids(
+        f"Somebody else has just created stack {request.stack} in {region}.",
+        next_step="run the same command again, to change it as it is now.",
+    )
 
 
 def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str) -> Proposal:

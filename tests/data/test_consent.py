@@ -209,7 +209,7 @@ def test_a_backup_before_a_loss_is_asked_for_when_it_holds_all_that_was_written(
     monkeypatch.setattr(proving, "take_backups", take)
     monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     consent.back_up(job(), access, ["jobs", "users"], wanted=True)
-    assert given == [(job(), access, ["jobs", "users"])]
+    assert given == [(job(), access, ("jobs", "users"))]
     [at] = asked
     assert waited <= at <= waited + 5
     assert [text.startswith("Stop what writes to jobs, users now.") for text in person.told] == (
@@ -222,6 +222,7 @@ def test_a_backup_that_is_not_proven_stops_what_would_follow(
 ) -> None:
     run = BackupRun((), failed=(Failed("jobs", "no room"),))
     monkeypatch.setattr(proving, "take_backups", lambda *_: run)
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     with pytest.raises(BackupFailed, match="jobs"):
         consent.back_up(job(), Person("y").access(), ["jobs"], wanted=True)
 
@@ -229,6 +230,7 @@ def test_a_backup_that_is_not_proven_stops_what_would_follow(
 def test_the_proven_backups_are_named_by_their_arns(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Backup("jobs", "arn:backup", "name", 1, "AVAILABLE", START)
     monkeypatch.setattr(proving, "take_backups", lambda *_: BackupRun((made,)))
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     assert consent.back_up(job(), Person("y").access(), ["jobs"], wanted=True) == ("arn:backup",)
 
 

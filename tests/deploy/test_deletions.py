@@ -10,7 +10,7 @@ import pytest
 
 from lib import session
 from lib.access import Access
-from lib.data import proving
+from lib.data import proving, tables
 from lib.data.catalogue import Backup
 from lib.data.proving import BackupRun, Failed
 from lib.deploy import deletions, report
@@ -220,6 +220,7 @@ def test_a_backup_that_is_not_proven_deletes_nothing(monkeypatch: pytest.MonkeyP
         return BackupRun((), failed=(Failed("kept", "no room"),))
 
     monkeypatch.setattr(proving, "take_backups", take)
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     with pytest.raises(BackupFailed, match="no room"):
         world.delete("Lost", "Kept")
     [(_, _, names)] = asked
@@ -234,6 +235,7 @@ def test_the_backups_made_before_a_deletion_are_part_of_its_outcome(
     world.template = TEMPLATE.replace(", DeletionPolicy: Retain", "")
     made = Backup("kept", "arn:backup", "name", 1, "AVAILABLE", START)
     monkeypatch.setattr(proving, "take_backups", lambda *_: BackupRun((made,)))
+    monkeypatch.setattr(tables, "describe_table", lambda *_: {"TableStatus": "ACTIVE"})
     assert world.delete("Lost", "Kept").backups == ("arn:backup",)
 
 

@@ -567,7 +567,9 @@ def test_the_image_and_the_code_that_the_release_ran_are_looked_for_beforehand(
     past.record(earlier.name, "UPDATE_COMPLETE", 1, "10.7.0.0/16")
     past.return_to(earlier.name, artifacts=Artifacts(image="today"))
     (today, access, stack, values), (job, same, there) = seen
-    assert access == same == past.access
+    # The access of this run's turn at the stack, to the same AWS.
+    assert access == same
+    assert access.aws is past.access.aws
     assert stack == there
     assert stack.name == STACK
     assert values["VpcCidr"] == "10.7.0.0/16"

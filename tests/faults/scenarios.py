@@ -459,7 +459,8 @@ REKEYED = (
 #: What the tool's own change sets are kept for at most, and a little more, in hours.
 LONG_AGO = 25.0
 
-_DRAFTS = ("--allow-data-loss", "DatabaseStack/Drafts")
+DRAFTS = "DatabaseStack/Drafts"
+_DRAFTS = ("--allow-data-loss", DRAFTS)
 
 #: Plans to apply: name of plan and state, the state they are of, the clone, the flags.
 PLANNED = (
@@ -470,8 +471,6 @@ PLANNED = (
 )
 
 Goal = Callable[[Stage], str]
-
-DRAFTS = "DatabaseStack/Drafts"
 
 
 @dataclass(frozen=True)
@@ -672,9 +671,7 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
     quiet = ("--yes", "--json")
     unverified = (*quiet, "--no-verify")
     release = stage.release if stage else ""
-    drafts = ("--allow-data-loss", DRAFTS)
     orphan = stage.orphan if stage else ""
-    drafts = _DRAFTS
     made = (
         Scenario(
             "upload", "empty", "first", ("upload", "--json"), _is_published, frozenset(),
@@ -693,11 +690,11 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
             _expects("UPDATE_COMPLETE", "one"),
         ),
         Scenario(
-            "replace-a-table", "rekeyed", "rekeyed", ("update", *unverified, *drafts),
+            "replace-a-table", "rekeyed", "rekeyed", ("update", *unverified, *_DRAFTS),
             _expects("UPDATE_COMPLETE", "one"),
         ),
         Scenario(
-            "delete", "deployed", "first", ("deploy", "--delete", *quiet, *drafts), _is_absent,
+            "delete", "deployed", "first", ("deploy", "--delete", *quiet, *_DRAFTS), _is_absent,
             frozenset(),
         ),
         Scenario("backup", "backed up", "first", ("backup", "--keep", "1", *quiet), _is_backed_up),

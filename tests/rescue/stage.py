@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
+from dataclasses import replace
 from typing import Any
 
 from lib import session
@@ -11,6 +13,7 @@ from lib.deploy import deployments
 from lib.deploy.outcomes import Outcome
 from lib.errors import DeploymentError
 from lib.inputs.jobs import Job, Options
+from lib.machine import Machine
 from lib.operators import Answer
 from lib.rescue import adoption, founding, switching
 from lib.stacks import drift, stacks
@@ -142,10 +145,15 @@ def folder(key: str = "id", policy: str = "Retain", **more: str) -> dict[str, Te
     return {name: templates.parse(name, textwrap.dedent(text)) for name, text in texts.items()}
 
 
+#: Every stage is a process of its own on one machine; an earlier one has ended.
+_PROCESSES = itertools.count(1)
+
+
 class Stage:
     """The application, whoever operates it, and what AWS has of it."""
 
     def __init__(self, endpoint: str) -> None:
+        self.process = str(next(_PROCESSES))
         self.endpoint = endpoint
         self.person = Person("y")
         self.aws = session.connect(REGION, endpoint_url=endpoint, local=True)
@@ -154,7 +162,8 @@ class Stage:
 
     @property
     def access(self) -> Access:
-        return self.person.access(self.aws)
+        here = Machine(lambda: "here", lambda: self.process, lambda one: one != self.process)
+        return replace(self.person.access(self.aws), machine=here)
 
     def deploy(self, *, adopt: str | None = None, **options: Any) -> Outcome:
         create = founding.over_leftovers(adopt)
