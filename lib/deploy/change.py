@@ -313,7 +313,7 @@ def _execute(run: Run, proposal: Proposal, record: Record, *, disable_rollback: 
             changesets.execute(
                 run.cfn,
                 proposal,
-                token=record.token,
+                token=record.request,
                 disable_rollback=disable_rollback,
                 express=run.options.express,
             )

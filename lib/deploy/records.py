@@ -42,7 +42,7 @@ def begin(run: Run, action: str, stack_id: str, token: str) -> Record:
         ),
         express=run.options.express,
         plan=run.plan,
-        token=token,
+        request=token,
     )
     _write(run, record)
     return record

@@ -39,8 +39,8 @@ class Record:
     """One operation: which release, when (UTC, ISO 8601), what, how it ended, who.
 
     `express` is true of one in express mode, `reason` says why AWS refused to begin it,
-    `plan` is the digest of the plan that was applied, "" where none was, `token` that of the
-    request, by which the stack's events tell what came of it. `seconds` is how long
+    `plan` is the digest of the plan that was applied, "" where none was, `request` the token
+    of the request, by which the stack's events tell what came of it. `seconds` is how long
     it took, 0 where that is not known.
     """
 
@@ -58,7 +58,7 @@ class Record:
     express: bool = False
     reason: str = ""
     plan: str = ""
-    token: str = ""
+    request: str = ""
     seconds: float = 0
 
     @property
@@ -152,7 +152,7 @@ def parse(content: bytes) -> Record | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     # Records of earlier editions lack these.
-    more = {name: str(document.get(name, "")) for name in ("reason", "plan", "token")}
+    more = {name: str(document.get(name, "")) for name in ("reason", "plan", "request")}
     express = document.get("express") is True
     took = document.get("seconds")
     seconds = float(took) if isinstance(took, int | float) else 0.0

@@ -62,7 +62,7 @@ def settle(bucket: Bucket, access: Access, found: Sequence[Record]) -> tuple[Rec
 
 def _settle(bucket: Bucket, access: Access, record: Record) -> Record:
     """Return one record with how it ended, as it is while that cannot be told."""
-    if record.status != history.STARTED or not (record.token and record.stack_id):
+    if record.status != history.STARTED or not (record.request and record.stack_id):
         return record
     try:
         status = _find_ending(access, record)
@@ -85,7 +85,7 @@ def _find_ending(access: Access, record: Record) -> str:
     cfn = access.aws.client("cloudformation")
     found = stacks.read_events(cfn, record.stack_id, since=begun - _APART)
     own = [event for event in found if event.is_own]
-    last = max((i for i, event in enumerate(own) if event.token == record.token), default=None)
+    last = max((i for i, event in enumerate(own) if event.token == record.request), default=None)
     if last is None:
         return history.NOT_BEGUN if age > LONGEST_BEGINNING else ""
     # The end of an update that was cancelled may have the token of whoever cancelled it; before

@@ -6,6 +6,7 @@ Nothing here is a matter of timing: an operation waits at a gate until the test 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -135,7 +136,8 @@ def test_of_two_operators_who_start_in_the_same_moment_one_creates_the_stack(
     until(lambda: any(process.poll() is not None for process in started), "the loser's end")
     started.sort(key=lambda process: process.poll() is None)
     loser = operator.finish(started[0], code=3).document
-    assert "omebody" in loser["error"]
+    # The lock of the other one, or AWS, is in its way: whichever it came to first.
+    assert re.search("omebody|the lock holds until", loser["error"])
     operator.cloud().open_gate("photo-finish")
     assert operator.finish(started[1]).document["action"] == "created"
 
@@ -143,7 +145,7 @@ def test_of_two_operators_who_start_in_the_same_moment_one_creates_the_stack(
 def agree_and_reach_the_gate(terminal: Terminal) -> None:
     terminal.expect("[y/N]")
     terminal.type("y\n")
-    terminal.expect("IN_PROGRESS   NotesStack/Gate")
+    terminal.expect("└── \x1b[0mGate")
     terminal.type(CTRL_C)
 
 
@@ -157,7 +159,7 @@ def test_ctrl_c_on_a_terminal_offers_to_leave_to_wait_and_to_cancel_an_update(
     clone.set_parameters(Word="two", Way="shut")
     with operator.at_a_terminal("update", *target) as terminal:
         agree_and_reach_the_gate(terminal)
-        terminal.expect("[d]etach, keep [w]aiting, or [c]ancel the update and roll it back?")
+        terminal.expect("[d]etach, keep [w]aiting, or [c]ancel the update and")
         terminal.type("c\n")
         terminal.expect("Asked CloudFormation to cancel the update")
         cloud.open_gate(name)
@@ -175,7 +177,7 @@ def test_ctrl_c_on_a_terminal_offers_to_leave_to_wait_and_to_cancel_an_update(
     assert cloud.outputs(name)["Word"] == cloud.tree(name)["NotesStack/Last"]
     assert cloud.client("ssm").get_parameter(Name=first)["Parameter"]["Value"] == "two"
     # What is only under way is drawn over by what comes next, which is green when it is good.
-    assert "\r\x1b[K" in shown
+    assert "\x1b[2K" in shown
     assert "\x1b[32m" in shown
 
     clone.set_parameters(Way="open")
@@ -226,4 +228,4 @@ def test_colour_and_redrawing_are_for_terminals_that_want_them(
     ) as terminal:
         shown = terminal.finish()
     assert ("\x1b[3" in shown) is colours
-    assert ("\x1b[K" in shown) is redraws
+    assert ("\x1b[2K" in shown) is redraws

@@ -182,7 +182,7 @@ def test_what_a_person_answers_at_a_terminal(deployed: Operator, stranger: Opera
     with deployed.at_a_terminal(*asked) as terminal:
         terminal.expect("[y/N]")
         terminal.type("y\n")
-        terminal.expect("IN_PROGRESS   NotesStack/Gate")
+        terminal.expect("└── \x1b[0mGate")
         terminal.type(CTRL_C)
         terminal.expect("keep [w]aiting")
         terminal.type("w\n")

@@ -30,6 +30,8 @@ def move_the_jobs(clone: Clone) -> None:
     """Have the templates keep the jobs in the storage stack, and read them there."""
     block = r"(?:(?:    .*)?\n)*"
     table = take(clone, "database", rf"\n  JobsTable:\n{block}")
+    # Who moves it takes along what it needs; a name that nobody has given is not among that.
+    table = re.sub(r"      TableName: .*\n", "", table)
     outputs = take(clone, "database", rf"\n  JobsTableName:\n{block}  JobsTableArn:\n{block}")
     clone.edit("storage", ("\nOutputs:\n", f"{table}\nOutputs:\n{outputs.lstrip()}"))
     clone.edit("storage", ("Outputs:\nJobs", "Outputs:\n  Jobs"))

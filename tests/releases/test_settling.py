@@ -27,7 +27,7 @@ ANOTHER = "plot-palette-2"
 RECORD = Record(
     *("0123456789ab", history.stamp(START), "update", history.STARTED, "ann", STACK, "arn:stack"),
     {},
-    token=TOKEN,
+    request=TOKEN,
 )
 
 
@@ -153,7 +153,7 @@ def test_nothing_is_told_of_what_aws_has_forgotten(world: World) -> None:
         replace(RECORD, status="UPDATE_COMPLETE"),
         replace(RECORD, status=history.REFUSED),
         # Of an earlier edition.
-        replace(RECORD, token=""),
+        replace(RECORD, request=""),
     ],
 )
 def test_what_is_settled_or_cannot_be_costs_no_call(world: World, record: Record) -> None:
