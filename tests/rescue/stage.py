@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from lib.errors import DeploymentError
 from lib.inputs.jobs import Job, Options
 from lib.machine import Machine
 from lib.operators import Answer
+from lib.polling import Clock
 from lib.rescue import adoption, founding, switching
 from lib.stacks import drift, stacks
 from lib.templates import templates
@@ -163,7 +165,9 @@ class Stage:
     @property
     def access(self) -> Access:
         here = Machine(lambda: "here", lambda: self.process, lambda one: one != self.process)
-        return replace(self.person.access(self.aws), machine=here)
+        # The emulator needs no time, so that nobody has to wait as long as for AWS.
+        clock = Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.02)))
+        return replace(self.person.access(self.aws, clock), machine=here)
 
     def deploy(self, *, adopt: str | None = None, **options: Any) -> Outcome:
         create = founding.over_leftovers(adopt)

@@ -20,7 +20,7 @@ from tests.emulator.cloud import REPOSITORY
 from tests.rescue.stage import NAME, Stage
 
 #: Every how many calls the process ends; `-m faults` tries each, in processes that are killed.
-STEP = 47
+STEP = 23
 NEW = "notes-2"
 
 
