@@ -56,7 +56,7 @@ def test_a_moment_is_switched_in_and_the_old_table_stays(operator: Operator) -> 
     require_in_sync(operator)
 
 
-@pytest.mark.parametrize("said", ["Restoring", "Leaving", "Importing", "Returning to release"])
+@pytest.mark.parametrize("said", ["Restoring", "Importing"])
 def test_a_killed_switch_is_ended_by_the_same_command(operator: Operator, said: str) -> None:
     cloud = operator.cloud()
     old = cloud.tables()["JobsTable"]
