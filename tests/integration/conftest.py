@@ -307,7 +307,9 @@ runpy.run_module("invoke", run_name="__main__", alter_sys=True)
 
 #: Files whose tasks coverage does not watch: it takes each process half as long again, and what
 #: they reach the unit tests and the other files reach too.
-_UNWATCHED = re.compile(r"test_(artifacts|data_guard|large_plans|multi_region|rescuing|rollbacks)")
+_UNWATCHED = re.compile(
+    r"test_(artifacts|calls|data_guard|interruptions|large_plans|multi_region|rescuing|rollbacks)"
+)
 
 
 def _heed_ctrl_c() -> None:

@@ -77,7 +77,11 @@ def replay(stranger: Operator, tmp_path: Path) -> Replay:
         there = stranger.run("rescue.replay", str(sent), code=here.code, **settings)
         end = json.loads(recording.read_text().splitlines()[-1])
         kept = Result(end["exit_code"], end["out"], end["err"])
-        assert (there.out, there.err) == (kept.out, kept.err)
+        if shows_secrets:
+            # A digest of what holds a secret is another one once something stands for that.
+            assert hide_digests(there) == hide_digests(kept)
+        else:
+            assert (there.out, there.err) == (kept.out, kept.err)
         # What stands for a secret, on a screen that shows one, is all that may differ.
         assert (there == here) is not shows_secrets
         assert not stranger.state.exists()
@@ -88,6 +92,12 @@ def replay(stranger: Operator, tmp_path: Path) -> Replay:
 
     return hold
 
+
+def hide_digests(result: Result) -> tuple[str, str]:
+    return _DIGEST.sub("DIGEST", result.out), _DIGEST.sub("DIGEST", result.err)
+
+
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 numbers = itertools.count(1)
 
