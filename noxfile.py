@@ -16,9 +16,9 @@ nox.options.error_on_missing_interpreters = True
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "policy", "tests", "integration", "coverage"]
 
-#: Two more workers than there are cores, because many tests wait for an emulator. A file's
+#: One more worker than there are cores, because many tests wait for an emulator. A file's
 #: tests share one, so they stay together.
-IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 2), "--dist", "loadfile", "--no-loadscope-reorder")
+IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
 
 #: What is neither run elsewhere nor by name only.
 UNIT = "not integration and not docs and not faults and not corpus"
