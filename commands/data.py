@@ -39,7 +39,7 @@ def backup(target: Target, keep: str | None = None) -> Answer:
         "preview": "With --switch: show the whole way; restore and change nothing.",
         "no-verify": "With --switch: do not check afterwards what was deployed.",
     },
-    common=(*COMMON, "role_arn"),
+    common=(*COMMON, "role_arn", "wait"),
     changes=True,
 )
 def restore(

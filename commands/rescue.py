@@ -100,7 +100,7 @@ def replay(target: Target, file: str) -> Answer:
         "preview": "Show the whole way; change nothing.",
         **VERIFY_HELP,
     },
-    common=(*COMMON, "role_arn"),
+    common=(*COMMON, "role_arn", "wait"),
     changes=True,
 )
 def adopt(

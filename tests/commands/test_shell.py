@@ -31,6 +31,17 @@ def test_each_task_s_first_line_begins_with_its_group_and_fits_beside_its_name(n
     assert len(first) <= WIDTH
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("deploy", "update", "apply", "rollback", "deploy-multi-region", "prune", "restore"),
+        *("rescue.adopt", "rescue.refactor"),
+    ],
+)
+def test_whoever_is_told_to_wait_for_another_operator_can(name: str) -> None:
+    assert "wait" in inspect.signature(tasks.ns[name].body).parameters
+
+
 @pytest.mark.parametrize("name", names())
 def test_each_task_s_help_has_examples_of_itself_that_the_parser_accepts(name: str) -> None:
     lines = [line.strip() for line in (tasks.ns[name].__doc__ or "").splitlines()[2:]]
