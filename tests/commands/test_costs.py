@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.support import warm
 from tests.support.loopback import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,16 +27,9 @@ def inv(*arguments: str, folder: Path = ROOT, **settings: str) -> subprocess.Com
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "invoke", *arguments],
-        cwd=folder,
-        env={**kept, **quiet, **settings},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    task = warm.starter().start(arguments, folder, {**kept, **quiet, **settings})
+    out, err = task.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, task.wait(), out, err)
 
 
 @pytest.fixture

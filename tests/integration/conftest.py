@@ -20,10 +20,8 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -35,6 +33,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from tests.support import warm
 
 Json = dict[str, Any]
 
@@ -294,33 +294,9 @@ class Cloud:
         return {entry["Key"] for page in found for entry in page.get("Contents", [])}
 
 
-#: `python -m invoke`, whose own processes, the emulator and cfn-lint, coverage leaves alone:
-#: watched, they take half as long again, and their code is not what is tested here.
-INVOKE = """
-import os, runpy, sys
-os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-sys.executable = os.environ.pop("TESTS_INTERPRETER", sys.executable)
-sys.argv[0] = "inv"
-runpy.run_module("invoke", run_name="__main__", alter_sys=True)
-"""
-
-
-#: Files whose tasks coverage does not watch: it takes each process half as long again, and what
-#: they reach the unit tests and the other files reach too.
-_UNWATCHED = re.compile(
-    r"test_(artifacts|calls|data_guard|interruptions|large_plans|multi_region|rescuing|rollbacks)"
-)
-
-
-def _heed_ctrl_c() -> None:
-    """Undo what a shell does that runs the tests in the background: it switches Ctrl-C off."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _own_a_terminal() -> None:
-    """Make standard input the session's terminal: only such a one turns Ctrl-C into a signal."""
-    _heed_ctrl_c()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+#: Files whose tasks coverage watches, which takes each of them half as long again. What the
+#: others reach, these and the unit tests reach too.
+_WATCHED = re.compile(r"test_(explaining|planning|recording|refactoring)\.py")
 
 
 def _make_bench(folder: Path) -> Path:
@@ -348,7 +324,7 @@ class Operator:
     def environment(self, **settings: str) -> dict[str, str]:
         """The environment of a shell on a machine that knows no AWS account."""
         dropped = _SETTINGS
-        if _UNWATCHED.search(os.environ.get("PYTEST_CURRENT_TEST", "")):
+        if not _WATCHED.search(os.environ.get("PYTEST_CURRENT_TEST", "")):
             dropped = (*_SETTINGS, "COVERAGE_")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         home = self.state.parent / "home"
@@ -367,18 +343,9 @@ class Operator:
             **settings,
         }
 
-    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **settings: str) -> warm.Task:
         """Start a task without a terminal."""
-        return subprocess.Popen(
-            [sys.executable, "-c", INVOKE, *arguments],
-            cwd=self.clone.folder,
-            env=self.environment(**settings),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  # no threads here
-        )
+        return warm.starter().start(arguments, self.clone.folder, self.environment(**settings))
 
     def run(self, *arguments: str, code: int = 0, **settings: str) -> Result:
         """Run a task without a terminal to its end, and hold it to an exit code."""
@@ -388,10 +355,10 @@ class Operator:
         """Run a task on the emulator."""
         return self.run(*arguments, "--local", code=code, **settings)
 
-    def finish(self, process: subprocess.Popen[str], code: int | None = 0) -> Result:
+    def finish(self, process: warm.Task, code: int | None = 0) -> Result:
         """Wait for a task that was started, and hold it to an exit code unless None."""
         out, err = process.communicate(timeout=PATIENCE)
-        result = Result(process.returncode, out, err)
+        result = Result(process.wait(), out, err)
         assert code in (None, result.code), f"exit code {result.code}\n{out}\n{err}"
         return result
 
@@ -425,15 +392,8 @@ class Terminal:
         self._screen, side = pty.openpty()
         self.shown = ""
         self._seen = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", INVOKE, *arguments],
-            cwd=operator.clone.folder,
-            env=operator.environment(**settings),
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            start_new_session=True,
-            preexec_fn=_own_a_terminal,  # noqa: PLW1509  # no threads here
+        self._process = warm.starter().start_at(
+            side, arguments, operator.clone.folder, operator.environment(**settings)
         )
         os.close(side)
 

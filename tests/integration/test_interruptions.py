@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.conftest import CTRL_C, Clone, Operator, Terminal, shrink, until
+from tests.support import warm
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +42,7 @@ def target_of(name: str) -> str:
     return f"--env development --region us-east-1 --stack-name {name} --local"
 
 
-def reach_the_gate(operator: Operator, name: str) -> subprocess.Popen[str]:
+def reach_the_gate(operator: Operator, name: str) -> warm.Task:
     """Start a deployment and return it once CloudFormation stands at the gate."""
     operator.clone.set_parameters(Way="shut")
     process = operator.start("deploy", *UNVERIFIED, "--stack-name", name, "--json", "--local")

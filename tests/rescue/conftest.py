@@ -13,7 +13,7 @@ from tests.rescue.stage import Stage
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with serving() as endpoint:
+    with serving(watched=False) as endpoint:
         yield endpoint
 
 
