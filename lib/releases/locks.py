@@ -204,13 +204,20 @@ def renew(bucket: Bucket, lock: Lock, etag: str, now: datetime) -> str:
     return ""
 
 
-def release(bucket: Bucket, lock: Lock, etag: str) -> bool:
+def release(bucket: Bucket, lock: Lock, etag: str, now: datetime) -> bool:
     """Delete a lock as it was written last, nobody else's; tell whether it was there.
 
-    "If-Match" on DeleteObject is newer than on PutObject; whoever does not know it deletes all the
-    same. https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
+    Where the ETag is "" or another one, as after a request without an answer, the lock is looked
+    for: this run's goes, whatever its ETag. "If-Match" on DeleteObject is newer than on PutObject;
+    whoever does not know it deletes all the same.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
     """
     for _ in range(_TRIES):
+        if not etag:
+            found = read(bucket, lock.stack, now)
+            if found is None or not is_ours(found, lock):
+                return False
+            etag = found.etag
         try:
             bucket.s3.delete_object(
                 Bucket=bucket.name,
@@ -219,10 +226,9 @@ def release(bucket: Bucket, lock: Lock, etag: str) -> bool:
                 ExpectedBucketOwner=bucket.owner,
             )
         except ClientError as exc:
-            if error_code(exc) in _UNMET:
-                return False
-            if error_code(exc) != _CONFLICT:
+            if error_code(exc) not in _UNMET | {_CONFLICT}:
                 raise
+            etag = ""
         else:
             return True
     return False

@@ -74,6 +74,8 @@ class Turn:
     was_left: bool = False
     is_lost: bool = False
     is_unkept: bool = False
+    # Whether a request to take the lock is without an answer.
+    is_unsure: bool = False
     # A region's thread and the person's may both come to renew it.
     guard: threading.RLock = field(default_factory=threading.RLock)
 
@@ -138,6 +140,9 @@ class Turn:
             if held:
                 self._queue(held)
         except (BotoCoreError, ClientError) as exc:
+            # An error is S3's answer to the request, and nothing was written.
+            if isinstance(exc, ClientError) and exc.operation_name == "PutObject":
+                self.is_unsure = False
             if is_about_sign_in(exc):
                 raise
             # Where there is no bucket yet nobody has a lock; publishing makes the bucket.
@@ -150,7 +155,10 @@ class Turn:
         clock = self.outer.clock
         self.lock = lock = self._describe_self()
         began, now = clock.monotonic(), clock.now()
-        etag, other = locks.take(self._bucket(), lock, self.outer.machine, now)
+        bucket = self._bucket()
+        self.is_unsure = True
+        etag, other = locks.take(bucket, lock, self.outer.machine, now)
+        self.is_unsure = False
         if not etag:
             return other
         self._note(lock, etag, began, now)
@@ -241,23 +249,34 @@ class Turn:
                 return
 
     def give_back(self) -> None:
-        """Release the lock, if it is held; what cannot be released expires."""
+        """Release the lock, if it is held or may be; what cannot be released expires."""
         with self.guard:
-            etag, lock = self.etag, self.lock
-            if not etag or lock is None:
+            lock = self.lock
+            if lock is None or not (self.etag or self.is_unsure):
                 return
-            self.etag = ""
-            bucket = self._bucket()
             try:
-                polling.ask_patiently(
-                    lambda: locks.release(bucket, lock, etag), self.outer.clock, _RELEASE_PATIENCE
-                )
-            except (BotoCoreError, ClientError) as exc:
-                self.outer.say(
-                    f"The lock of {self._where()} could not be released: {error_message(exc)} It "
-                    f"expires at {locks.tell_time(lock.until)}.",
-                    Level.WARNING,
-                )
+                self._release(lock)
+            except KeyboardInterrupt:
+                # It ends the run, and with it the need of the lock. A second one is obeyed at once.
+                self._release(lock)
+                raise
+            finally:
+                self.etag, self.is_unsure = "", False
+
+    def _release(self, lock: Lock) -> None:
+        bucket, clock = self._bucket(), self.outer.clock
+        try:
+            polling.ask_patiently(
+                lambda: locks.release(bucket, lock, self.etag, clock.now()),
+                clock,
+                _RELEASE_PATIENCE,
+            )
+        except (BotoCoreError, ClientError) as exc:
+            self.outer.say(
+                f"The lock of {self._where()} could not be released: {error_message(exc)} It "
+                f"expires at {locks.tell_time(lock.until)}.",
+                Level.WARNING,
+            )
 
     def _look(self) -> Found | None:
         """Return who has the lock now, as far as that can be told."""

@@ -101,7 +101,7 @@ class LockStore:
     time: FakeTime = field(default_factory=FakeTime)
     objects: Objects = field(default_factory=dict)
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
-    spoil: Callable[[str, Mapping[str, Any]], Exception | None] = lambda *_: None
+    spoil: Callable[[str, Mapping[str, Any]], BaseException | None] = lambda *_: None
 
     def ask(self, operation: str, **asked: Any) -> Any:
         """Answer one request, which has to be one that botocore would send."""
