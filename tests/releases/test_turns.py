@@ -360,10 +360,12 @@ def test_somebody_s_lock_outlives_whoever_asked_for_it_without_an_answer() -> No
 
 def test_ctrl_c_in_a_renewal_releases_what_it_wrote() -> None:
     store = LockStore()
-    with pytest.raises(KeyboardInterrupt), take_turn(JOB, store.access(Person()), "x") as access:
+    with take_turn(JOB, store.access(Person()), "update") as access:
         access.claim()
         store.spoil = lambda operation, _: KeyboardInterrupt() if operation == "PutObject" else None
-        access.clock.sleep(200)
+        with pytest.raises(KeyboardInterrupt):
+            access.clock.sleep(200)
+    assert store.operations == ["PutObject"] * 2 + ["DeleteObject", "GetObject", "DeleteObject"]
     assert store.objects == {}
 
 
