@@ -239,6 +239,9 @@ def _list_nested_stacks(change_set: Json, *, include: bool) -> None:
             continue
         record = stack["_resources"].get(logical_id)
         if record:
+            if rows.get(logical_id, {}).get("Action") == "Add":
+                # Made by an update that failed after it and was not rolled back.
+                del rows[logical_id]
             row = rows.setdefault(logical_id, _automatic(logical_id, record["PhysicalResourceId"]))
             row["Details"].append(copy.deepcopy(AUTOMATIC_DETAIL))
             row["Scope"] = list(dict.fromkeys([*row["Scope"], "Properties"]))

@@ -111,6 +111,14 @@ SOURCES: tuple[Source, ...] = (
         Witness.NONE,
     ),
     Source(
+        "nested_change_sets_exist",
+        "A nested stack that a failed update has made, without rollback, is changed by the next "
+        "change set and not added",
+        Witness.DOCUMENT,
+        "resume provisioning from the point where the problem occurred",
+        GUIDE + "stack-failure-options.html",
+    ),
+    Source(
         "imports_reach_nested_stacks",
         "A root's change set takes over what its nested stacks add under a literal name",
         Witness.DOCUMENT,

@@ -19,6 +19,7 @@ from tests.emulator.cloud import (
     note,
     put_code,
     reach_a_failed_rollback_inside_a_child,
+    rows,
     still_defective,
     table,
 )
@@ -239,6 +240,24 @@ def test_an_update_that_failed_without_rollback_is_rolled_back_by_hand(cloud: Cl
 def test_an_update_in_place_passes_while_rollback_is_disabled(cloud: Cloud) -> None:
     cloud.create("app", notes("1"))
     assert cloud.update("app", notes("2"), DisableRollback=True) == "UPDATE_COMPLETE"
+
+
+def test_a_nested_stack_that_a_failed_update_has_made_is_changed_by_the_next_and_not_made_anew(
+    cloud: Cloud,
+) -> None:
+    cloud.create("app", notes("1"))
+    child = nested(cloud.put("child", notes("2")))
+    bad = {**BAD, "DependsOn": "Child"}
+    assert cloud.update("app", notes("1", Child=child, Bad=bad), DisableRollback=True) == (
+        "UPDATE_FAILED"
+    )
+    made = cloud.physical("app", "Child")
+    kept = notes("1", Child=child)
+    change_set = cloud.change_set("app", kept)
+    assert change_set["Status"] == "CREATE_COMPLETE"
+    assert rows(change_set)["Child"]["Action"] == "Modify"
+    assert cloud.update("app", kept, DisableRollback=True) == "UPDATE_COMPLETE"
+    assert cloud.physical("app", "Child") == made
 
 
 def test_canary_replacements_need_rollback(upstream: Cloud) -> None:
