@@ -239,18 +239,23 @@ def _list_nested_stacks(change_set: Json, *, include: bool) -> None:
             continue
         record = stack["_resources"].get(logical_id)
         if record:
-            if rows.get(logical_id, {}).get("Action") == "Add":
-                # Made by an update that failed after it and was not rolled back.
-                del rows[logical_id]
-            row = rows.setdefault(logical_id, _automatic(logical_id, record["PhysicalResourceId"]))
-            row["Details"].append(copy.deepcopy(AUTOMATIC_DETAIL))
-            row["Scope"] = list(dict.fromkeys([*row["Scope"], "Properties"]))
+            _touch(rows, logical_id, record["PhysicalResourceId"])
         row = rows[logical_id]
         if not include:
             continue
         child = _nested_change_set(change_set, row, foresight, definition, record)
         _join(change_set, row, child)
     change_set["Changes"] = [{"ResourceChange": rows[key]} for key in sorted(rows)]
+
+
+def _touch(rows: Json, logical_id: str, physical_id: str) -> None:
+    """Note on the row of a nested stack that it is looked into, whether it changes or not."""
+    if rows.get(logical_id, {}).get("Action") == "Add":
+        # Made by an update that failed after it and was not rolled back.
+        del rows[logical_id]
+    row = rows.setdefault(logical_id, _automatic(logical_id, physical_id))
+    row["Details"].append(copy.deepcopy(AUTOMATIC_DETAIL))
+    row["Scope"] = list(dict.fromkeys([*row["Scope"], "Properties"]))
 
 
 def _join(change_set: Json, row: Json, child: Json) -> None:
