@@ -95,9 +95,6 @@ class Turn:
     def _bucket(self) -> store.Bucket:
         return store.bucket_of(self.job, self.outer)
 
-    def _where(self) -> str:
-        return f"stack {self.job.stack_name} in {self.job.region}"
-
     def _describe_self(self) -> Lock:
         """Return the lock as it is to be written now."""
         now = self.outer.clock.now()
@@ -122,7 +119,7 @@ class Turn:
         """
         with self.guard:
             if self.is_lost:
-                raise self._refuse_lost(None)
+                raise _refuse_lost(self.job, None)
             if self.is_unkept:
                 return False
             was_others = not self.etag and self._take()
@@ -136,7 +133,7 @@ class Turn:
         try:
             held = self._try()
             if held and not self.job.waits:
-                raise self._refuse(held)
+                raise _refuse(self.job, held)
             if held:
                 self._queue(held)
         except (BotoCoreError, ClientError) as exc:
@@ -166,8 +163,8 @@ class Turn:
         if other:
             why = "it has expired" if other.has_expired else "its process here has ended"
             self.outer.say(
-                f"The lock of {self._where()} was left by {other.lock.who}; {why}, so it was taken "
-                "over.",
+                f"The lock of {_where(self.job)} was left by {other.lock.who}; {why}, so it was "
+                "taken over.",
                 Level.WARNING,
             )
         return None
@@ -188,13 +185,13 @@ class Turn:
                 return True
             if found.lock.run != told:
                 told = found.lock.run
-                self.outer.say(f"Waiting for {found.lock.who}, who is changing {self._where()}.")
+                self.outer.say(f"Waiting for {found.lock.who}, who is changing {_where(self.job)}.")
             return None
 
         told = held.lock.run
-        self.outer.say(f"Waiting for {held.lock.who}, who is changing {self._where()}.")
+        self.outer.say(f"Waiting for {held.lock.who}, who is changing {_where(self.job)}.")
         polling.until(look, clock, shortest=_FIRST_PAUSE)
-        self.outer.say(f"It is this run's turn at {self._where()}.")
+        self.outer.say(f"It is this run's turn at {_where(self.job)}.")
 
     def _note(self, lock: Lock, etag: str, began: float, now: datetime) -> None:
         """Remember a lock that was written; its lease counts from before it was asked for."""
@@ -217,7 +214,7 @@ class Turn:
         etag = locks.renew(self._bucket(), lock, self.etag, now)
         if not etag:
             self.is_lost, self.etag = True, ""
-            raise self._refuse_lost(self._look())
+            raise _refuse_lost(self.job, self._look())
         self._note(lock, etag, began, now)
 
     def _keep(self) -> None:
@@ -273,7 +270,7 @@ class Turn:
             )
         except (BotoCoreError, ClientError) as exc:
             self.outer.say(
-                f"The lock of {self._where()} could not be released: {error_message(exc)} It "
+                f"The lock of {_where(self.job)} could not be released: {error_message(exc)} It "
                 f"expires at {locks.tell_time(lock.until)}.",
                 Level.WARNING,
             )
@@ -291,26 +288,32 @@ class Turn:
         code = error_code(exc)
         said = f"{code}: {error_message(exc)}" if code else error_message(exc)
         self.outer.say(
-            f"No lock is kept on {self._where()} ({said}); AWS itself refuses two operations at "
+            f"No lock is kept on {_where(self.job)} ({said}); AWS itself refuses two operations at "
             "once.",
             Level.WARNING,
         )
 
-    def _refuse(self, held: Found) -> Locked:
-        lock = held.lock
-        return Locked(
-            f"{lock.who} is changing {self._where()}; the lock holds until "
-            f"{locks.tell_time(lock.until)} and is renewed for as long as that goes on. "
-            "Nothing was changed.",
-            next_step="run the same command with --wait to go next; "
-            f"`inv status {self.job.flags}` shows what is going on",
-            details={"held": {"by": lock.by, "task": lock.task, "since": lock.since}},
-        )
 
-    def _refuse_lost(self, found: Found | None) -> Locked:
-        whose = f": {found.lock.who} has taken it over" if found else ""
-        return Locked(
-            f"The lock of {self._where()} was lost, because it was not renewed in time{whose}.",
-            next_step="run the same command again, to see what would change now; with --wait it "
-            "goes next",
-        )
+def _refuse(job: Job, held: Found) -> Locked:
+    lock = held.lock
+    return Locked(
+        f"{lock.who} is changing {_where(job)}; the lock holds until "
+        f"{locks.tell_time(lock.until)} and is renewed for as long as that goes on. "
+        "Nothing was changed.",
+        next_step="run the same command with --wait to go next; "
+        f"`inv status {job.flags}` shows what is going on",
+        details={"held": {"by": lock.by, "task": lock.task, "since": lock.since}},
+    )
+
+
+def _refuse_lost(job: Job, found: Found | None) -> Locked:
+    whose = f": {found.lock.who} has taken it over" if found else ""
+    return Locked(
+        f"The lock of {_where(job)} was lost, because it was not renewed in time{whose}.",
+        next_step="run the same command again, to see what would change now; with --wait it "
+        "goes next",
+    )
+
+
+def _where(job: Job) -> str:
+    return f"stack {job.stack_name} in {job.region}"
