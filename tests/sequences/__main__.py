@@ -4,6 +4,7 @@
     python -m tests.sequences --minutes 60               a long one, another each time
     python -m tests.sequences --replay FILE.json --show  what was kept of a finding
     python -m tests.sequences --planted                  whether planted defects are found
+    python -m tests.sequences --troubled                 the same with more that goes wrong
 
 A finding is shrunk to a script of tasks, printed, and with `--keep FILE.json` written so that it
 can be replayed; a file in tests/sequences/regressions is replayed by the unit tests.
@@ -28,7 +29,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, nargs="+")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--planted", nargs="*", metavar="NAME")
-    parser.add_argument("--along", type=Path, help="steps by which a planted defect shows")
+    parser.add_argument("--troubled", action="store_true", help="only what goes wrong half way")
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

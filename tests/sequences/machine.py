@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.sequences.application import EDITS, TABLES
 from tests.sequences.model import Step
-from tests.sequences.player import BY_NAME
+from tests.sequences.player import BY_NAME, CHANGE
 from tests.sequences.sequence import BEGINNINGS, QUIET, UNVERIFIED, Played, Stage
 from tests.sequences.world_events import EVENTS
 
@@ -28,15 +28,21 @@ def chosen_of(kinds: dict[str, tuple[tuple[str, ...], ...]]) -> st.SearchStrateg
 
 
 edits = chosen_of(EDITS)
+#: Edits by which a table of the stack goes, where it is there.
+_BEGUN_WITH = ("Drafts", "Notes")
+giving_up = chosen_of(
+    {"remove-table": (_BEGUN_WITH,), "rename-table": (_BEGUN_WITH, TABLES), "key": (_BEGUN_WITH,)}
+)
 events = chosen_of(EVENTS)
 who = st.sampled_from(("first", "first", "first", "second"))
 region = st.sampled_from(((), (), (), ("--region", "eu-west-1")))
 #: Who is asked about data: nobody, somebody who names one path, somebody who names all.
 _PATHS = tuple(f"DatabaseStack/{name}" for name in TABLES)
+_ALL_PATHS = ",".join((*_PATHS, "AnnexStack/Ledger"))
 consent = st.one_of(
     st.just(()),
     st.sampled_from(_PATHS).map(lambda path: ("--allow-data-loss", path)),
-    st.just(("--allow-data-loss", ",".join((*_PATHS, "AnnexStack/Ledger")))),
+    st.just(("--allow-data-loss", _ALL_PATHS)),
 )
 flags = st.sampled_from(((), (), (), ("--disable-rollback",), ("--no-backup",), ("--shallow",)))
 answers = st.sampled_from((QUIET, QUIET, QUIET, ("--json",), ("--yes",)))
@@ -63,11 +69,23 @@ _ACTS = (
     *("CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "RollbackStack", "DeleteStack"),
     *("CreateBackup", "RestoreTableFromBackup", "PUT Object", "POST Bucket?delete"),
 )
-#: A call: by its number, or the first of an operation.
-calls: st.SearchStrategy[int | str] = st.one_of(
-    st.integers(1, 45), st.sampled_from(_ACTS), st.sampled_from(_ACTS[:2])
+#: A call: by its number, the first of an operation, or by its number among those that change
+#: something, of which most tasks make less than ten.
+acts = st.one_of(
+    st.sampled_from(_ACTS[:2]), st.integers(1, 9).map(lambda number: f"{CHANGE} {number}")
 )
-faults = st.sampled_from(tuple(BY_NAME))
+calls: st.SearchStrategy[int | str] = st.one_of(st.integers(1, 45), st.sampled_from(_ACTS), acts)
+#: After these AWS has done what it was asked for, and the task does not know.
+_LOST = ("cut once, answer lost", "cut until botocore gives up, answers lost", "KILL after")
+faults = st.one_of(st.sampled_from(tuple(BY_NAME)), st.sampled_from(_LOST))
+
+#: Edits that are always one to what is deployed.
+moving = chosen_of({n: EDITS[n] for n in ("secret", "tag", "output", "annex")})
+
+#: What may be the matter with backups while a table is given up; mostly something is.
+troubles: st.SearchStrategy[tuple[str, ...]] = st.one_of(
+    st.just(("lose-backups",)), st.just(("stall-backups",)), events
+)
 
 
 def task(words: tuple[str, ...], answered: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,15 +95,24 @@ def task(words: tuple[str, ...], answered: tuple[str, ...]) -> tuple[str, ...]:
     return (*words, *answered)
 
 
+#: What a sequence is like: any rule, or those alone by which something goes wrong half way.
+ANY, TROUBLED = "any", "troubled"
+MOODS = (ANY, ANY, TROUBLED)
+calm = precondition(lambda self: self.mood == ANY)
+
+
 class Sequences(RuleBasedStateMachine):
     """Any order of operations."""
 
     stage: ClassVar[Stage]
     begun: ClassVar[int] = 0
+    #: The moods that sequences are in, by their weight.
+    moods: ClassVar[tuple[str, ...]] = MOODS
 
     def __init__(self) -> None:
         super().__init__()
         self.sequence: Played | None = None
+        self.mood = ANY
 
     def play(self, step: Step) -> None:
         """Play a step, from nothing where no beginning was chosen."""
@@ -96,33 +123,39 @@ class Sequences(RuleBasedStateMachine):
 
     last: ClassVar[Any] = None
 
-    @initialize(name=st.sampled_from(tuple(BEGINNINGS)))
-    def begin(self, name: str) -> None:
-        """Begin somewhere."""
+    @initialize(name=st.sampled_from(tuple(BEGINNINGS)), number=st.integers(0, len(MOODS) - 1))
+    def begin(self, name: str, number: int) -> None:
+        """Begin somewhere, in a mood."""
         Sequences.begun += 1
+        self.mood = self.moods[number % len(self.moods)]
         self.sequence = self.stage.begin(name)
 
+    @calm
     @rule(words=edits, by=who)
     def edit(self, words: tuple[str, ...], by: str) -> None:
         """Edit a template or a parameter."""
         self.play(Step("edit", words, by))
 
+    @calm
     @rule(words=edits, more=edits)
     def edit_twice(self, words: tuple[str, ...], more: tuple[str, ...]) -> None:
         """Edit two things before anything is deployed."""
         self.play(Step("edit", words))
         self.play(Step("edit", more))
 
+    @calm
     @rule(words=events)
     def happen(self, words: tuple[str, ...]) -> None:
         """Let something happen in the world."""
         self.play(Step("world", words))
 
+    @calm
     @rule()
     def write(self) -> None:
         """Write into every table."""
         self.play(Step("world", ("write",)))
 
+    @calm
     @rule(words=changes, answered=answers, by=who, again=st.booleans())
     def change(
         self, words: tuple[str, ...], answered: tuple[str, ...], by: str, again: bool
@@ -131,11 +164,13 @@ class Sequences(RuleBasedStateMachine):
         repeats = again and words[0] in ("deploy", "update")
         self.play(Step("task", task(words, answered), by, again=repeats))
 
+    @calm
     @rule(given=consent, by=who, again=st.booleans())
     def deploy(self, given: tuple[str, ...], by: str, again: bool) -> None:
         """Deploy what the checkout says."""
         self.play(Step("task", ("deploy", *UNVERIFIED, *given), by, again=again))
 
+    @calm
     @rule(words=edits, given=consent)
     def edit_and_update(self, words: tuple[str, ...], given: tuple[str, ...]) -> None:
         """Edit, and update at once."""
@@ -151,6 +186,26 @@ class Sequences(RuleBasedStateMachine):
         self.play(Step("task", ("update", *UNVERIFIED, *given), fault=fault, at=at))
         self.play(Step("task", ("update", *UNVERIFIED, *given), again=True))
 
+    @rule(words=moving, fault=st.sampled_from(_LOST), at=acts)
+    def lose_an_answer(self, words: tuple[str, ...], fault: str, at: str) -> None:
+        """Edit and update, not learn what became of a change that was asked for, and come back."""
+        update = ("update", *UNVERIFIED, "--allow-data-loss", _ALL_PATHS)
+        self.play(Step("edit", words))
+        self.play(Step("task", update, fault=fault, at=at))
+        self.play(Step("task", update, again=True))
+
+    @rule(words=giving_up, trouble=troubles)
+    def give_a_table_up(self, words: tuple[str, ...], trouble: tuple[str, ...]) -> None:
+        """Let a table go that holds something, in spite of trouble, and once more without it."""
+        update = ("update", *UNVERIFIED, "--allow-data-loss", _ALL_PATHS)
+        self.play(Step("world", ("write",)))
+        self.play(Step("edit", words))
+        self.play(Step("world", trouble))
+        self.play(Step("task", update))
+        self.play(Step("world", ("mend",)))
+        self.play(Step("task", update))
+
+    @calm
     @rule(event=events, words=edits, given=consent)
     def edit_and_update_after(
         self, event: tuple[str, ...], words: tuple[str, ...], given: tuple[str, ...]
@@ -160,6 +215,7 @@ class Sequences(RuleBasedStateMachine):
         self.play(Step("world", event))
         self.play(Step("task", ("update", *UNVERIFIED, *given)))
 
+    @calm
     @rule(event=events, words=changes)
     def change_after(self, event: tuple[str, ...], words: tuple[str, ...]) -> None:
         """Run a task right after something happened in the world."""
@@ -188,12 +244,14 @@ class Sequences(RuleBasedStateMachine):
         step = Step("world", event)
         self.play(Step("task", task(words, QUIET), at=at, meanwhile=step))
 
+    @calm
     @rule(number=st.integers(0, 3), given=consent, by=who)
     def plan(self, number: int, given: tuple[str, ...], by: str) -> None:
         """Write a plan."""
         words = ("plan", "--out", f"plan-{number}.json", *given, *QUIET)
         self.play(Step("task", words, by))
 
+    @calm
     @rule(number=st.integers(0, 3), approved=st.sampled_from(("own", "other", "none")), by=who)
     @precondition(lambda self: self.sequence and self.sequence.model.plans)
     def apply(self, number: int, approved: str, by: str) -> None:
@@ -205,22 +263,26 @@ class Sequences(RuleBasedStateMachine):
         }[approved]
         self.play(Step("task", ("apply", f"{{plan:{number}}}", *digest, *UNVERIFIED), by))
 
+    @calm
     @rule(number=st.integers(0, 3))
     @precondition(lambda self: self.sequence and self.sequence.model.plans)
     def discard(self, number: int) -> None:
         """Discard a plan."""
         self.play(Step("task", ("plan.discard", f"{{plan:{number}}}", "--json")))
 
+    @calm
     @rule(words=st.sampled_from((("plan",), ("deploy", "--preview"), ("update", "--preview"))))
     def preview(self, words: tuple[str, ...]) -> None:
         """Look at what would change."""
         self.play(Step("task", (*words, *QUIET)))
 
+    @calm
     @rule(name=st.sampled_from(("status", "history", "outputs", "events")), where=region)
     def look(self, name: str, where: tuple[str, ...]) -> None:
         """Look."""
         self.play(Step("task", (name, *where, "--json")))
 
+    @calm
     @rule(given=consent, order=st.sampled_from(("us-east-1,eu-west-1", "eu-west-1,us-east-1")))
     def deploy_everywhere(self, given: tuple[str, ...], order: str) -> None:
         """Deploy to both regions."""

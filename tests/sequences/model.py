@@ -52,8 +52,8 @@ class Step:
     """One step: a task, an edit, or something that happens in the world.
 
     `words` are a task's arguments, or what else happens and to what. `fault` comes at the call
-    `at` of a task, a number or the first of an operation, or the step `meanwhile` does. `again`
-    runs a task that succeeded once more.
+    `at` of a task (a number, the first of an operation, "change N"), or the step `meanwhile` does.
+    `again` runs a task that succeeded once more.
     """
 
     kind: str

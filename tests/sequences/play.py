@@ -17,7 +17,7 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.sequences import report
-from tests.sequences.machine import Sequences
+from tests.sequences.machine import TROUBLED, Sequences
 from tests.sequences.model import Step, as_plain, step_from
 from tests.sequences.planted import PLANTED, Plant
 from tests.sequences.sequence import Finding, Stage
@@ -86,8 +86,8 @@ def replay(stage: Stage, steps: list[Step], *, shows: bool = False) -> str:
 def run(folder: Path, given: argparse.Namespace) -> int:
     """Do what the command line says."""
     stage = Stage(folder)
-    if given.planted is not None and given.along:
-        return _play_along(stage, given.planted[0], given.along)
+    if given.troubled:
+        Sequences.moods = (TROUBLED,)
     if given.planted is not None:
         return _find_planted(stage, given.planted, seed=given.seed)
     if given.replay is not None:
@@ -150,21 +150,6 @@ def _find_planted(stage: Stage, names: list[str], *, seed: int) -> int:
         report.keep(f"planted-{name}", {**kept, "found": bool(found)})
         missed += not found
     return 1 if missed else 0
-
-
-def _play_along(stage: Stage, name: str, file: Path) -> int:
-    """Play steps with a planted defect, by which it has to show, and without, by which it may not.
-
-    For a defect that shows by chance only after thousands of steps.
-    """
-    steps = [step_from(one) for one in json.loads(file.read_text())]
-    with pytest.MonkeyPatch.context() as patch:
-        PLANTED[name](patch)
-        shows = replay(stage, steps)
-    stage.forget()
-    clean = replay(stage, steps)
-    _say(f"{name}: {shows or 'not found'}\nwithout it: {clean or 'nothing found'}")
-    return 0 if shows and not clean else 1
 
 
 def _search_with(stage: Stage, plant: Plant, *, seed: int) -> Found | None:

@@ -55,6 +55,18 @@ def passes(fault: Fault) -> bool:
     return spoils_once and fault.kind is not Kind.DENIED
 
 
+#: Stands before the number of a call among those that change something.
+CHANGE = "change"
+
+#: How the operations begin that change nothing; those of S3 are named by the method.
+_LOOKS = ("Describe", "List", "Get", "Detect", "Validate", "Filter", "GET ", "HEAD ")
+
+
+def changes(call: Call) -> bool:
+    """Tell whether a call changes something."""
+    return not call.operation.startswith(_LOOKS)
+
+
 #: Exit code of a process that was killed.
 KILLED = -9
 
@@ -79,6 +91,8 @@ class Process:
     at: int | str = 0
     meanwhile: Callable[[], None] | None = None
     calls: dict[str, Call] = field(default_factory=dict)
+    #: How many of them change something.
+    changes: int = 0
     #: The number of the call that `at` is.
     hit: int = 0
     struck: str = ""
@@ -159,7 +173,8 @@ class Player:
     ) -> Ended:
         """Run a task in a checkout to its end; a fault, or somebody else, comes at a call.
 
-        `at` is the call's number, or the operation whose first call it is.
+        `at` is the call's number, the operation whose first call it is, or "change N": the N-th
+        call that changes something.
         """
         process = Process(BY_NAME.get(fault), at, meanwhile)
         out, err = io.StringIO(), io.StringIO()
@@ -260,8 +275,12 @@ class Player:
                 service = service_of(headers)
                 operation = operation_of(service, headers, request.method, path, request.body)
                 call = process.calls[name] = Call(len(process.calls) + 1, service, operation)
-            if not process.hit and process.at in (call.number, call.operation):
-                process.hit = call.number
+                names = [call.number, call.operation]
+                if changes(call):
+                    process.changes += 1
+                    names.append(f"{CHANGE} {process.changes}")
+                if not process.hit and process.at in names:
+                    process.hit = call.number
             call.attempts += 1
             return call
 

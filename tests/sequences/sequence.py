@@ -17,7 +17,7 @@ from tests.integration.conftest import Clone
 from tests.sequences import checks, view, world_events
 from tests.sequences.application import REGIONS, Application, describe_edit
 from tests.sequences.model import Done, Model, Plan, Step
-from tests.sequences.player import BY_NAME, KILLED, Ended, Player, passes
+from tests.sequences.player import BY_NAME, CHANGE, KILLED, Ended, Player, passes
 from tests.sequences.world import World
 
 WHO = ("first", "second")
@@ -265,7 +265,7 @@ def _say(step: Step) -> Iterator[str]:
         return
     words = " ".join(word if "{" in word else shlex.quote(word) for word in step.words)
     yield f"{where}inv {words}"
-    call = f"call {step.at}" if isinstance(step.at, int) else f"the first {step.at}"
+    call = _describe_call(step.at)
     if step.fault:
         yield f"    # at {call}: {step.fault}"
     if step.meanwhile:
@@ -273,6 +273,14 @@ def _say(step: Step) -> Iterator[str]:
         yield from (f"    #   {line}" for line in _say(step.meanwhile))
     if step.again:
         yield f"{where}inv {words}    # again"
+
+
+def _describe_call(at: int | str) -> str:
+    """Say which call of a task is meant."""
+    if isinstance(at, int):
+        return f"call {at}"
+    kind, _, number = at.partition(" ")
+    return f"call {number} of those that change something" if kind == CHANGE else f"the first {at}"
 
 
 def _manifests() -> dict[tuple[str, str], bytes]:

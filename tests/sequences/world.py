@@ -54,6 +54,9 @@ TRIP = 0.02
 TURNS_PER_SECOND = 80
 
 
+#: The status in which backups stay that are lost, or that stall.
+LOST, STALLED = "DELETED", "CREATING"
+
 _really_sleep = time.sleep
 
 
@@ -157,7 +160,8 @@ class World:
     def __init__(self) -> None:
         self.clock = Time()
         self.stubborn = Stubborn()
-        self.lost_backups = False
+        #: The status in which backups stay that are begun, "" where they are made.
+        self.unmade_backups = ""
         #: What sends a task's requests; the player puts itself in between.
         self.send: Send = self.ask
         self._lock = threading.RLock()
@@ -249,12 +253,12 @@ class World:
         back_up = dynamodb._create_backup
 
         def create_backup(data: Json) -> Any:
-            """Begin a backup; one that is lost never becomes AVAILABLE and holds nothing."""
+            """Begin a backup; one that is lost holds nothing, one that stalls stays as it is."""
             answer = back_up(data)
-            if self.lost_backups:
-                for backup in dynamodb._backups.values():
-                    if backup["BackupDetails"]["BackupName"] == data.get("BackupName"):
-                        backup["BackupDetails"]["BackupStatus"] = "DELETED"
+            for backup in dynamodb._backups.values() if self.unmade_backups else ():
+                if backup["BackupDetails"]["BackupName"] == data.get("BackupName"):
+                    backup["BackupDetails"]["BackupStatus"] = self.unmade_backups
+                    if self.unmade_backups == LOST:
                         backup["_items_snapshot"] = {}
             return answer
 
@@ -271,6 +275,16 @@ class World:
             for stack in every(cf._stacks)
             for logical, resource in stack.get("_resources", {}).items()
         )
+
+    def mend(self) -> None:
+        """Let everything go well again, and complete the backups that stalled."""
+        from ministack.services import dynamodb
+
+        self.stubborn.clear()
+        self.unmade_backups = ""
+        for backup in every(dynamodb._backups):
+            if backup["BackupDetails"]["BackupStatus"] == STALLED:
+                backup["BackupDetails"]["BackupStatus"] = "AVAILABLE"
 
     # --- time and requests
 
@@ -390,7 +404,7 @@ class World:
         nested_stacks._cleanups.clear()
         updates._silent.clear()
         self.stubborn.clear()
-        self.lost_backups = False
+        self.unmade_backups = ""
         self.clock.passed = 0.0
         self._random.seed(0)
 
@@ -402,7 +416,7 @@ class World:
             self.clock.passed,
             self._random.getstate(),
             copy.deepcopy(vars(self.stubborn)),
-            self.lost_backups,
+            self.unmade_backups,
             set(updates._silent),
             {stack: list(waiting) for stack, waiting in nested_stacks._cleanups.items()},
             {id(store): copy.deepcopy(store._data) for store in self._stores()},
@@ -417,7 +431,7 @@ class World:
         self._random.setstate(kept[1])
         for name, logical_ids in kept[2].items():
             setattr(self.stubborn, name, set(logical_ids))
-        self.lost_backups = kept[3]
+        self.unmade_backups = kept[3]
         nested_stacks._cleanups.clear()
         nested_stacks._cleanups.update({stack: list(one) for stack, one in kept[5].items()})
         updates._silent.clear()

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.sequences import view
 from tests.sequences.model import Model
-from tests.sequences.world import World
+from tests.sequences.world import LOST, STALLED, World
 
 _SAID = {
     "write": "the application writes an item into every table",
@@ -18,7 +18,8 @@ _SAID = {
     "overwrite": "somebody adds a resource to template number {0} in the bucket",
     "remove": "somebody deletes template number {0} from the bucket",
     "refuse": "AWS refuses to {0} {1}, until mended",
-    "lose-backups": "backups are begun and never complete, until mended",
+    "lose-backups": "backups are begun and deleted by somebody, until mended",
+    "stall-backups": "backups are begun and do not become complete, until mended",
     "mend": "AWS refuses nothing any more",
     "hours": "{0} hours pass",
 }
@@ -35,6 +36,7 @@ EVENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("First", "Second", "Files", "Drafts", "Jobs", "Ledger"),
     ),
     "lose-backups": (),
+    "stall-backups": (),
     "mend": (),
     "hours": (("2", "25"),),
 }
@@ -143,13 +145,17 @@ def _refuse(world: World, model: Model, what: str, name: str) -> None:
 
 
 def _lose_backups(world: World, model: Model) -> None:
-    world.lost_backups = True
+    world.unmade_backups = LOST
+    model.is_stubborn = True
+
+
+def _stall_backups(world: World, model: Model) -> None:
+    world.unmade_backups = STALLED
     model.is_stubborn = True
 
 
 def _mend(world: World, _model: Model) -> None:
-    world.stubborn.clear()
-    world.lost_backups = False
+    world.mend()
 
 
 def _hours(world: World, _model: Model, count: str) -> None:
