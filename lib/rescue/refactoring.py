@@ -15,9 +15,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lib.deploy import deployments
 from lib.deploy.deployments import Mode
 from lib.deploy.outcomes import Outcome
-from lib.document import keys
+from lib.document import as_document, keys
 from lib.drawing import draw_table
-from lib.errors import Declined, InputError, OperationFailed, StateForbids, TemplateError
+from lib.errors import (
+    Declined,
+    InputError,
+    OperationFailed,
+    Refused,
+    StateForbids,
+    TemplateError,
+)
 from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
 from lib.refusals import explain, is_unsupported
@@ -471,17 +478,28 @@ def _follow_up(
 ) -> Refactored:
     """Update the stack to the templates, so that its parents know what has moved.
 
-    Until then a parent still loads the templates of before: they would take the move back.
+    Until then a parent still loads the templates of before: they would take the move back. Raises
+    `OperationFailed` where something has moved and the update is refused: more than nothing was
+    changed.
     """
     action = "moved" if plan.moves else "unchanged"
     made = Refactored(action, job.stack_name, job.region, refactor_id, plan.moved)
+    again = f"inv rescue.refactor --move {moves.name([*plan.moves, *plan.done])} {job.flags}"
     access.say("Updating the stack, so that its templates are those of the checkout.")
     settling = replace(options, settles=True, known=plan.known)
     try:
         outcome = deployments.deploy(job, access, settling, Mode.UPDATE)
     except Declined:
-        named = moves.name([*plan.moves, *plan.done])
-        return replace(made, next_step=f"inv rescue.refactor --move {named} {job.flags}")
+        return replace(made, next_step=again)
+    except Refused as exc:
+        if not plan.moves:
+            raise
+        raise OperationFailed(
+            f"{len(plan.moves)} moved in stack {job.stack_name} in {job.region}, nothing replaced, "
+            f"and the update after it was refused, which changed nothing more:\n{exc.message}",
+            next_step=f"{again} goes on with the update; {exc.next_step}",
+            details={**exc.details, "moves": as_document(plan.moved)},
+        ) from exc
     return replace(made, update=outcome, next_step=outcome.next_step)
 
 

@@ -24,6 +24,8 @@ _URL = (
     "https://s3.${AWS::Region}.${AWS::URLSuffix}/plot-palette-cfn-${AWS::AccountId}-${AWS::Region}"
 )
 _STRING = {"Type": "String"}
+#: The parameter by which a table that was imported keeps its name.
+_UNNAMED = {"Type": "String", "Default": ""}
 
 #: Names that an edit chooses among.
 TABLES = ("Notes", "Drafts", "Jobs", "Costs")
@@ -39,6 +41,10 @@ class Table:
     ttl: str = ""
     pitr: bool = False
     protected: bool = False
+    #: The nested stack that it stands in, database or storage.
+    home: str = "database"
+    #: The parameter that names it, which stays when the table is given another logical ID.
+    named: str = ""
 
 
 @dataclass
@@ -103,12 +109,14 @@ class Application:
     def _edit_add_table(self, name: str, policy: str) -> bool:
         if name in self.tables:
             return False
-        self.tables[name] = Table(policy)
+        taken = {self.naming(other) for other in self.tables}
+        named = f"{name}Name" if f"{name}Name" not in taken else f"Other{name}Name"
+        self.tables[name] = Table(policy, named=named)
         return True
 
     def _edit_remove_table(self, name: str) -> bool:
         # A template without any resource is none.
-        if name not in self.tables or len(self.tables) == 1:
+        if not self._is_movable(name):
             return False
         del self.tables[name]
         return True
@@ -116,7 +124,9 @@ class Application:
     def _edit_rename_table(self, name: str, other: str) -> bool:
         if name not in self.tables or other in self.tables:
             return False
+        named = self.naming(name)
         self.tables[other] = self.tables.pop(name)
+        self.tables[other].named = named
         return True
 
     def _edit_key(self, name: str) -> bool:
@@ -159,6 +169,23 @@ class Application:
         self.notes[name] += 1
         return True
 
+    def _edit_move_table(self, name: str) -> bool:
+        return self._is_movable(name) and self._change(
+            name, home={"database": "storage", "storage": "database"}
+        )
+
+    def _is_movable(self, name: str) -> bool:
+        """Tell whether a table is there whose going leaves the database stack one."""
+        return name in self.tables and self.tables_in("database") != [name]
+
+    def naming(self, name: str) -> str:
+        """Return the parameter that names a table."""
+        return self.tables[name].named or f"{name}Name"
+
+    def tables_in(self, home: str) -> list[str]:
+        """Return the names of the tables in the database stack, or in the storage stack."""
+        return [name for name, table in self.tables.items() if table.home == home]
+
     # --- as files
 
     def write(self, folder: Path) -> None:
@@ -191,7 +218,7 @@ class Application:
     def paths(self, switch: str) -> set[str]:
         """Return the paths of all resources that a stack of this application holds."""
         found = {"DatabaseStack", "StorageStack", "StorageStack/Files", "ApiStack"}
-        found |= {f"DatabaseStack/{name}" for name in self.tables}
+        found |= {f"{home_of(table.home)}/{name}" for name, table in self.tables.items()}
         found |= {f"ApiStack/{name}" for name in [*self.notes, "Hidden"]}
         if self.spare and switch == "on":
             found.add("ApiStack/Spare")
@@ -200,8 +227,9 @@ class Application:
         return found
 
     def _master(self) -> Json:
+        names = [self.naming(name) for name in self.tables_in("database")]
         nested = {
-            "DatabaseStack": _nest("database"),
+            "DatabaseStack": _nest("database", **{name: {"Ref": name} for name in names}),
             "StorageStack": _nest("storage", Word={"Ref": "Word"}),
             "ApiStack": _nest(
                 "api",
@@ -223,17 +251,27 @@ class Application:
         return _template(
             "A small application",
             nested,
-            {**dict.fromkeys(given, _STRING), "Secret": {"Type": "String", "NoEcho": True}},
+            {
+                **dict.fromkeys(given, _STRING),
+                **dict.fromkeys(names, _UNNAMED),
+                "Secret": {"Type": "String", "NoEcho": True},
+            },
             outputs,
         )
 
     def _database(self) -> Json:
-        first = next(iter(self.tables))
-        return _template(
+        tables = {name: self.naming(name) for name in self.tables_in("database")}
+        made = _template(
             "Tables",
-            {name: _table(table) for name, table in self.tables.items()},
-            outputs={"Notes": {"Value": {"Ref": first}}},
+            {name: _table(self.tables[name], named) for name, named in tables.items()},
+            dict.fromkeys(tables.values(), _UNNAMED),
+            {"Notes": {"Value": {"Ref": next(iter(tables))}}},
         )
+        made["Conditions"] = {
+            f"Has{named}": {"Fn::Not": [{"Fn::Equals": [{"Ref": named}, ""]}]}
+            for named in tables.values()
+        }
+        return made
 
     def _storage(self) -> Json:
         files = {
@@ -243,7 +281,8 @@ class Application:
             "Properties": {"Tags": [{"Key": self.tag, "Value": {"Ref": "Word"}}]},
         }
         outputs = {"Files": {"Value": {"Ref": "Files"}}}
-        return _template("A bucket", {"Files": files}, {"Word": _STRING}, outputs)
+        tables = {name: _table(self.tables[name]) for name in self.tables_in("storage")}
+        return _template("A bucket", {"Files": files, **tables}, {"Word": _STRING}, outputs)
 
     def _api(self) -> Json:
         resources: Json = {
@@ -280,6 +319,7 @@ EDITS: dict[str, tuple[tuple[str, ...], ...]] = {
     "add-table": (TABLES, ("Retain", "Delete")),
     "remove-table": (TABLES,),
     "rename-table": (TABLES, TABLES),
+    "move-table": (TABLES,),
     "key": (TABLES,),
     "policy": (TABLES,),
     "ttl": (TABLES,),
@@ -302,6 +342,7 @@ _SAID = {
     "add-table": "database-stack.yaml: add the table {0}, policies {1}",
     "remove-table": "database-stack.yaml: take the table {0} out",
     "rename-table": "database-stack.yaml: rename the table {0} to {1}",
+    "move-table": "move the table {0} between database-stack.yaml and storage-stack.yaml",
     "key": "database-stack.yaml: give {0} another key (id or key)",
     "policy": "database-stack.yaml: the other policies for {0} (Retain or Delete)",
     "ttl": "database-stack.yaml: time to live of {0} on or off",
@@ -338,12 +379,21 @@ def _template(
     return body
 
 
-def _table(table: Table) -> Json:
+def home_of(home: str) -> str:
+    """Return the logical ID of the nested stack that a table stands in."""
+    return f"{home.capitalize()}Stack"
+
+
+def _table(table: Table, name: str = "") -> Json:
+    """Return a table, with the parameter that may name it."""
     properties: Json = {
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": table.key, "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": table.key, "KeyType": "HASH"}],
     }
+    if name:
+        chosen = [f"Has{name}", {"Ref": name}, {"Ref": "AWS::NoValue"}]
+        properties["TableName"] = {"Fn::If": chosen}
     if table.ttl:
         properties["TimeToLiveSpecification"] = {"AttributeName": table.ttl, "Enabled": True}
     if table.pitr:

@@ -39,14 +39,22 @@ KEYS_OF: dict[str, list[str]] = {
     "restore": ["source", "table", "status", "items"],
     "deploy-multi-region": ["regions", "failed"],
     "upload": ["bucket", "region", "release", "uploaded", "unchanged"],
+    "verify": ["passed", "checks"],
+    "rescue.adopt": ["stack", "release", "adopted", "retained", "drift", "steps"],
+    "rescue.refactor": ["action", "stack", "region", "moves", "update", "next_step"],
 }
 _CHANGE = [
     *("path", "type", "action", "replacement", "physical_id", "causes", "details", "follows"),
     *("proof", "data_loss"),
 ]
 
-#: What changes a stack, or tries to.
-CHANGING = ("deploy", "update", "apply", "rollback", "deploy-multi-region")
+#: What looks, and changes nothing.
+LOOKING = ("status", "history", "events", "outputs", "verify")
+#: What changes a stack, or tries to; `restore` does with `--switch`.
+CHANGING = (
+    *("deploy", "update", "apply", "rollback", "deploy-multi-region", "restore"),
+    *("rescue.adopt", "rescue.refactor"),
+)
 HEALTHY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 
 Check = Callable[[Done, Model], Iterator[str]]
@@ -65,6 +73,8 @@ def parts_of(done: Done) -> list[dict[str, Any]]:
     document = document_of(done)
     if not isinstance(document, dict):
         return []
+    if done.task == "rescue.refactor":
+        document = document.get("update") or {}
     parts = document.get("regions") or ([document] if "action" in document else [])
     return [one for one in parts if isinstance(one, dict) and "action" in one]
 
@@ -82,7 +92,7 @@ def no_traceback(done: Done, _model: Model) -> Iterator[str]:
 def exit_code_is_allowed(done: Done, model: Model) -> Iterator[str]:
     """The exit code is one that the contract gives to what happened."""
     code = done.ended.code
-    allowed = {0, 2, 3}
+    allowed = {0, 1, 2, 3} if done.task == "verify" else {0, 2, 3}
     if model.is_stubborn or model.is_drifted or model.spoilt or "--disable-rollback" in done.words:
         allowed |= {1}
     fault = BY_NAME.get(done.step.fault) if done.is_disturbed else None
@@ -97,7 +107,7 @@ def exit_code_is_allowed(done: Done, model: Model) -> Iterator[str]:
 
 
 #: What may fail without anybody's fault: AWS's own words in the failure.
-_EXPECTED = ("protect", "already exists", "No table was found")
+_EXPECTED = ("protect", "already exists", "No table was found", "update after it was refused")
 
 
 def _is_expected_failure(done: Done) -> bool:
@@ -220,7 +230,7 @@ def refusals_change_nothing(done: Done, _model: Model) -> Iterator[str]:
     """After exit code 2 or 3, and after a preview, stacks and tables are as they were."""
     if done.is_disturbed:
         return
-    looks = "--preview" in done.words or done.task in ("status", "history", "events", "outputs")
+    looks = "--preview" in done.words or done.task in LOOKING
     if done.task == "plan" and done.ended.code == 0:
         looks = True
     if done.ended.code not in (2, 3) and not looks:
@@ -232,7 +242,11 @@ def refusals_change_nothing(done: Done, _model: Model) -> Iterator[str]:
     before, after = _standing(done.before.roots), _standing(done.after.roots)
     if before != after:
         yield f"exit code {done.ended.code}, but the stacks were {before} and are {after}"
-    if done.before.tables != done.after.tables:
+    after_tables = done.after.tables
+    if done.task == "restore":
+        # A table that was restored, and may not be imported, stays beside.
+        after_tables = {k: v for k, v in after_tables.items() if k in done.before.tables}
+    if done.before.tables != after_tables:
         yield f"exit code {done.ended.code}, but the tables are other ones"
 
 
@@ -317,6 +331,10 @@ def _compare_state(part: dict[str, Any], root: Root | None) -> Iterator[str]:
         yield f"it says {action}, and the stack is {root.status}"
 
 
+#: What deploys what the checkout says.
+_BY_CHECKOUT = ("deploy", "update", "deploy-multi-region", "rescue.refactor")
+
+
 def _wanted(done: Done, model: Model, part: dict[str, Any]) -> Any:
     """Return the application that is deployed now, None where that is not known."""
     if done.task == "apply":
@@ -324,7 +342,7 @@ def _wanted(done: Done, model: Model, part: dict[str, Any]) -> Any:
     if done.task == "rollback":
         to = done.flag("--to")
         return model.releases.get(to) if to and part["action"] == "rolled-back" else None
-    if done.task in ("deploy", "update", "deploy-multi-region") and "--delete" not in done.words:
+    if done.task in _BY_CHECKOUT and "--delete" not in done.words:
         return done.application
     return None
 
@@ -420,7 +438,7 @@ def backups_are_whole(done: Done, model: Model) -> Iterator[str]:
 
 def restored_is_what_was_backed_up(done: Done, _model: Model) -> Iterator[str]:
     """A restored table holds what its backup holds."""
-    if done.task != "restore" or done.ended.code or done.is_disturbed:
+    if done.task != "restore" or done.ended.code or done.is_disturbed or "--preview" in done.words:
         return
     document = document_of(done)
     if not isinstance(document, dict):
@@ -502,10 +520,12 @@ def _releases_needed(texts: dict[Any, bytes], bucket: str, stack: str) -> dict[s
     records = [
         json.loads(body)
         for (where, key), body in texts.items()
-        if where == bucket and key.startswith(f"deployments/{stack}/")
+        if where == bucket and key.startswith(f"deployments/{stack}/2")
     ]
     records.sort(key=lambda record: record["time"], reverse=True)
     found = {record["release"]: "one of the latest two operations" for record in records[:2]}
+    if begun := texts.get((bucket, f"deployments/{stack}/switch.json")):
+        found.setdefault(json.loads(begun)["release"], "a switch that was begun")
     for record in records:
         if record["status"] in HEALTHY:
             found.setdefault(record["release"], "the last good operation")
@@ -529,6 +549,67 @@ def only_the_approved_plan_is_applied(done: Done, _model: Model) -> Iterator[str
             yield f"the plan {document['digest'][:12]} was applied, and {approved[:12]} approved"
 
 
+def what_took_a_place_is_there(done: Done, _model: Model) -> Iterator[str]:
+    """What was switched or adopted is in its place, whole, and what it took that from is kept."""
+    is_adoption = done.task == "rescue.adopt"
+    if done.ended.code or done.is_disturbed or "--preview" in done.words:
+        return
+    document = document_of(done)
+    if not isinstance(document, dict) or not (is_adoption or "--switch" in done.words):
+        return
+    root = done.after.roots.get((done.region, document["stack"]))
+    tree = root.tree if root else {}
+    taken = document.get("adopted") or {t["path"]: t["table"] for t in document.get("tables", [])}
+    for path, name in taken.items():
+        if path not in tree or tree[path].physical != name:
+            yield f"it says that {path} is {name}, and it is not"
+    if root is None or root.status not in HEALTHY:
+        yield f"it went well, and the stack is {root.status if root else 'gone'}"
+    for place, items in done.before.tables.items():
+        if not items <= done.after.tables.get(place, frozenset()):
+            yield f"{place[1]} does not hold any more what it held"
+    if left := [key for _, key in done.after.objects if key.endswith("/switch.json")]:
+        yield f"it went well, and is remembered as begun: {left[0]}"
+
+
+def what_moved_is_the_same(done: Done, _model: Model) -> Iterator[str]:
+    """A resource that a refactor moved is the very one."""
+    document = document_of(done)
+    if done.task != "rescue.refactor" or done.ended.code or "--preview" in done.words:
+        return
+    place = (done.region, STACK)
+    for move in document["moves"] if isinstance(document, dict) and not done.is_disturbed else ():
+        before = done.before.roots[place].tree.get(move["from"])
+        after = done.after.roots[place].tree.get(move["to"])
+        if before and (after is None or after.physical != before.physical):
+            yield f"{move['from']} was moved to {move['to']}, and is another one there"
+
+
+def locks_are_respected(done: Done, model: Model) -> Iterator[str]:
+    """No lock is left behind, and nobody's is taken away or passed by while it holds."""
+    if done.is_disturbed:
+        return
+    for bucket, key in set(done.after.objects) - set(done.before.objects):
+        if key.startswith("locks/"):
+            yield f"a lock is left in {bucket}"
+    for region, (body, until) in model.locks.items():
+        if done.at > until:
+            continue
+        held = [b for (where, key), _, b in view.objects() if _is_lock(where, key, region)]
+        if held != [body]:
+            yield f"somebody's lock in {region} is gone"
+        before, after = (
+            {k: v for k, v in _standing(one.roots).items() if k.startswith(region)}
+            for one in (done.before, done.after)
+        )
+        if done.task in CHANGING and before != after:
+            yield f"the stack in {region} was changed while somebody held its lock"
+
+
+def _is_lock(bucket: str, key: str, region: str) -> bool:
+    return bucket.endswith(f"-{region}") and key == f"locks/{STACK}.json"
+
+
 CHECKS: tuple[Check, ...] = (
     no_traceback,
     exit_code_is_allowed,
@@ -545,4 +626,7 @@ CHECKS: tuple[Check, ...] = (
     restored_is_what_was_backed_up,
     pruning_keeps_what_is_needed,
     only_the_approved_plan_is_applied,
+    what_took_a_place_is_there,
+    what_moved_is_the_same,
+    locks_are_respected,
 )

@@ -38,7 +38,7 @@ who = st.sampled_from(("first", "first", "first", "second"))
 region = st.sampled_from(((), (), (), ("--region", "eu-west-1")))
 #: Who is asked about data: nobody, somebody who names one path, somebody who names all.
 _PATHS = tuple(f"DatabaseStack/{name}" for name in TABLES)
-_ALL_PATHS = ",".join((*_PATHS, "AnnexStack/Ledger"))
+_ALL_PATHS = ",".join((*_PATHS, *(f"StorageStack/{name}" for name in TABLES), "AnnexStack/Ledger"))
 consent = st.one_of(
     st.just(()),
     st.sampled_from(_PATHS).map(lambda path: ("--allow-data-loss", path)),
@@ -47,9 +47,20 @@ consent = st.one_of(
 flags = st.sampled_from(((), (), (), ("--disable-rollback",), ("--no-backup",), ("--shallow",)))
 answers = st.sampled_from((QUIET, QUIET, QUIET, ("--json",), ("--yes",)))
 
+waits = st.sampled_from(((), (), ("--wait",)))
+switches = st.sampled_from(TABLES[:2]).map(
+    lambda name: ("restore", "--switch", "--table", name, "--no-verify")
+)
+adoptions = st.tuples(st.sampled_from(_PATHS), st.integers(0, 3)).map(
+    lambda given: (
+        *("rescue.adopt", "--resource", given[0], "--physical-id", f"{{loose:{given[1]}}}"),
+        "--no-verify",
+    )
+)
+
 changes = st.one_of(
-    st.tuples(st.sampled_from(("deploy", "update")), consent, flags, region).map(
-        lambda given: (given[0], *given[1], *given[2], *given[3], "--no-verify")
+    st.tuples(st.sampled_from(("deploy", "update")), consent, flags, region, waits).map(
+        lambda given: (given[0], *given[1], *given[2], *given[3], *given[4], "--no-verify")
     ),
     st.tuples(consent, region).map(lambda given: ("deploy", "--delete", *given[0], *given[1])),
     region.map(lambda where: ("rollback", *where)),
@@ -60,6 +71,7 @@ changes = st.one_of(
     st.sampled_from(((), ("--keep", "1"))).map(lambda keep: ("backup", *keep)),
     st.sampled_from(("1", "2")).map(lambda keep: ("prune", "--keep", keep)),
     st.sampled_from(TABLES).map(lambda name: ("restore", "--table", name)),
+    st.one_of(switches, adoptions),
     st.just(("upload", "--json")),
 )
 
@@ -81,6 +93,10 @@ faults = st.one_of(st.sampled_from(tuple(BY_NAME)), st.sampled_from(_LOST))
 
 #: Edits that are always one to what is deployed.
 moving = chosen_of({n: EDITS[n] for n in ("secret", "tag", "output", "annex")})
+
+perhaps = st.one_of(st.just(""), faults)
+moving_tables = chosen_of({"rename-table": (_BEGUN_WITH, TABLES), "move-table": (_BEGUN_WITH,)})
+meanwhile = st.sampled_from((("unlock",), ("unlock",), ("hours", "2"), ("drift", "0")))
 
 #: What may be the matter with backups while a table is given up; mostly something is.
 troubles: st.SearchStrategy[tuple[str, ...]] = st.one_of(
@@ -276,8 +292,47 @@ class Sequences(RuleBasedStateMachine):
         """Look at what would change."""
         self.play(Step("task", (*words, *QUIET)))
 
+    def _rescue(self, words: tuple[str, ...], fault: str, at: int | str) -> None:
+        """Run a task, with a fault where there is one, then what would go on with it."""
+        if fault:
+            self.play(Step("task", (*words, *QUIET), fault=fault, at=at))
+        self.play(Step("task", (*words, *QUIET)))
+
+    @rule(words=switches, fault=perhaps, at=calls)
+    def switch(self, words: tuple[str, ...], fault: str, at: int | str) -> None:
+        """Put a table that is restored from a new backup in the place of the one it was made of."""
+        self.play(Step("world", ("write",)))
+        self.play(Step("task", ("backup", *QUIET)))
+        self._rescue(words, fault, at)
+
+    @rule(words=moving_tables, fault=perhaps, at=calls)
+    def refactor(self, words: tuple[str, ...], fault: str, at: int | str) -> None:
+        """Move or rename a table in the templates, and have the stacks follow."""
+        kind, name, *other = words
+        self.play(Step("edit", words))
+        old, new = f"DatabaseStack/{name}", f"DatabaseStack/{(other or [name])[0]}"
+        if kind == "move-table":
+            new = f"StorageStack/{name}"
+        self._rescue(("rescue.refactor", "--move", f"{old}={new}"), fault, at)
+
     @calm
-    @rule(name=st.sampled_from(("status", "history", "outputs", "events")), where=region)
+    @rule(fault=perhaps, at=calls)
+    def delete_and_found_again(self, fault: str, at: int | str) -> None:
+        """Delete the stack, and create one over what that one retained."""
+        self.play(Step("task", ("deploy", "--delete", "--allow-data-loss", _ALL_PATHS, *QUIET)))
+        self._rescue(("deploy", "--adopt", "all", "--no-verify"), fault, at)
+
+    @rule(words=moving, other=meanwhile, at=st.integers(4, 25))
+    def wait_behind_somebody(self, words: tuple[str, ...], other: tuple[str, ...], at: int) -> None:
+        """Queue behind somebody's lock, which they give back, or not; meanwhile things happen."""
+        self.play(Step("edit", words))
+        self.play(Step("world", ("lock", "us-east-1")))
+        self.play(Step("task", ("update", *UNVERIFIED)))
+        waiting = ("update", "--wait", *UNVERIFIED)
+        self.play(Step("task", waiting, at=at, meanwhile=Step("world", other)))
+
+    @calm
+    @rule(name=st.sampled_from(("status", "history", "outputs", "events", "verify")), where=region)
     def look(self, name: str, where: tuple[str, ...]) -> None:
         """Look."""
         self.play(Step("task", (name, *where, "--json")))

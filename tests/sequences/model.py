@@ -39,6 +39,8 @@ class Model:
     is_stubborn: bool = False
     #: The objects of each release, by bucket and release, from when it was published.
     files: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
+    #: Locks of somebody on a third machine by region: what they say, and until when they hold.
+    locks: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     #: What a run that was cut off may have left.
     leftovers: set[str] = field(default_factory=set)
 
@@ -101,6 +103,8 @@ class Done:
     checkout: Path
     #: Every manifest that there was before, by bucket and key.
     manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    #: When the task ended, in seconds since the sequence began.
+    at: float = 0.0
 
     @property
     def task(self) -> str:

@@ -85,8 +85,10 @@ class Ended:
 
 @dataclass
 class Process:
-    """One run of a task, as the wire knows it."""
+    """One run of a task, as the wire and the machine that it runs on know it."""
 
+    number: int
+    machine: str
     fault: Fault | None = None
     at: int | str = 0
     meanwhile: Callable[[], None] | None = None
@@ -107,6 +109,7 @@ class Player:
         self.world = world
         self.folder = folder
         self._processes: list[Process] = []
+        self._count = 0
         self._namespaces: dict[str, Collection] = {}
         self._lock = threading.RLock()
         self._prepare()
@@ -126,7 +129,7 @@ class Player:
         )
         import tasks
         from commands import target
-        from lib import parallel, session
+        from lib import machine, parallel, session
         from lib.inputs import jobs
         from lib.templates import linting
 
@@ -134,6 +137,13 @@ class Player:
         linting.lint_once = lambda *_given, **_named: ()
         jobs.read_commit = lambda _root: ""
         parallel._run = _run_in_turn
+        # Each checkout is on a machine of its own, each run a process there.
+        known: Any = machine.Machine.__init__
+        known.__defaults__ = (
+            lambda: self._processes[-1].machine,
+            lambda: str(self._processes[-1].number),
+            self._is_gone,
+        )
         # A process has a budget of repetitions of its own, and here clients outlive it.
         quota.RetryQuota.acquire = lambda _quota, _amount: True  # type: ignore[assignment]
         # It waits for a time that is drawn.
@@ -156,6 +166,10 @@ class Player:
         made._clients = opened._clients
         return made
 
+    def _is_gone(self, number: str) -> bool:
+        """Tell whether a process has ended, or was killed."""
+        return not any(str(p.number) == number and not p.is_dead for p in self._processes)
+
     def _tell(self, call: Any) -> None:
         if self._processes and self._processes[-1].observe:
             self._processes[-1].observe(call)
@@ -176,7 +190,8 @@ class Player:
         `at` is the call's number, the operation whose first call it is, or "change N": the N-th
         call that changes something.
         """
-        process = Process(BY_NAME.get(fault), at, meanwhile)
+        self._count += 1
+        process = Process(self._count, checkout.name, BY_NAME.get(fault), at, meanwhile)
         out, err = io.StringIO(), io.StringIO()
         before = (sys.argv, sys.stdin, self._target.ROOT, sys.gettrace())
         handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
@@ -226,8 +241,9 @@ class Player:
         """Return a collection of one task: Invoke copies all that there are for each run."""
         if name not in self._namespaces:
             alone = Collection()
-            if name.startswith("plan"):
-                alone.add_collection(self._tasks.plans)
+            family = name.partition(".")[0]
+            if family in self._tasks.ns.collections:
+                alone.add_collection(self._tasks.ns.collections[family])
             else:
                 alone.add_task(self._tasks.ns[name])
             self._namespaces[name] = alone

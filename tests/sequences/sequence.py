@@ -22,7 +22,6 @@ from tests.sequences.world import World
 
 WHO = ("first", "second")
 STACK = checks.STACK
-BUCKET = "plot-palette-cfn-000000000000-"
 
 #: What stands for a name that is known only while a sequence is played.
 _BLANK = re.compile(r"\{([a-z]+):(\d+)\}")
@@ -136,11 +135,12 @@ class Played:
             checkout, words, fault=step.fault, at=step.at,
             meanwhile=meanwhile if step.meanwhile else None,
         )  # fmt: skip
-        self.ended = ended
+        self.ended, at = ended, self.stage.world.clock.passed
         self.stage.world.settle()
         self._count(words, step, ended)
         self._remember(step, words, ended, application)
-        return Done(step, words, ended, before, view.look(), application, checkout, manifests)
+        after = view.look()
+        return Done(step, words, ended, before, after, application, checkout, manifests, at)
 
     def _rehearse(self, step: Step, words: tuple[str, ...]) -> int | None:
         """Return how a task ends without its fault, None where the fault may change that.
@@ -243,6 +243,7 @@ class Played:
                     {t for r in view.look().roots.values() for t in r.tables().values()}
                 ),
                 "backup": sorted(view.look().backups),
+                "loose": view.look().loose(),
             }[kind]
             return known[number % len(known)] if known else f"no-{kind}"
 

@@ -32,7 +32,7 @@ def play(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_short_run_of_sequences_finds_nothing() -> None:
-    ended = play("--sequences", "45", "--steps", "15")
+    ended = play("--sequences", "22", "--steps", "15")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     tasks, codes, faults = (json.loads(line) for line in ended.stdout.splitlines()[-3:])
     assert len(tasks) > 8, "most tasks are played"

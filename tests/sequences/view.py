@@ -92,6 +92,10 @@ class View:
                     return path
         return ""
 
+    def loose(self) -> list[str]:
+        """Return the names of the tables that are no stack's."""
+        return sorted(name for place, name in self.tables if not self.path_of(place, name))
+
 
 def look() -> View:
     """Look at everything."""

@@ -396,9 +396,10 @@ class World:
 
     def reset(self) -> None:
         """Begin anew: nothing there, the first moment, the first of all chances."""
-        from emulator import nested_stacks, updates
+        from emulator import nested_stacks, refactors, updates
 
         self.settle()
+        refactors._refactors.clear()
         for store in self._stores():
             store._data.clear()
         nested_stacks._cleanups.clear()
@@ -410,7 +411,7 @@ class World:
 
     def keep(self) -> list[Any]:
         """Return everything there is, to bring it back with `bring_back`."""
-        from emulator import nested_stacks, updates
+        from emulator import nested_stacks, refactors, updates
 
         return [
             self.clock.passed,
@@ -420,11 +421,12 @@ class World:
             set(updates._silent),
             {stack: list(waiting) for stack, waiting in nested_stacks._cleanups.items()},
             {id(store): copy.deepcopy(store._data) for store in self._stores()},
+            dict(refactors._refactors),
         ]
 
     def bring_back(self, kept: list[Any]) -> None:
         """Put everything back as it was kept."""
-        from emulator import nested_stacks, updates
+        from emulator import nested_stacks, refactors, updates
 
         self.settle()
         self.clock.passed = kept[0]
@@ -436,6 +438,8 @@ class World:
         nested_stacks._cleanups.update({stack: list(one) for stack, one in kept[5].items()})
         updates._silent.clear()
         updates._silent.update(kept[4])
+        refactors._refactors.clear()
+        refactors._refactors.update(kept[7])
         for store in self._stores():
             store._data.clear()
             store._data.update(copy.deepcopy(kept[6].get(id(store), {})))

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
+from lib.releases.locks import LEASE, Lock, key_of
 from tests.sequences import view
+from tests.sequences.application import REGIONS
+from tests.sequences.checks import STACK
 from tests.sequences.model import Model
 from tests.sequences.world import LOST, STALLED, World
+
+BUCKET = "plot-palette-cfn-000000000000-"
+KEY = key_of(STACK)
 
 _SAID = {
     "write": "the application writes an item into every table",
@@ -22,6 +30,8 @@ _SAID = {
     "stall-backups": "backups are begun and do not become complete, until mended",
     "mend": "AWS refuses nothing any more",
     "hours": "{0} hours pass",
+    "lock": "somebody on a third machine takes the lock in {0}",
+    "unlock": "they give their locks back",
 }
 
 #: Every event: its word, and what each argument is chosen among.
@@ -39,6 +49,8 @@ EVENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "stall-backups": (),
     "mend": (),
     "hours": (("2", "25"),),
+    "lock": (REGIONS,),
+    "unlock": (),
 }
 
 
@@ -160,3 +172,30 @@ def _mend(world: World, _model: Model) -> None:
 
 def _hours(world: World, _model: Model, count: str) -> None:
     world.clock.passed += 3600.0 * int(count)
+
+
+def _lock(world: World, model: Model, region: str) -> None:
+    """Write the lock of a run on a machine of which nothing else is known."""
+    from ministack.services import s3
+
+    held = s3._buckets._data.get(("000000000000", f"{BUCKET}{region}"), {}).get("objects", {})
+    if KEY in held or not held:
+        return
+    now = world.clock.now()
+    lock = Lock(
+        f"somebody-{model.count}", STACK, "update", "arn:aws:iam::000000000000:user/somebody",
+        now.isoformat(), (now + timedelta(seconds=LEASE)).isoformat(), "elsewhere", "1",
+    )  # fmt: skip
+    body = json.dumps(asdict(lock)).encode()
+    held[KEY] = s3._build_object_record(body, {"content-type": "application/json"})
+    model.locks[region] = (body, world.clock.passed + LEASE)
+
+
+def _unlock(_world: World, model: Model) -> None:
+    from ministack.services import s3
+
+    for region, (body, _until) in model.locks.items():
+        held = s3._buckets._data[("000000000000", f"{BUCKET}{region}")]["objects"]
+        if KEY in held and held[KEY]["body"] == body:
+            del held[KEY]
+    model.locks.clear()
