@@ -495,8 +495,8 @@ def _follow_up(
         if not plan.moves:
             raise
         raise OperationFailed(
-            f"{len(plan.moves)} moved in stack {job.stack_name} in {job.region}, nothing replaced, "
-            f"and the update after it was refused, which changed nothing more:\n{exc.message}",
+            f"Moved in stack {job.stack_name} in {job.region}, nothing replaced: "
+            f"{moves.name(plan.moves)}. The update after it was refused:\n{exc.message}",
             next_step=f"{again} goes on with the update; {exc.next_step}",
             details={**exc.details, "moves": as_document(plan.moved)},
         ) from exc

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from lib.errors import Declined, DeploymentError, Locked, OperationFailed, StateForbids
+from lib.errors import (
+    Declined,
+    DeploymentError,
+    Locked,
+    OperationFailed,
+    Refused,
+    StateForbids,
+)
 from lib.inputs.jobs import Options
 from lib.releases import turns
 from lib.rescue import refactoring
@@ -200,3 +207,22 @@ def test_while_somebody_else_holds_the_lock_nothing_is_refactored(
         preview = replace(options, preview=True)
         seen = refactoring.refactor(factories.job(), store.access(Person()), preview, ())
     assert seen.action == "previewed"
+
+
+def test_what_has_moved_is_told_where_the_update_after_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_given: Any) -> None:
+        raise Refused("Data would be lost in stack app.", next_step="name it")
+
+    monkeypatch.setattr(refactoring.deployments, "deploy", refuse)
+    job, access = factories.job(), Person().access(Account("eu-west-1"), FakeTime().clock)  # type: ignore[arg-type]  # stands in
+    with pytest.raises(OperationFailed, match="Data would be lost") as failed:
+        refactoring._follow_up(job, access, Options(), PLAN, "r-1")
+    assert failed.value.exit_code == 1, "3 would say that nothing was changed"
+    assert "inv rescue.refactor --move One/Jobs=Two/Table" in failed.value.next_step
+    assert failed.value.details["moves"]
+
+    moved_before = replace(PLAN, moves=(), moved=(), done=PLAN.moves)
+    with pytest.raises(Refused, match="Data would be lost"):
+        refactoring._follow_up(job, access, Options(), moved_before, "")

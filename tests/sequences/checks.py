@@ -107,7 +107,7 @@ def exit_code_is_allowed(done: Done, model: Model) -> Iterator[str]:
 
 
 #: What may fail without anybody's fault: AWS's own words in the failure.
-_EXPECTED = ("protect", "already exists", "No table was found", "update after it was refused")
+_EXPECTED = ("protect", "already exists", "No table was found", "The update after it was refused")
 
 
 def _is_expected_failure(done: Done) -> bool:
