@@ -381,7 +381,7 @@ def _carry_out(job: Job, access: Access, plan: Refactoring, where: str) -> str:
         raise Declined(f"Nothing was moved in {where}.")
     access.claim()
     try:
-        refactors.execute(cfn, refactor_id)
+        refactors.execute(cfn, refactor_id, access.clock)
     except (BotoCoreError, ClientError) as exc:
         raise explain(exc, job.region, job.stack_name) from exc
     state = refactors.wait_executed(cfn, refactor_id, access.clock)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lib.polling import Clock, ask_patiently, until
 from lib.stacks import stacks
 from lib.stacks.statuses import Status
@@ -48,6 +50,12 @@ UNSUPPORTED = frozenset(
 
 _MAKING = ("CREATE_IN_PROGRESS",)
 _EXECUTED = "EXECUTE_COMPLETE"
+#: What AWS says only once it was asked to execute.
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackRefactor.html
+_BEGUN = (
+    *("EXECUTE_IN_PROGRESS", _EXECUTED, "EXECUTE_FAILED"),
+    *("ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"),
+)
 _EXECUTING = ("AVAILABLE", "EXECUTE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 
 #: Seconds for which a refactor that was executed may still say that it is available.
@@ -206,9 +214,24 @@ def _read_place(answer: Mapping[str, Any]) -> Location:
     )
 
 
-def execute(cfn: CloudFormationClient, refactor_id: str) -> None:
-    """Start to carry a refactor out.
+def execute(cfn: CloudFormationClient, refactor_id: str, clock: Clock) -> None:
+    """Start to carry a refactor out, or find that this request has started it already.
 
+    An answer that is lost makes botocore ask again, and AWS refuses what it is doing then. The
+    request takes no token, but nobody beside this run has a refactor's ID from it: one that is
+    under way, or done, was started by it. Raises botocore's errors where it was not.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteStackRefactor.html
     """
-    cfn.execute_stack_refactor(StackRefactorId=refactor_id)
+    try:
+        cfn.execute_stack_refactor(StackRefactorId=refactor_id)
+    except (BotoCoreError, ClientError):
+        if not _has_begun(cfn, refactor_id, clock):
+            raise
+
+
+def _has_begun(cfn: CloudFormationClient, refactor_id: str, clock: Clock) -> bool:
+    """Tell whether a refactor is being executed, or was; False where AWS does not say."""
+    try:
+        return _describe(cfn, refactor_id, clock).execution in _BEGUN
+    except (BotoCoreError, ClientError):
+        return False

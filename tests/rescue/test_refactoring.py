@@ -226,3 +226,23 @@ def test_what_has_moved_is_told_where_the_update_after_it_is_refused(
     moved_before = replace(PLAN, moves=(), moved=(), done=PLAN.moves)
     with pytest.raises(Refused, match="Data would be lost"):
         refactoring._follow_up(job, access, Options(), moved_before, "")
+
+
+_REFUSED = refusal(
+    "ValidationError",
+    "Stack refactor r-1 cannot be executed in its current status of [EXECUTE_IN_PROGRESS]",
+    "ExecuteStackRefactor",
+)
+
+
+def test_an_execution_whose_answer_was_lost_is_found_to_have_begun() -> None:
+    world = World(ExecuteStackRefactor=_REFUSED)
+    del world.states[2]
+    assert world.carry_out() == "r-1"
+    assert world.stacks == ["UPDATE_COMPLETE"]
+
+
+def test_an_execution_that_aws_refuses_has_not_begun() -> None:
+    world = World(ExecuteStackRefactor=_REFUSED)
+    world.states[2:] = [{"Status": "CREATE_COMPLETE", "ExecutionStatus": "OBSOLETE"}]
+    assert "ExecuteStackRefactor" in failing(world).message

@@ -90,6 +90,20 @@ def consent_taken_from_yes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Console, "confirm", agree)
 
 
+def a_lock_passed_by(patch: pytest.MonkeyPatch) -> None:
+    """A run changes a stack whose lock somebody else holds."""
+    from lib.releases import locks
+
+    take = locks.take
+
+    def take_all(*given: Any) -> Any:
+        etag, other = take(*given)
+        found = locks.read(given[0], given[1].stack, given[3]) if other and not etag else None
+        return (found.etag, None) if found else (etag, other)
+
+    patch.setattr(locks, "take", take_all)
+
+
 PLANTED: dict[str, Plant] = {
     plant.__name__.replace("_", " "): plant
     for plant in (
@@ -103,6 +117,7 @@ PLANTED: dict[str, Plant] = {
         an_exit_code_swapped,
         a_secret_printed,
         consent_taken_from_yes,
+        a_lock_passed_by,
     )
 }
 
