@@ -383,7 +383,9 @@ def _carry_out(job: Job, access: Access, plan: Refactoring, where: str) -> str:
     try:
         refactors.execute(cfn, refactor_id, access.clock)
     except (BotoCoreError, ClientError) as exc:
-        raise explain(exc, job.region, job.stack_name) from exc
+        error = explain(exc, job.region, job.stack_name)
+        error.next_step = error.next_step or "run the same command again, for a new refactor"
+        raise error from exc
     state = refactors.wait_executed(cfn, refactor_id, access.clock)
     ids = [plan.names[path] for path in plan.names]
     refactors.wait_at_rest(cfn, ids, access.clock)
