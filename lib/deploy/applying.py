@@ -180,7 +180,13 @@ def _find_change_set(access: Access, plan: PlanFile) -> ChangeSet | None:
     """Return the plan's change set, None when it is gone, or its stack with it."""
     cfn = access.aws.client("cloudformation")
     try:
-        return previews.wait(cfn, plan.change_set, kind=plan.kind, clock=access.clock)
+        return previews.wait(
+            cfn,
+            plan.change_set,
+            kind=plan.kind,
+            clock=access.clock,
+            unchanged=plan.unchanged,
+        )
     except ChangeSetStale:
         return None
     except ClientError as exc:

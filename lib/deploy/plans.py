@@ -55,7 +55,8 @@ class PlanFile:
 
     `status`, `updated` and `deployed` are the stack's as it was seen: ABSENT, "" and nothing
     where there is none. `change_set` is "" where nothing would change. `rows` has a digest of
-    each thing that the change set lists. `backups` are the tables backed up first, by path,
+    each thing that the change set lists, `unchanged` the nested change sets that AWS did not make
+    because nothing changes, by path. `backups` are the tables backed up first, by path,
     `consents` the paths whose data may be lost. A plan of several regions has each one's in
     `regions`, and is otherwise the first one's.
     """
@@ -87,6 +88,7 @@ class PlanFile:
     expires: str = ""
     by: str = ""
     regions: tuple[PlanFile, ...] = ()
+    unchanged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proposal(self) -> Proposal:
@@ -158,6 +160,7 @@ def make(made: Offer, cost: Cost | None) -> PlanFile:
         created=run.access.clock.now().isoformat(timespec="seconds"),
         expires=run.expires,
         by=identity.arn,
+        unchanged=made.proposed.unchanged,
     )
     return replace(plan, digest=_digest(as_document(plan)))
 
@@ -231,7 +234,9 @@ _MAKE = "inv plan --out FILE makes one"
 
 def _parse(path: Path, document: Mapping[str, Any]) -> PlanFile:
     try:
-        given = {one.name: document[one.name] for one in fields(PlanFile)}
+        # A plan of an earlier edition does not say what is unchanged; then all of it is read.
+        said = {"unchanged": {}, **document}
+        given = {one.name: said[one.name] for one in fields(PlanFile)}
         given["regions"] = tuple(_parse(path, one) for one in given["regions"])
         given["changes"] = tuple(map(read_change, given["changes"]))
         given |= {name: tuple(given[name]) for name in ("besides", "consents", "backups")}

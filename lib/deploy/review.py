@@ -19,7 +19,7 @@ from lib.templates.resolution import Tree
 from lib.templates.unknowns import fill_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lib.deploy.outcomes import Outcome
     from lib.deploy.publishing import Run
@@ -51,7 +51,7 @@ class Review:
         """Return an outcome with what was reviewed."""
         return replace(outcome, changes=self.changes, besides=self.besides)
 
-    def leave_out_changed(self, paths: frozenset[str]) -> frozenset[str]:
+    def leave_out_changed(self, paths: Iterable[str]) -> frozenset[str]:
         """Return those nested stacks that no change is in, whoever found it."""
         return frozenset(
             path
@@ -78,7 +78,10 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
     if proposed.is_empty:
         return Review(changes_nothing=True)
     _require_usable(run, proposed)
-    before = deployed.read(run.cfn, stack, known=_published_texts(run)) if stack else None
+    published = _published_texts(run)
+    before = (
+        deployed.read(run.cfn, stack, known=published, nested=proposed.nested) if stack else None
+    )
     after = _fill_in(resolve_wanted(run), run.options.known)
     old = deployed.resolve_deployed(run.job, run.access, before) if before else None
     if before is None or old is None:

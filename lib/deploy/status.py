@@ -223,7 +223,7 @@ def follow(job: Job, access: Access) -> Outcome:
         return outcomes.look_into(job, access, outcome, ending.events)
     stop = _STOPS.get(stack.status, watching.UNSTOPPABLE)
     begun = events.mark_beginning(cfn, stack.id)
-    ending = watching.wait(job, access, stack.id, begun, stop=stop)
+    ending = watching.wait(job, access, stack.id, begun, stop=stop, at_once=True)
     action = {"C": "created", "D": "deleted"}.get(stack.status[0], "updated")
     outcome = outcomes.conclude(job, action, stack.id, ending)
     return outcomes.look_into(job, access, outcome, ending.events)

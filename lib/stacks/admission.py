@@ -35,6 +35,8 @@ def admit(job: Job, access: Access, operation: Operation) -> tuple[Stack | None,
             return stack, decision
         access.say(f"{job.stack_name} is {status}: {decision.why}; waiting.")
         begun = events.mark_beginning(cfn, stack.id)
-        ending = watching.wait(job, access, stack.id, begun, stop=watching.UNSTOPPABLE)
+        ending = watching.wait(
+            job, access, stack.id, begun, stop=watching.UNSTOPPABLE, at_once=True
+        )
         if operation is Operation.ROLLBACK and ending.status in statuses.ROLLED_BACK:
             return ending.stack, Decision(Move.NOTHING, f"the rollback has ended: {ending.status}")

@@ -21,6 +21,7 @@ from lib.parallel import side_by_side
 from lib.stacks import stacks
 from lib.stacks.stacks import Stack, StackResource
 from lib.templates import resolution, templates
+from lib.templates.changes import join
 from lib.templates.templates import STACK_TYPE, Template
 
 if TYPE_CHECKING:
@@ -83,10 +84,13 @@ class Inventory:
     CloudFormation's reads share a small budget per account and region.
     """
 
-    def __init__(self, cfn: CloudFormationClient, stack_id: str) -> None:
-        """Look at the tree under a stack."""
+    def __init__(
+        self, cfn: CloudFormationClient, stack_id: str, nested: Mapping[str, str] | None = None
+    ) -> None:
+        """Look at the tree under a stack; `nested` has the IDs by path that are known already."""
         self._cfn = cfn
         self._stack_id = stack_id
+        self._nested = nested or {}
         self._found: dict[str, tuple[StackResource, ...]] = {}
 
     def of(self, path: str) -> tuple[StackResource, ...]:
@@ -102,6 +106,8 @@ class Inventory:
         """Return the ID of the stack at a path, "" where there is none."""
         if not path:
             return self._stack_id
+        if path in self._nested:
+            return self._nested[path]
         found = self.resource_at(path)
         return found.physical_id if found and found.type == STACK_TYPE else ""
 
@@ -113,6 +119,19 @@ class Inventory:
     def nested_in(self, path: str) -> tuple[StackResource, ...]:
         """Return the nested stacks of the one stack at a path that live."""
         return tuple(r for r in self.of(path) if r.type == STACK_TYPE and r.physical_id)
+
+    def find_nested(self, path: str, text: str) -> tuple[str, ...]:
+        """Return the paths of the live nested stacks of the one at a path, which has a template.
+
+        Where all that the template names are known, nothing has to be listed.
+        """
+        if not self._nested or may_hold(text, ()):
+            return tuple(nested.path for nested in self.nested_in(path))
+        named = templates.children(templates.parse(templates.MASTER, text))
+        paths = tuple(dict.fromkeys(join(path, child.logical_id) for child in named))
+        if all(one in self._nested for one in paths):
+            return paths
+        return tuple(nested.path for nested in self.nested_in(path))
 
     def __iter__(self) -> Iterator[StackResource]:
         """Yield every resource of the tree, parents first."""
@@ -147,35 +166,25 @@ class _PhysicalIds(Mapping[str, str]):
 
 
 def read(
-    cfn: CloudFormationClient, stack: Stack, *, known: Mapping[str, str] | None = None
+    cfn: CloudFormationClient,
+    stack: Stack,
+    *,
+    known: Mapping[str, str] | None = None,
+    nested: Mapping[str, str] | None = None,
 ) -> Deployed:
     """Read a stack and everything nested in it, one GetTemplate per stack at most.
 
     `known` are texts by the key of the object that a nested stack is loaded from. A key names its
-    content, so a nested stack that its parent loads from a known one is not asked for. Raises
-    `TemplateError` for a deployed template that cannot be read, or for none at all, and
-    botocore's errors as they come.
+    content, so a nested stack that its parent loads from a known one is not asked for. `nested`
+    are IDs of nested stacks by path, as a change set has told them. Raises `TemplateError` for a
+    deployed template that cannot be read, or for none at all, and botocore's errors as they come.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
     """
-    listing = Inventory(cfn, stack.id)
-    texts = {"": _read_text(cfn, stack.id)}
-    if not texts[""]:
+    listing = Inventory(cfn, stack.id, nested)
+    master = _read_text(cfn, stack.id)
+    if not master:
         raise TemplateError(f"Stack {stack.name} is {stack.status} and has no template yet.")
-    level = [""]
-    while level:
-        loaded = {
-            nested.path: find_known(texts[path], nested.logical_id, known or {})
-            for path in level
-            if STACK_TYPE in texts[path]
-            for nested in listing.nested_in(path)
-        }
-        asked = [path for path, text in loaded.items() if text is None]
-        answers = side_by_side(
-            lambda path: _read_text(cfn, listing.stack_at(path)), asked, at_once=PARALLEL_READS
-        )
-        loaded |= dict(zip(asked, answers, strict=True))
-        texts |= {path: text for path, text in loaded.items() if text}
-        level = [path for path in loaded if path in texts]
+    texts = _read_texts(cfn, listing, master, known or {})
     absent: set[str] = set()
     return Deployed(
         folder=build_folder(texts, absent),
@@ -185,6 +194,28 @@ def read(
         absent=frozenset(absent),
         texts=texts,
     )
+
+
+def _read_texts(
+    cfn: CloudFormationClient, listing: Inventory, master: str, known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the templates of a tree of stacks by path, given the root's, level by level."""
+    texts, level = {"": master}, [""]
+    while level:
+        loaded = {
+            below: find_known(texts[path], below.rpartition("/")[2], known)
+            for path in level
+            if STACK_TYPE in texts[path]
+            for below in listing.find_nested(path, texts[path])
+        }
+        asked = [path for path, text in loaded.items() if text is None]
+        answers = side_by_side(
+            lambda path: _read_text(cfn, listing.stack_at(path)), asked, at_once=PARALLEL_READS
+        )
+        loaded |= dict(zip(asked, answers, strict=True))
+        texts |= {path: text for path, text in loaded.items() if text}
+        level = [path for path in loaded if path in texts]
+    return texts
 
 
 def may_hold(text: str, kinds: Iterable[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -66,7 +66,8 @@ class ChangeSet:
     says why AWS could not make or may not execute it, `failures` the same in AWS's own words,
     `warnings` what its validation dislikes but lets pass. `reverts_drift` is AWS's confirmation
     that drift is taken back. `silent` has the paths of the nested stacks with no change in them
-    or below, `unchanged` those of them that AWS did not make one for, because nothing changes.
+    or below, `unchanged` those of them that AWS did not make one for, because nothing changes,
+    with the ARN of what it failed to make. `nested` has the ID of each nested stack that is a row.
     `created` is when AWS began to make it, None where an endpoint does not say. `execution` is
     AWS's ExecutionStatus: AVAILABLE, EXECUTE_COMPLETE, OBSOLETE and so on.
     """
@@ -85,7 +86,8 @@ class ChangeSet:
     reverts_drift: bool = False
     failures: tuple[Unmade, ...] = ()
     silent: frozenset[str] = frozenset()
-    unchanged: frozenset[str] = frozenset()
+    unchanged: Mapping[str, str] = field(default_factory=dict)
+    nested: Mapping[str, str] = field(default_factory=dict)
     created: datetime | None = None
     execution: str = ""
 
@@ -101,11 +103,15 @@ class ChangeSet:
 
 @dataclass(frozen=True)
 class _Part:
-    """One change set of the tree as AWS describes it, all pages together."""
+    """One change set of the tree as AWS describes it, all pages together.
+
+    One that `is_spared` is not described again: nothing changes in it, as was known before.
+    """
 
     path: str
     answer: Mapping[str, Any]
     rows: tuple[Mapping[str, Any], ...]
+    is_spared: bool = False
 
     @property
     def status(self) -> str:
@@ -123,7 +129,7 @@ class _Part:
     @property
     def changes_nothing(self) -> bool:
         """Tell whether AWS did not make it because nothing changes."""
-        return self.status == "FAILED" and says_no_changes(self.reason)
+        return self.is_spared or (self.status == "FAILED" and says_no_changes(self.reason))
 
     @property
     def is_broken(self) -> bool:
@@ -149,26 +155,42 @@ def _nested_culprit(reason: str) -> str:
     return match[1] if match else ""
 
 
-def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clock) -> ChangeSet:
+def wait(
+    cfn: CloudFormationClient,
+    change_set_id: str,
+    *,
+    kind: str,
+    clock: Clock,
+    unchanged: Mapping[str, str] | None = None,
+) -> ChangeSet:
     """Wait until a change set and all nested ones are made, and return them as one.
 
     `kind` is what it was created as; AWS does not tell. Looks at once, then ever less often.
-    Nested change sets that failed because nothing changes in them add nothing; others that
-    failed end up in `problems`, with the property path where AWS's validation gives one.
-    Raises `ChangeSetStale` when it is gone, and `OperationFailed` when AWS takes longer than
-    `LONGEST_WAIT` seconds.
+    `unchanged` is what an earlier look at the same change set found: "FAILED" is an end, so the
+    nested ones that it names, by path and ARN, are not described again. Nested change sets that
+    failed because nothing changes in them add nothing; others that failed end up in `problems`,
+    with the property path where AWS's validation gives one. Raises `ChangeSetStale` when it is
+    gone, and `OperationFailed` when AWS takes longer than `LONGEST_WAIT` seconds.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
     """
     root = _read_when_made(cfn, change_set_id, "", clock)
     if root is None:
         raise stale(change_set_id, "it does not exist any more")
-    nested, unread = _read_nested(cfn, root, clock)
-    parts = [root, *nested]
+    nested, unread = _read_nested(cfn, root, clock, unchanged or {})
+    made = _put_together(cfn, [root, *nested], kind, complete=not unread)
+    return made if made.id else replace(made, id=change_set_id)
+
+
+def _put_together(
+    cfn: CloudFormationClient, parts: Sequence[_Part], kind: str, *, complete: bool
+) -> ChangeSet:
+    """Return all change sets of a tree, the root's first, as one."""
+    root, *nested = parts
     changes = tuple(_in_tree_order(parts))
     broken = [part for part in parts if part.is_broken]
     answer = root.answer
     return ChangeSet(
-        id=answer.get("ChangeSetId", change_set_id),
+        id=root.change_set_id,
         name=answer.get("ChangeSetName", ""),
         stack_id=answer.get("StackId", ""),
         stack_name=answer.get("StackName", ""),
@@ -176,13 +198,14 @@ def wait(cfn: CloudFormationClient, change_set_id: str, *, kind: str, clock: Clo
         reason=root.reason,
         kind=kind,
         changes=changes,
-        complete=not unread and not broken,
+        complete=complete and not broken,
         problems=tuple(_explain_failures(cfn, broken, bool(changes))),
         warnings=_read_warnings(cfn, root, changes),
         reverts_drift=answer.get("DeploymentMode") == "REVERT_DRIFT",
         failures=tuple(_list_failures(broken)),
         silent=_list_silent(nested, changes),
-        unchanged=frozenset(part.path for part in nested if part.changes_nothing),
+        unchanged={p.path: p.change_set_id for p in nested if p.changes_nothing and not p.rows},
+        nested=_find_stacks(parts),
         created=answer.get("CreationTime"),
         execution=str(answer.get("ExecutionStatus", "")),
     )
@@ -196,6 +219,16 @@ def find_execution(cfn: CloudFormationClient, change_set_id: str, clock: Clock) 
         if error_code(exc) in GONE_CODES or stacks.is_missing(exc):
             return None
         raise
+
+
+def _find_stacks(parts: Iterable[_Part]) -> dict[str, str]:
+    """Return the IDs of the nested stacks that rows tell, by path."""
+    return {
+        join(part.path, row.get("LogicalResourceId", "")): row["PhysicalResourceId"]
+        for part in parts
+        for row in part.rows
+        if row.get("ResourceType") == STACK_TYPE and row.get("PhysicalResourceId")
+    }
 
 
 def _list_silent(nested: Iterable[_Part], changes: Sequence[Change]) -> frozenset[str]:
@@ -288,8 +321,10 @@ def _all_rows(
         answer = _describe(cfn, change_set_id, clock, answer["NextToken"], **more)
 
 
-def _read_nested(cfn: CloudFormationClient, root: _Part, clock: Clock) -> tuple[list[_Part], bool]:
-    """Read all nested change sets, level by level.
+def _read_nested(
+    cfn: CloudFormationClient, root: _Part, clock: Clock, unchanged: Mapping[str, str]
+) -> tuple[list[_Part], bool]:
+    """Read all nested change sets, level by level, but for those known to change nothing.
 
     Returns them and whether anything is missing. The root fails as soon as one nested change
     set does, while others are still being made; each is waited for on its own.
@@ -312,12 +347,18 @@ def _read_nested(cfn: CloudFormationClient, root: _Part, clock: Clock) -> tuple[
         if culprit and culprit not in {arn for arn, _ in wanted}:
             # AWS may fail the root before it has listed the nested stack in it.
             wanted.append((culprit, ""))
+        spared = [
+            _Part(path, {"ChangeSetId": arn}, (), is_spared=True)
+            for arn, path in wanted
+            if unchanged.get(path) == arn
+        ]
+        wanted = [(arn, path) for arn, path in wanted if unchanged.get(path) != arn]
         parts = side_by_side(
             lambda item: _read_when_made(cfn, *item, clock), wanted, at_once=PARALLEL_READS
         )
         missing = missing or None in parts
         level = [part for part in parts if part is not None]
-        found += level
+        found += [*spared, *level]
     return found, missing
 
 

@@ -43,12 +43,13 @@ def wait(
     stop: str,
     expected: Iterable[str] = (),
     usually: Callable[[], float | None] | None = None,
+    at_once: bool = False,
 ) -> Ending:
     """Follow an operation to its end, showing each event once, and say what took long.
 
     `stop` is the task that would stop it, one of the constants above; `expected` has the paths
     of what it will touch, as far as that is known, `usually` returns the seconds that such an
-    operation takes.
+    operation takes. With `at_once` it runs already, and was not only just asked for.
 
     Ctrl-C asks the operator: leave (raises `Interrupted` saying how to watch and stop what
     goes on at AWS), keep waiting, or cancel the update and follow its rollback. Credentials
@@ -56,7 +57,7 @@ def wait(
     """
     access.operator.report(Expected(frozenset(expected), usually))
     try:
-        ending = _follow(job, access, stack_id, after, stop)
+        ending = _follow(job, access, stack_id, after, stop, at_once=at_once)
     finally:
         access.operator.report(Rested())
     title = f"What took longest on stack {job.stack_name} in {job.region}:"
@@ -66,7 +67,13 @@ def wait(
 
 
 def _follow(
-    job: Job, access: Access, stack_id: str, after: events.Mark | None, stop: str
+    job: Job,
+    access: Access,
+    stack_id: str,
+    after: events.Mark | None,
+    stop: str,
+    *,
+    at_once: bool,
 ) -> Ending:
     """Follow an operation to its end, or until the operator leaves it."""
     cfn = access.aws.client("cloudformation")
@@ -74,6 +81,9 @@ def _follow(
     while True:
         try:
             with leaving_running(job, access, stop=stop):
+                if not at_once:
+                    # There is nothing to tell yet, and each look counts.
+                    access.clock.sleep(events.FIRST_PAUSE)
                 return events.follow(cfn, stack_id, after=after, clock=access.clock, show=show)
         except Interrupted:
             choice = access.operator.on_interrupt(stop == STOP_UPDATE)

@@ -56,6 +56,17 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert plans.read_options(found).allow_data_loss == {"Table"}
 
 
+def test_a_plan_of_an_edition_that_did_not_say_what_is_unchanged_can_be_applied(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path)
+    document = json.loads(path.read_text())
+    del document["unchanged"]
+    document["digest"] = plans._digest(document)
+    path.write_text(json.dumps(document))
+    assert plans.read(path).unchanged == {}
+
+
 @pytest.mark.parametrize("key", ["change_set", "consents", "parameters", "expires", "digest"])
 def test_an_edited_plan_is_refused_whatever_was_edited(tmp_path: Path, key: str) -> None:
     path = written(tmp_path)

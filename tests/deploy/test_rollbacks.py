@@ -440,7 +440,8 @@ def test_a_deleted_stack_was_rolled_back_only_if_it_was_being_created() -> None:
 
 
 def test_how_long_a_rollback_took_is_part_of_its_outcome() -> None:
-    assert World("UPDATE_FAILED").roll_back().seconds == 30
+    # Half a second until the first look, then half a minute of silence.
+    assert World("UPDATE_FAILED").roll_back().seconds == 30.5
 
 
 # A return to an earlier release

@@ -22,8 +22,8 @@ PREVIEW = {
     "cloudformation CreateChangeSet": 1,
     "cloudformation DescribeChangeSet": 13,
     "cloudformation GetTemplate": 1,
-    # The root, and the three whose log groups are looked at for drift.
-    "cloudformation ListStackResources": 4,
+    # The three whose log groups are looked at for drift; the rows have told where they are.
+    "cloudformation ListStackResources": 3,
     "cloudformation DeleteChangeSet": 1,
     # Whether a killed one has left something.
     "cloudformation ListChangeSets": 1,
@@ -52,6 +52,8 @@ APPLY = {
     # The plan has found the release, and asked for the change set.
     "s3 GetObject": 0,
     "cloudformation CreateChangeSet": 0,
+    # Of the nested change sets that AWS did not make, five, the plan has said so.
+    "cloudformation DescribeChangeSet": 8,
     # Nothing is taken on trust: every template of the release.
     "s3 HeadObject": 10,
 }
@@ -74,6 +76,14 @@ def count(result: Result) -> Counter[str]:
     return Counter(_CALL.findall(result.err.partition("Verifying")[0]))
 
 
+def looks_at_most(done: Result) -> int:
+    """Return how often the root may be looked at, which depends on how fast the machine is.
+
+    Two looks a second, none in the instant at which the change was asked for.
+    """
+    return 1 + 2 * int(done.document["seconds"] + 1)
+
+
 def assert_at_most(found: Counter[str], bounds: dict[str, int]) -> None:
     more = {name: n for name, n in found.items() if n > bounds.get(name, 0)}
     assert not more, f"{more} of {found}"
@@ -85,40 +95,37 @@ def test_a_run_that_changes_nothing_makes_six_calls(reader: Operator) -> None:
     assert found.total() <= 6
 
 
-def test_one_parameter_is_previewed_with_24_calls_and_updated_with_at_most_42(
+def test_one_parameter_is_previewed_with_23_calls_and_updated_with_fewer_than_40(
     operator: Operator,
 ) -> None:
     operator.clone.set_parameters(LogRetentionDays="14")
     previewed = count(operator.inv("update", "--preview", "--debug"))
     assert_at_most(previewed, PREVIEW)
-    assert previewed.total() <= 24
+    assert previewed.total() <= 23
 
     done = operator.inv("update", "--yes", "--debug", "--json")
     found = count(done)
-    # How often the root is looked at depends on how fast the machine is, two looks a second.
-    looks = 2 + 2 * int(done.document["seconds"] + 1)
-    assert_at_most(found, {**UPDATE, EVENTS: looks + EVENTS_OF_CHILDREN})
-    assert found.total() - found[EVENTS] <= 33
-    if done.document["seconds"] < 3:
-        assert found.total() <= 42
+    assert_at_most(found, {**UPDATE, EVENTS: looks_at_most(done) + EVENTS_OF_CHILDREN})
+    assert found.total() - found[EVENTS] <= 32
+    if done.document["seconds"] < 2:
+        assert found.total() < 40
     # What has just been described is not asked for again.
     after = Counter(_CALL.findall(done.err.partition("Verifying")[2]))
     assert after["cloudformation DescribeStacks"] == 0
 
 
-def test_one_parameter_is_planned_with_23_calls_and_applied_with_at_most_42(
+def test_one_parameter_is_planned_with_22_calls_and_applied_with_fewer_than_40(
     operator: Operator,
 ) -> None:
     operator.clone.set_parameters(LogRetentionDays="14")
     file = str(operator.clone.folder / "plan.json")
     planned = count(operator.inv("plan", "--out", file, "--debug"))
     assert_at_most(planned, PLAN)
-    assert planned.total() <= 23
+    assert planned.total() <= 22
 
     done = operator.inv("apply", file, "--yes", "--debug", "--json")
     found = count(done)
-    looks = 2 + 2 * int(done.document["seconds"] + 1)
-    assert_at_most(found, {**APPLY, EVENTS: looks + EVENTS_OF_CHILDREN})
-    assert found.total() - found[EVENTS] <= 36
-    if done.document["seconds"] < 3:
-        assert found.total() <= 42
+    assert_at_most(found, {**APPLY, EVENTS: looks_at_most(done) + EVENTS_OF_CHILDREN})
+    assert found.total() - found[EVENTS] <= 30
+    if done.document["seconds"] < 2:
+        assert found.total() < 40

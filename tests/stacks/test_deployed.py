@@ -279,6 +279,35 @@ def test_a_key_behind_a_parameter_is_known_too() -> None:
     assert deployed.find_known(there, "Two", known) is None
 
 
+def test_nested_stacks_that_a_change_set_has_told_cost_no_listing(aws: Aws) -> None:
+    template = ROOT.replace("Never: !Equals [a, b]", "Never: !Equals [a, a]")
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": template})
+    aws.reply("GetTemplate", "other-id", {"TemplateBody": TABLE.replace("NAME", "o")})
+    ids = {"One": "one-id", "Two": "two-id", "Three": "three-id", "Absent": "other-id"}
+    found = deployed.read(aws.client, stack({"Secret": "****"}), nested=ids)
+    assert aws.calls("ListStackResources") == []
+    asked = sorted(call["StackName"] for call in aws.calls("GetTemplate"))
+    assert asked == ["one-id", "other-id", "root-id", "three-id", "two-id"]
+    assert found.physical_ids["Two/Table"] == "table-two"
+    assert [call["StackName"] for call in aws.calls("ListStackResources")] == ["two-id"]
+
+
+def test_where_a_change_set_has_not_told_every_nested_stack_their_parent_is_listed(
+    aws: Aws,
+) -> None:
+    found = deployed.read(aws.client, stack({"Secret": "****"}), nested={"One": "one-id"})
+    assert [call["StackName"] for call in aws.calls("ListStackResources")] == ["root-id"]
+    assert found.absent == {"Absent"}
+
+
+def test_a_template_that_a_macro_makes_is_not_trusted_to_name_its_nested_stacks(aws: Aws) -> None:
+    text = f"Transform: AWS::LanguageExtensions{ROOT}"
+    aws.reply("GetTemplate", "root-id", {"TemplateBody": text})
+    ids = {"One": "one-id", "Two": "two-id", "Three": "three-id", "Absent": "other-id"}
+    deployed.read(aws.client, stack({"Secret": "****"}), nested=ids)
+    assert [call["StackName"] for call in aws.calls("ListStackResources")] == ["root-id"]
+
+
 def test_only_the_stack_that_somebody_asks_about_is_listed(aws: Aws) -> None:
     found = read(aws)
     assert found.physical_ids["Two/Table"] == "table-two"

@@ -680,7 +680,7 @@ def test_nested_stacks_in_which_nothing_changes_are_told_apart(aws: Aws, clock: 
     found = waited(aws, clock)
     assert found.silent == {"ChildStack", "Quiet"}
     # Of the other one AWS may still load the template, for its outputs or its tags.
-    assert found.unchanged == {"ChildStack"}
+    assert found.unchanged == {"ChildStack": CHILD}
     assert found.created == datetime(2020, 11, 18, 5, 20, 56, tzinfo=UTC)
 
 
@@ -690,7 +690,34 @@ def test_a_nested_stack_whose_change_set_failed_otherwise_is_not_unchanged(
     aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("ChildStack", CHILD)))
     aws.reply("DescribeChangeSet", CHILD, failed(CHILD, "Template error"))
     aws.reply("DescribeEvents", CHILD, {"OperationEvents": []})
-    assert waited(aws, clock).unchanged == frozenset()
+    assert waited(aws, clock).unchanged == {}
+
+
+def test_what_was_found_unchanged_before_is_not_described_again(aws: Aws, clock: Clock) -> None:
+    other = f"{CHILD}-other"
+    rows = [nested_row("ChildStack", CHILD), nested_row("Other", other)]
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, *rows))
+    aws.reply("DescribeChangeSet", CHILD, failed(CHILD, NO_CHANGES))
+    aws.reply("DescribeChangeSet", other, described(other, row("T")))
+    first = waited(aws, clock)
+    before = len(aws.calls("DescribeChangeSet"))
+    again = previews.wait(
+        aws.client, ROOT, kind="UPDATE", clock=clock, unchanged=dict(first.unchanged)
+    )
+    assert again == first
+    asked = [call["ChangeSetName"] for call in aws.calls("DescribeChangeSet")[before:]]
+    assert CHILD not in asked
+    assert {ROOT, other} == set(asked)
+
+
+def test_another_change_set_of_a_nested_stack_found_unchanged_is_described(
+    aws: Aws, clock: Clock
+) -> None:
+    aws.reply("DescribeChangeSet", ROOT, described(ROOT, nested_row("ChildStack", CHILD)))
+    aws.reply("DescribeChangeSet", CHILD, described(CHILD, row("T")))
+    known = {"ChildStack": f"{CHILD}-of-before"}
+    found = previews.wait(aws.client, ROOT, kind="UPDATE", clock=clock, unchanged=known)
+    assert [change.path for change in found.changes] == ["ChildStack/T"]
 
 
 # Everything that a change set says of itself

@@ -90,6 +90,19 @@ def test_a_hook_that_only_warns_is_told_as_a_warning_and_one_that_stops_as_an_ev
     assert [(e.path, e.reason) for e in events if e.path] == [("Table", "Acme::Audit::Hook: no")]
 
 
+@pytest.mark.parametrize(("at_once", "seconds"), [(False, 0.5), (True, 0.0)])
+def test_what_was_only_just_asked_for_is_not_looked_at_in_the_same_instant(
+    at_once: bool, seconds: float
+) -> None:
+    time, done = FakeTime(), [(0, "CREATE_COMPLETE")]
+    happened = {factories.STACK: [own("a0", 0, factories.STACK, "CREATE_COMPLETE")]}
+    tree = FakeTree(time, happened, done)
+    aws = Aws(Mock(client=lambda *_, **__: tree.client()), factories.REGION)
+    access, stop = Person().access(aws, time.clock), watching.UNSTOPPABLE
+    watching.wait(factories.job(), access, factories.STACK, None, stop=stop, at_once=at_once)
+    assert time.seconds == seconds
+
+
 def watch(happened: list[Happening], end: tuple[float, str]) -> Person:
     """Watch a creation that has ended to its end."""
     tree = FakeTree(FakeTime(999), {factories.STACK: happened}, [(0, "CREATE_IN_PROGRESS"), end])
