@@ -62,7 +62,7 @@ def test_ap_southeast_1_reads_at_least() -> None:
     ran = inv("estimate", "--region", "ap-southeast-1")
     assert ran.returncode == 0
     assert ran.stdout.startswith("At least $")
-    assert "no price in ap-southeast-1 for dynamodb.write" in ran.stdout
+    assert "no price in ap-southeast-1 for dynamodb.storage" in ran.stdout
     assert "Total, at least" in inv("estimate", "--region", "ap-southeast-1", "--detail").stdout
 
 

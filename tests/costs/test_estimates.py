@@ -129,12 +129,12 @@ def test_the_detail_shows_each_stack_the_total_and_what_it_rests_on(made: Estima
 def test_an_incomplete_estimate_reads_at_least_and_names_each_gap(book: Book) -> None:
     found = estimates.estimate(prepare(region="ap-southeast-1"), TERMS, book)
     brief = answer([found])[0].text
-    assert brief.startswith("At least $33.59 a month")
-    assert "no price in ap-southeast-1 for dynamodb.write, dynamodb.read" in brief
+    assert brief.startswith("At least $35.72 a month")
+    assert "no price in ap-southeast-1 for dynamodb.storage, dynamodb.pitr" in brief
     text = unfolded(answer([found], detail=True)[0].text)
     assert "Total, at least" in text
     assert "Not priced, so the total is a lower bound:" in text
-    assert "no price was found for dynamodb.write in ap-southeast-1" in text
+    assert "no price was found for dynamodb.storage in ap-southeast-1" in text
 
 
 def test_the_environments_stand_side_by_side(book: Book) -> None:
