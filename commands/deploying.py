@@ -194,6 +194,7 @@ def deploy_multi_region(
         plan.read_on_failure(on_failure),
         log_folder=Path(log_folder) if log_folder else None,
         verify=not no_verify,
+        price=price_by(target),
     )
     chosen = rollout.choose_engine(engine, local=target.local, role_arn=target.role_arn)
     settle_harmless_questions(target)

@@ -101,7 +101,7 @@ def judge(run: Run, proposed: ChangeSet, stack: Stack | None) -> Review:
         merged, old = loss.merge(merged, rest), unfinished.join(old, stable)
     if proposed.complete and not _has_macros(before.folder, run.job.templates):
         merged = proofs.settle(merged, old, after, region=run.job.region)
-    besides = remainder.list_differences(before.folder, run.job.templates, old, after)
+    besides = _list_besides(run, before, old, after)
     same = proposed.complete and not besides and all(change.is_phantom for change in merged)
     apart = _leave_out_resources(besides, merged)
     judged = loss.judge(merged, old, after, absent=before.absent)
@@ -160,6 +160,16 @@ def _has_macros(*folders: Mapping[str, Template]) -> bool:
         for folder in folders
         for one in folder.values()
     )
+
+
+def _list_besides(run: Run, before: Deployed, old: Tree, after: Tree) -> tuple[str, ...]:
+    """Return what differs beside resources, but for nested stacks that are off, and stay off.
+
+    One that its condition leaves out has no template that is deployed to compare with.
+    """
+    off = before.absent - {one.path for one in after.resources}
+    found = remainder.list_differences(before.folder, run.job.templates, old, after)
+    return tuple(what for what in found if what.rpartition(" of ")[2] not in off)
 
 
 def _leave_out_resources(besides: Sequence[str], changes: Sequence[Change]) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ import functools
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lib import outside
-from lib.operators import OnInterrupt, Operator, Progress
+from lib.operators import Expected, OnInterrupt, Operator, Progress
 from lib.polling import Clock
 
 #: How soon a sleeping thread notices that its person has left, seconds.
@@ -66,12 +66,13 @@ class _Mail:
 class Crew:
     """Threads that work for one person, each named after its region.
 
-    `questions` holds the latest question of each, `ended` who is done. Both are written by
-    the threads and read by the person's thread at any time, so that an interrupted read
-    loses nothing.
+    With `foretells` the person is shown how long an operation usually takes. `questions` holds the
+    latest question of each, `ended` who is done. Both are written by the threads and read by the
+    person's thread at any time, so that an interrupted read loses nothing.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, foretells: bool = False) -> None:
+        self._foretells = foretells
         self.questions: dict[str, Question] = {}
         self.ended: dict[str, Ended] = {}
         self._mail: queue.SimpleQueue[_Mail] = queue.SimpleQueue()
@@ -95,10 +96,20 @@ class Crew:
             return said
 
         return Operator(
-            report=lambda progress: self._mail.put(_Mail(name, progress)),
+            report=lambda progress: self._mail.put(_Mail(name, self._foretell(progress))),
             confirm=confirm,
             on_interrupt=lambda _can_cancel: OnInterrupt.DETACH,
         )
+
+    def _foretell(self, progress: Progress) -> Progress:
+        """Ask AWS in the region's own thread how long its operation usually takes.
+
+        The person's thread has the other regions to show meanwhile.
+        """
+        if not isinstance(progress, Expected):
+            return progress
+        found = progress.usually() if self._foretells and progress.usually else None
+        return replace(progress, usually=lambda: found)
 
     def _tell(self, name: str, change: Callable[[], None]) -> None:
         """Change what is known of a thread, and wake the person.

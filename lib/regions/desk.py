@@ -51,7 +51,13 @@ class BoardLine:
     total: int = 0
     started: float = 0.0
     ended: float | None = None
+    usually: float | None = None
     resources: dict[str, str] = field(default_factory=dict)
+
+    def expect(self, expected: Expected) -> None:
+        """Take in what an operation will touch, and how long such a one usually takes."""
+        self.total = self.total or len(expected.paths)
+        self.usually = expected.usually() if expected.usually else None
 
     def note(self, event: ResourceProgress) -> None:
         """Take in one event of the stack or of a resource in it."""
@@ -76,7 +82,11 @@ class BoardLine:
         known = max(self.total, len(self.resources))
         counted = f"{done}/{known} resources" if known else ""
         elapsed = draw_elapsed(self.seconds(now)) if self.started else ""
-        return f"{region:<{_NAME_WIDTH}}  {self.state:<28}  {counted:<18}  {elapsed:>6}".rstrip()
+        line = f"{region:<{_NAME_WIDTH}}  {self.state:<24}  {counted:<16}  {elapsed:>5}"
+        # What is taken back takes another time than what goes well.
+        if self.usually and self.started and not self.ended and "ROLLBACK" not in self.state:
+            line += f"  usually {draw_elapsed(self.usually)}"
+        return line.rstrip()
 
 
 class Desk:
@@ -99,7 +109,7 @@ class Desk:
         self.operator = operator
         self.plan = plan
         self.clock = clock
-        self.crew = Crew(clock)
+        self.crew = Crew(clock, foretells=draw is not None)
         self.access = {
             region: Access(site.aws, self.crew.operator(region), self.crew.clock(region))
             for region, site in self.sites.items()
@@ -215,6 +225,8 @@ class Desk:
         if said is None:
             return
         region, progress = said
+        if isinstance(progress, Expected):
+            self.lines[region].expect(progress)
         if isinstance(progress, Expected | Rested):
             return
         self._log(region, progress)

@@ -181,6 +181,9 @@ class Handover:
         changes = comparison.compare(old, new, region=region, physical_ids=before.physical_ids)
         judged = consent.count_items(access, loss.judge(changes, old, new))
         self.desk.operator.report(list_changes(f"By its templates, {region} changes:", judged))
+        price = self.desk.plan.price
+        if price and judged and (cost := price(job, before)):
+            self.desk.say(f"{region}: {cost}")
         return judged
 
     def _agreed(self, planned: Sequence[Step]) -> bool:

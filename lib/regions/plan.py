@@ -23,6 +23,7 @@ from lib.releases import releases
 from lib.releases.releases import Release
 
 if TYPE_CHECKING:
+    from lib.deploy.publishing import Price
     from lib.session import Aws
 
 
@@ -49,7 +50,8 @@ class Plan:
     regions change at once after the canary, None for all. `home` is an AWS region that is
     always on and answers for the account; None leaves out what only AWS itself knows (the
     emulator has neither quotas nor regions that are off). `log_folder` gets a file per region.
-    With `verify` a region succeeds only when the checks after its deployment pass, too.
+    With `verify` a region succeeds only when the checks after its deployment pass, too. `price`
+    tells what a region's change does to the month's cost.
     """
 
     options: Options
@@ -59,6 +61,7 @@ class Plan:
     home: Aws | None = None
     log_folder: Path | None = None
     verify: bool = False
+    price: Price | None = None
 
 
 @dataclass(frozen=True)

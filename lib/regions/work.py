@@ -65,7 +65,9 @@ class Work:
         options = replace(self.plan.options, allow_data_loss=consents)
         there = _deployed(look)
         values = jobs.fill_in(job, published.bucket, there.parameters if there else {})
-        run = publishing.Run(job, access, options, self.release, published, values)
+        run = publishing.Run(
+            job, access, options, self.release, published, values, price=self.plan.price
+        )
         # A creation asks nothing by itself, but here it has to wait for its turn.
         turn = f"Create stack {job.stack_name} in {region}?"
         if (

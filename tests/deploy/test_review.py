@@ -442,6 +442,36 @@ def test_what_aws_listed_whole_of_a_creation_is_all_there_is() -> None:
     assert [c.path for c in found.changes] == ["Auth"]
 
 
+# Nested stacks that are off
+
+
+OFF = """
+Parameters: {EnvironmentName: {Type: String}, Wanted: {Type: String, Default: 'no'}}
+Conditions: {IsWanted: !Equals [!Ref Wanted, 'yes']}
+Resources:
+  Topic: {Type: AWS::SNS::Topic, Properties: {DisplayName: shown}}
+  Budget:
+    Type: AWS::CloudFormation::Stack
+    Condition: IsWanted
+    Properties: {TemplateURL: 'https://s3/x/child.yaml'}
+"""
+
+
+@pytest.mark.parametrize("wanted", ["no", "yes"])
+def test_a_nested_stack_that_its_condition_leaves_out_is_no_change_while_it_stays_out(
+    wanted: str,
+) -> None:
+    world = World(OFF, OFF)
+    child = templates.parse("child.yaml", "Resources: {T: {Type: AWS::SNS::Topic}}")
+    folder = {**world.run.job.templates, "child.yaml": child}
+    values = {**world.run.values, "Wanted": wanted}
+    world.run = replace(world.run, job=replace(world.run.job, templates=folder), values=values)
+    found = world.judge()
+    assert not any("Budget" in what for what in found.besides)
+    assert found.changes_nothing is (wanted == "no")
+    assert ("Budget" in {change.path for change in found.changes}) is (wanted == "yes")
+
+
 # Nested stacks that failed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +316,7 @@ def test_that_no_log_is_written_any_more_is_warned_of_once(tmp_path: Path) -> No
 
 def test_a_line_counts_what_is_done_of_what_is_known_and_the_time() -> None:
     line = BoardLine(state="starting", total=3)
-    waiting = "us-east-1       starting                      0/3 resources"
+    waiting = "us-east-1       starting                  0/3 resources"
     assert line.draw("us-east-1", 100.0) == [waiting]
     line.started = 40.0
     for status, path in (("CREATE_COMPLETE", "A"), ("CREATE_IN_PROGRESS", "B")):
@@ -331,6 +333,38 @@ def test_a_line_counts_what_is_done_of_what_is_known_and_the_time() -> None:
     assert line.seconds(100.0) == 10.0
     assert BoardLine().seconds(100.0) == 0.0
     assert BoardLine().draw("us-east-1", 100.0) == ["us-east-1       waiting"]
+
+
+def test_a_line_says_how_long_such_an_operation_usually_takes_while_it_goes_on() -> None:
+    line = BoardLine(state="UPDATE_IN_PROGRESS", started=10.0)
+    line.expect(Expected(frozenset({"A", "B"}), lambda: 1000.0))
+    (told,) = line.draw("ap-southeast-1", 75.0)
+    assert told.split()[2:] == ["0/2", "resources", "1:05", "usually", "16:40"]
+    assert len(told) <= 80
+    # Not before it has begun, nor of what is taken back, nor when it has ended.
+    assert "usually" not in replace(line, started=0.0).draw("us-east-1", 75.0)[0]
+    assert "usually" not in replace(line, state="UPDATE_ROLLBACK_IN_PROGRESS").draw("x", 75.0)[0]
+    assert "usually" not in replace(line, ended=70.0).draw("us-east-1", 75.0)[0]
+    line.expect(Expected(frozenset()))
+    assert "usually" not in line.draw("us-east-1", 75.0)[0]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_how_long_it_usually_takes_is_asked_in_the_region_s_thread_and_only_where_it_is_shown(
+    drawn: bool,
+) -> None:
+    asked: list[str] = []
+
+    def ask() -> float:
+        asked.append(threading.current_thread().name)
+        return 400.0
+
+    boards: list[Sequence[str]] = []
+    told = reporting(event("UPDATE_IN_PROGRESS"), Expected(frozenset({"Table"}), ask))
+    rehearsal = Rehearsal(Person(), {"us-east-1": told}, draw=boards.append if drawn else None)
+    rehearsal.run()
+    assert asked == (["us-east-1"] if drawn else [])
+    assert rehearsal.desk.lines["us-east-1"].usually == (400.0 if drawn else None)
 
 
 def test_a_line_s_state_is_the_root_stack_s_and_no_nested_one_s() -> None:

@@ -15,11 +15,12 @@ import pytest
 
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.artifacts import Artifacts
-from lib.inputs.jobs import Options
+from lib.inputs.jobs import Job, Options
 from lib.regions import handover
 from lib.regions.desk import Desk
 from lib.regions.plan import OnFailure, Plan, Rollout, Site, require_one_release
 from lib.releases.releases import Published
+from lib.stacks.deployed import Deployed
 from lib.stacks.statuses import Move
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import FakeTime, refusal
@@ -290,11 +291,20 @@ def test_a_table_that_would_go_needs_consent_by_region_and_path() -> None:
     assert "it holds some 1,234 items" in caught.value.message
     assert cloud.changed == []
     consents = {region: frozenset({"Table"}) for region in THREE}
-    plan = Plan(Options(backup=False), consents)
+    priced: list[tuple[str, str]] = []
+
+    def price(job: Job, live: Deployed | None) -> str:
+        assert live is not None
+        priced.append((job.region, job.stack_name))
+        return "Cost: as before."
+
+    plan = Plan(Options(backup=False), consents, price=price)
     person = Person()
     hand_over(cloud, person, plan, templates={"master-stack.yaml": without})
     assert person.words == ["y"]
     assert any("No backup is taken" in text for text in person.seen)
+    assert [region for region, _ in priced] == list(THREE)
+    assert f"info: {THREE[1]}: Cost: as before." in person.seen
 
 
 def test_no_to_the_question_changes_nothing() -> None:

@@ -186,6 +186,15 @@ def test_a_region_is_deployed_with_its_own_consents_values_and_bucket(deployed: 
     assert (run.release, run.published) == (work.release, PUBLISHED)
 
 
+def test_a_region_s_change_is_priced_as_that_of_one_region_alone(deployed: Deployed) -> None:
+    def price(_job: Any, _live: Any) -> str:
+        return "Cost: as before."
+
+    work = prepare(People(), plan_of(price=price))
+    work.deploy(REGION, look_at(REGION, Move.UPDATE), PUBLISHED)
+    assert deployed.carried[0][0].price is price
+
+
 def test_a_region_that_no_consent_names_may_lose_nothing(deployed: Deployed) -> None:
     plan = replace(plan_of(), options=Options(allow_data_loss=frozenset({"A/B"})))
     prepare(People(), plan).deploy(REGION, look_at(REGION, Move.UPDATE), PUBLISHED)
