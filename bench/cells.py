@@ -90,11 +90,15 @@ class Bench:
     ) -> None:
         """Empty the emulator, and make the bucket for a tool that has to be given one.
 
+        What ECS makes in every account at its first cluster is there: the emulator gives that role
+        a name of its own when it is asked for it.
+
         With `linted` this tool remembers that the templates are clean in `regions`, as after a
         first run.
         """
         contestant.load(templates)
         self.stage.reset()
+        self.stage.make_role_of_ecs()
         if contestant is self.ours:
             memory = self.ours.folder / ".cache" / "lint"
             if linted:

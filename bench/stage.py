@@ -108,6 +108,14 @@ class Stage:
         with urllib.request.urlopen(asked, timeout=30):  # noqa: S310 (ours)
             pass
 
+    def make_role_of_ecs(self) -> None:
+        """Make the service-linked role that an account has once it had a cluster."""
+        self.aws().client("iam").create_role(
+            RoleName="AWSServiceRoleForECS",
+            Path="/aws-service-role/ecs.amazonaws.com/",
+            AssumeRolePolicyDocument="{}",
+        )
+
     def aws(self, region: str = REGION) -> Aws:
         """Connect past the proxy, for preparing and looking."""
         endpoint = f"http://{HOST}:{self.proxy.upstream}"
