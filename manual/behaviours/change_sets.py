@@ -17,6 +17,27 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         never_seen="the answers of a nested change set, of which none is recorded in public",
     ),
     Behaviour(
+        "The row of a nested stack carries its stack's ID; where every one has it, their parent is "
+        "not listed for it",
+        ("stacks/deployed.Inventory.find_nested",),
+        Witness.MODEL,
+        "The resource's physical ID (resource name). Resources that you are adding don't have "
+        "physical IDs because they haven't been created.",
+        API + "API_ResourceChange.html",
+        never_seen="whether a root has a row of each nested stack in which nothing changes",
+        either_way=True,
+    ),
+    Behaviour(
+        "A change set never becomes another one: a nested one that was not made, because nothing "
+        "changes, is not described again when its plan is applied",
+        ("stacks/previews.wait",),
+        Witness.MODEL,
+        "Updates a stack using the input information that was provided when the specified change "
+        "set was created.",
+        API + "API_ExecuteChangeSet.html",
+        never_seen="a FAILED nested change set, looked at again a day later",
+    ),
+    Behaviour(
         "A change set with nested stacks is executed and deleted from its root",
         ("stacks/changesets.execute", "stacks/changesets.discard"),
         Witness.DOCUMENT,
