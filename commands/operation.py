@@ -23,7 +23,14 @@ from invoke.tasks import Task, task
 from commands.flags import ARTIFACTS, COMMON, COMMON_HELP, RECORDING, Common
 from commands.target import Target, log_folder
 from lib import outside
-from lib.errors import DeploymentError, InputError, Interrupted
+from lib.errors import (
+    AwsUnavailable,
+    DeploymentError,
+    InputError,
+    Interrupted,
+    OperationFailed,
+    Refused,
+)
 from lib.operators import Answer, Level, Note
 from lib.terminal import finish
 from lib.terminal.console import Console, open_console
@@ -40,6 +47,9 @@ if TYPE_CHECKING:
 #: The flags of one task, as its function takes them.
 Own = ParamSpec("Own")
 
+#: The exit codes of a run that others may want to see: neither a typing mistake nor Ctrl-C.
+FAILED = (OperationFailed.exit_code, Refused.exit_code, AwsUnavailable.exit_code)
+
 DescribeError = Callable[[Target, DeploymentError], dict[str, Any]]
 
 
@@ -51,37 +61,51 @@ class Run:
     name: str
     work: Callable[..., Answer]
     describe_error: DescribeError
+    changes: bool = False
 
-    def carry_out(
-        self,
-        target: Target,
-        chosen: Common,
-        given: Mapping[str, Any],
-        kept: contextlib.ExitStack,
-    ) -> int:
-        """Do the work, recorded where that is wanted for as long as `kept` is open."""
+    def carry_out(self, target: Target, chosen: Common, given: Mapping[str, Any]) -> int:
+        """Do the work and return its exit code, recorded where that is wanted."""
         recorders: list[Recorder] = []
+        kept = contextlib.ExitStack()
 
         def work() -> Answer:
-            if chosen.record and not outside.is_replayed():
-                from commands import taping
-
-                opened = taping.record(target, chosen, given, self.key, self.name)
-                recorders.append(kept.enter_context(opened))
+            recorders.extend(self._record(target, chosen, given, kept))
             return self.work(target, **given)
 
         code = 1
-        try:
-            code = carry_out(target, work, self.describe_error, as_json=chosen.json)
-            if chosen.record and (recorders or outside.is_replayed()):
+        with kept:
+            try:
+                code = carry_out(target, work, self.describe_error, as_json=chosen.json)
+                if chosen.record and (recorders or outside.is_replayed()):
+                    from commands import taping
+
+                    taping.tell(target.console, chosen.record)
+                target.console.close()
+            finally:
+                for recorder in recorders:
+                    recorder.end(code)
+        if code in FAILED and not chosen.record and not target.console.declined:
+            for recorder in recorders:
                 from commands import taping
 
-                taping.tell(target.console, chosen.record)
-            target.console.close()
-        finally:
-            for recorder in recorders:
-                recorder.end(code)
+                taping.offer(target, recorder, self.name)
         return code
+
+    def _record(
+        self, target: Target, chosen: Common, given: Mapping[str, Any], kept: contextlib.ExitStack
+    ) -> Iterator[Recorder]:
+        """Have a run followed, for as long as `kept` is open, where somebody may want to have it.
+
+        What only looks can be run again with `--record`, and is not followed without.
+        """
+        if outside.is_replayed() or not (chosen.record or self.changes):
+            return
+        from commands import taping
+
+        if chosen.record:
+            yield kept.enter_context(taping.record(target, chosen, given, self.key, self.name))
+        elif taping.is_held(target.console, chosen):
+            yield kept.enter_context(taping.hold(target, chosen, given, self.key, self.name))
 
 
 #: Every task that can be recorded, and hence run again, by the module and the name of its function.
@@ -104,17 +128,14 @@ def operation(
     def make_task(body: Callable[Concatenate[Target, Own], Answer]) -> Task[Any]:
         name = body.__name__.replace("_", "-")
         key = f"{body.__module__}.{body.__name__}"
-        runs = Run(key, name, body, describe_error)
+        runs = Run(key, name, body, describe_error, changes)
         if "record" in common:
             RUNS[key] = runs
 
         def run(_context: Context, **given: Any) -> None:
             chosen = Common(**{name: given.pop(name) for name in common})
-            with (
-                open_target(chosen, name, logged=changes) as target,
-                contextlib.ExitStack() as kept,
-            ):
-                code = runs.carry_out(target, chosen, given, kept)
+            with open_target(chosen, name, logged=changes) as target:
+                code = runs.carry_out(target, chosen, given)
             if code:
                 raise Exit(code=code)
 
@@ -162,11 +183,11 @@ def rerun(recording: Recording, stdout: TextIO, stderr: TextIO) -> Rerun:
     with taping.lay_out(recording) as place, replayer.offline():
         out, err = taping.Mirror(stdout, place), taping.Mirror(stderr, place)
         tape = replayer.Replayer(recording, place.cover)
-        with outside.through(tape), contextlib.ExitStack() as kept:
+        with outside.through(tape):
             chosen, given = taping.read_flags(recording, place)
             console = taping.open_console(recording, chosen, out, err)
             target = aim(chosen, console, None, root=place.root)
-            code = RUNS[key].carry_out(target, chosen, given, kept)
+            code = RUNS[key].carry_out(target, chosen, given)
     return taping.Rerun(out.text, err.text, code, tuple(tape.missing))
 
 

@@ -36,6 +36,9 @@ _SETTINGS = ("AWS_ENDPOINT_URL", "TERM")
 #: What of the environment would decide here, were it left in place.
 _DECIDING = ("AWS_", "TERM", "GITHUB_STEP_SUMMARY")
 
+#: Where CI keeps the recordings of runs that failed.
+FAILURES = "PLOT_PALETTE_RECORD_FAILURES"
+
 #: A longer value of a flag names no file.
 _LONGEST_PATH = 1024
 
@@ -52,28 +55,115 @@ def record(
     The streams of the console are listened to, and its person's replies. Raises `InputError`
     for a file that is there already or cannot be written.
     """
+    with (
+        _create(Path(chosen.record or "")) as stream,
+        _follow(target, chosen, given, key, name, stream) as recorder,
+    ):
+        yield recorder
+
+
+@contextlib.contextmanager
+def hold(
+    target: Target, chosen: Common, given: Mapping[str, Any], key: str, name: str
+) -> Iterator[Recorder]:
+    """Have everything that a run is told held in memory, for who wants it once the run failed.
+
+    Unlike in a run that is recorded at once, a clock on the terminal goes on between two answers:
+    what it shows there is drawn by a thread that has no tape, and not recorded.
+    """
+    with _follow(target, chosen, given, key, name, None) as recorder:
+
+        def now() -> float:
+            return outside.monotonic() if outside.is_taped() else recorder.seconds()
+
+        target.console.now, target.console.ticks = now, True
+        yield recorder
+
+
+@contextlib.contextmanager
+def _follow(
+    target: Target,
+    chosen: Common,
+    given: Mapping[str, Any],
+    key: str,
+    name: str,
+    stream: TextIO | None,
+) -> Iterator[Recorder]:
+    """Have a recorder between a run and the outside, which writes to a stream or holds."""
     flags = {"common": asdict(replace(chosen, record=None, record_hide=None)), "own": dict(given)}
     named = [one for part in flags.values() for one in part.values() if _is_file(one)]
     artifacts = [one for one in target.artifacts.values() if one and Path(one).is_dir()]
-    checkout = Checkout(target.root, named)
-    path = Path(chosen.record or "")
-    with _create(path) as stream:
-        recorder = Recorder(stream, checkout, datetime.now(UTC))
-        head = {
-            "task": key,
-            "name": name,
-            "flags": {**flags, "record": chosen.record},
-            "named": named,
-            "folders": artifacts,
-        }
-        recorder.begin({**head, **_describe(target)}, as_names(chosen.record_hide))
-        _listen(target.console, recorder)
-        recorder.hide(
-            os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    recorder = Recorder(stream, Checkout(target.root, named), datetime.now(UTC))
+    head = {
+        "task": key,
+        "name": name,
+        "flags": {**flags, "record": chosen.record},
+        "named": named,
+        "folders": artifacts,
+        "commit": jobs.read_commit(target.root) if stream else "",
+    }
+    recorder.begin({**head, **_describe(target)}, as_names(chosen.record_hide))
+    _listen(target.console, recorder)
+    recorder.hide(
+        os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    )
+    _heed_interrupts(recorder)
+    with outside.through(recorder):
+        yield recorder
+
+
+def is_held(console: Console, chosen: Common) -> bool:
+    """Tell whether a run is held in memory: somebody can be asked, or CI keeps what fails."""
+    is_asked = console.interactive and not console.yes and not chosen.json
+    return is_asked or bool(os.environ.get(FAILURES))
+
+
+def offer(target: Target, recorder: Recorder, name: str) -> None:
+    """Keep the recording of a run that failed, where a person or CI wants it.
+
+    It lies beside the run's log, or in the folder that CI names.
+    """
+    console, folder = target.console, os.environ.get(FAILURES)
+    if not recorder.has_calls:
+        return
+    if not recorder.is_whole:
+        text = "This run was too long to be held in memory; --record FILE writes one as it goes."
+        console.report(Note(text, Level.INFO))
+        return
+    if not folder and not _wants_one(console):
+        return
+    log = target.journal.path if target.journal else Path(f"{outside.now():%Y%m%d-%H%M%S}-{name}")
+    path = _find_free(Path(folder) if folder else log.parent, log.stem)
+    try:
+        with _create(path) as stream:
+            recorder.keep(stream, jobs.read_commit(target.root))
+    except InputError as exc:
+        console.report(Note(exc.message, Level.WARNING))
+        return
+    shown = os.path.relpath(path)
+    tell(console, str(path) if shown.startswith("..") else shown)
+
+
+def _wants_one(console: Console) -> bool:
+    """Ask; Ctrl-C is a no, and the run ends with the exit code that it has anyway."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return console.confirm(
+            "Keep a recording of this run, without secrets, to show to others?", "y"
         )
-        _heed_interrupts(recorder)
-        with outside.through(recorder):
-            yield recorder
+    except KeyboardInterrupt:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _find_free(folder: Path, stem: str) -> Path:
+    """Return the name of a file that is not there yet, in a folder that is made where it can be."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    paths = (folder / f"{name}.jsonl" for name in names)
+    return next(path for path in paths if not path.exists())
 
 
 def _heed_interrupts(recorder: Recorder) -> None:
@@ -113,7 +203,6 @@ def _describe(target: Target) -> dict[str, Any]:
     here = Path.cwd()
     inside = here.is_relative_to(target.root)
     return {
-        "commit": jobs.read_commit(target.root),
         "console": {
             name: getattr(console, name) for name in ("colour", "redraw", "interactive", "github")
         },
@@ -129,8 +218,14 @@ def _describe(target: Target) -> dict[str, Any]:
 def _listen(console: Console, recorder: Recorder) -> None:
     """Have the recorder hear what a console writes and is told."""
     console.out = cast("TextIO", Listener(console.out, lambda text: recorder.show("out", text)))
-    console.err = cast("TextIO", Listener(console.err, lambda text: recorder.show("err", text)))
+    console.err = cast("TextIO", Listener(console.err, lambda text: _hear(recorder, text)))
     console.source = cast("TextIO", Replies(console.source))
+
+
+def _hear(recorder: Recorder, text: str) -> None:
+    """Have the recorder learn what is shown, but for a clock that goes on between two answers."""
+    if outside.is_taped():
+        recorder.show("err", text)
 
 
 @dataclass(frozen=True)
@@ -146,10 +241,9 @@ class Replies:
 
 def tell(console: Console, path: str) -> None:
     """Say where the recording is, and what it is for; a replay shows the same."""
-    console.report(
-        Note(f"Recorded in {path}, with accounts, addresses and secrets replaced.", Level.INFO)
-    )
-    console.line(f"  Next: read it before you send it; inv rescue.replay {shlex.quote(path)}")
+    told = f"Recorded in {path}, with accounts, addresses and secrets replaced; read it before"
+    console.report(Note(f"{told} you send it.", Level.INFO))
+    console.line(f"  Next: inv rescue.replay {shlex.quote(path)}")
 
 
 @dataclass(frozen=True)

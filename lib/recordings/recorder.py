@@ -16,6 +16,9 @@ from lib.recordings.codec import decode, describe_error, encode, encode_request,
 from lib.recordings.recordings import FORMAT
 from lib.recordings.scrubbing import Scrubber
 
+#: How much of a run is held in memory, characters of JSON.
+HELD_AT_MOST = 32_000_000
+
 
 class Recorder:
     """The tape that writes.
@@ -23,19 +26,27 @@ class Recorder:
     Each line is written when its answer has come, so that a run that is killed loses its end and
     no more. What a run is given is what was written, before it is scrubbed: a replay is then given
     the same kinds of values.
+
+    Without a stream it holds in memory what it would have written, as it was, until `keep` gives
+    it one; only then is anything scrubbed, with every secret that was learnt by then.
     """
 
     replays = False
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: TextIO | None,
         checkout: Checkout,
         began: datetime,
         monotonic: Callable[[], float] = time.monotonic,
+        held_at_most: int = HELD_AT_MOST,
     ) -> None:
-        """Write to a stream from a time on, in UTC."""
+        """Write to a stream from a time on, in UTC; `held_at_most` is in characters of JSON."""
         self._stream = stream
+        self._held: list[str | tuple[bytes, str]] = []
+        self._room = held_at_most
+        self._calls = 0
+        self._exit_code: int | None = None
         self._checkout = checkout
         self._began = began
         self._monotonic = monotonic
@@ -50,7 +61,10 @@ class Recorder:
         self._lock = threading.RLock()
 
     def begin(self, head: Mapping[str, Any], hidden: Iterable[str]) -> None:
-        """Write what is run; `hidden` are words that the person wants nobody to read."""
+        """Write what is run; `hidden` are words that the person wants nobody to read.
+
+        What is only held learns the commit from `keep`.
+        """
         self._scrubber.hide(hidden)
         secret = self._checkout.find_secret_names()
         self._scrubber.hide_named(secret)
@@ -79,6 +93,7 @@ class Recorder:
             strand.second = max(strand.second, round(ended - self._zero, 6))
             with self._undisturbed(strand), self._lock:
                 self._open.pop(id(event), None)
+                self._calls += asked.kind == "call"
                 self._write_files()
                 self._write({**event, "at": strand.second, "took": strand.took, **outcome})
                 if asked.then:
@@ -118,7 +133,10 @@ class Recorder:
 
     def note_digest(self, content: bytes, digest: str) -> None:
         """Have the digest of what is scrubbed stand where that of what it was stands."""
-        self._scrubber.replace_digest(content, digest)
+        if self._stream is None:
+            self._hold((content, digest), len(content))
+        else:
+            self._scrubber.replace_digest(content, digest)
 
     def note_interrupt(self, strand: Strand) -> None:
         """Write down that Ctrl-C came while a strand waited for others."""
@@ -132,10 +150,31 @@ class Recorder:
 
     def show(self, name: str, text: str) -> None:
         """Learn what was written to a stream, `out` or `err`."""
-        self._shown[name].append(text)
+        if self._exit_code is None:
+            self._shown[name].append(text)
+
+    def seconds(self) -> float:
+        """Return the time that has passed, for what is shown between two answers."""
+        return self._monotonic() - self._zero
+
+    @property
+    def has_calls(self) -> bool:
+        """Tell whether AWS was asked anything."""
+        return self._calls > 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether everything that was to be held had room."""
+        return self._room >= 0
 
     def end(self, exit_code: int) -> None:
-        """Write what was still asked, the files whose secrets were learnt late, and the screens."""
+        """Write what was still asked, the files whose secrets were learnt late, and the screens.
+
+        What is only held ends here too, and learns nothing more.
+        """
+        self._exit_code = exit_code
+        if self._stream is None:
+            return
         for event in list(self._open.values()):
             self._write({**event, "unanswered": True})
         self._write_files(again=True)
@@ -144,6 +183,35 @@ class Recorder:
         ended = {"exit_code": exit_code, "interrupts": self._interrupts}
         self._write({"kind": "end", **ended, **told})
 
+    def keep(self, stream: TextIO, commit: str) -> None:
+        """Write what was held, scrubbed, and its end; `commit` is what was checked out.
+
+        It is gone through once before, to learn every secret: a digest that is written down was
+        else taken of a file in which one of them still stood.
+        """
+        self._stream = stream
+        held, self._held = self._held, []
+        self._kept.clear()
+        for one in held:
+            if isinstance(one, str):
+                self._scrubber.value(self._checkout.cover_values(json.loads(one)))
+        for number, one in enumerate(held):
+            if isinstance(one, tuple):
+                self._scrubber.replace_digest(*one)
+                continue
+            event = json.loads(one)
+            self._write({**event, "commit": commit} if number == 0 else event)
+        self.end(self._exit_code or 0)
+
+    def _hold(self, one: str | tuple[bytes, str], size: int) -> None:
+        """Hold what would be written, or nothing at all once that has become too much."""
+        with self._lock:
+            self._room -= size
+            if self.is_whole:
+                self._held.append(one)
+            else:
+                self._held.clear()
+
     def _write_files(self, *, again: bool = False) -> None:
         """Write the files that were read since; `again` those that would be scrubbed differently.
 
@@ -151,6 +219,9 @@ class Recorder:
         """
         with self._lock:
             for name, content in self._checkout.list_read(known=() if again else self._kept):
+                if self._stream is None:
+                    self._kept[name] = ""
+                    continue
                 event = self._scrubber.value(encode_request({"content": content}))
                 text = json.dumps(event)
                 if self._kept.get(name) != text:
@@ -158,6 +229,10 @@ class Recorder:
                     self._write({"kind": "file", "path": name, **event})
 
     def _write(self, event: Mapping[str, Any]) -> None:
+        if self._stream is None:
+            text = json.dumps(without_binary(event), ensure_ascii=False, default=str)
+            self._hold(text, len(text))
+            return
         covered = self._checkout.cover_values(event)
         line = json.dumps(
             self._scrubber.value(without_binary(covered)), ensure_ascii=False, default=str

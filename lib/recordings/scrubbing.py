@@ -77,7 +77,10 @@ _ATTRIBUTES = frozenset({"S", "N", "SS", "NS"})
 
 #: A shorter value goes where it stands alone; elsewhere it would spoil every word it is in.
 _SHORTEST = 6
-_HARMLESS = frozenset({"", "true", "false", "null", MASK})
+#: In what a token's life is counted is said under the token's own name.
+#: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_TokenValidityUnitsType.html
+_UNITS = ("seconds", "minutes", "hours", "days")
+_HARMLESS = frozenset({"", "true", "false", "null", MASK, *_UNITS})
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lib.drawing import clean, draw_elapsed
@@ -45,6 +45,10 @@ class Board:
             if not event.status.endswith("_FAILED"):
                 self.done.add(event.path)
 
+    def copy(self) -> Board:
+        """Return it as it is now, to be drawn: what comes next is drawn when that is complete."""
+        return replace(self, done=set(self.done), running=dict(self.running))
+
     def tell(self) -> str:
         """Return how far it is, how long it has taken, and how long it usually takes."""
         done = len(self.done & self.expected) if self.expected else len(self.done)
@@ -65,16 +69,14 @@ class Board:
 
         tree = Tree(Text(self.tell(), style="bold"), guide_style="dim")
         nodes = {"": tree}
-        # A copy: rich draws in a thread of its own.
-        running = dict(self.running)
-        paths = set(running) | {
-            path[:place] for path in running for place, char in enumerate(path) if char == "/"
+        paths = set(self.running) | {
+            path[:place] for path in self.running for place, char in enumerate(path) if char == "/"
         }
         for path in sorted(paths):
             above, _, name = path.rpartition("/")
             label = Text(clean(name), no_wrap=True, overflow="ellipsis")
-            if path in running:
-                verb, since = running[path]
+            if path in self.running:
+                verb, since = self.running[path]
                 label.append(f"  {verb} {draw_elapsed(self.now() - since)}", style="dim")
             nodes[path] = nodes[above].add(label)
         return tree

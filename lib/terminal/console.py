@@ -68,7 +68,9 @@ class Console:
     `out` is for results, `err` for progress and questions, `source` for answers. `yes`
     answers ordinary questions; it never agrees to a loss of data. `github` writes for GitHub's
     runner, under `title`. `verbose` shows each AWS call, `unfold` each change. `log` is
-    given everything that is shown, and both of these in any case. `now` counts seconds.
+    given everything that is shown, and both of these in any case. `now` counts seconds. With
+    `ticks` a clock goes on between two answers on a tape too. `declined` tells whether the last
+    question was answered with a no.
     """
 
     out: TextIO
@@ -84,6 +86,8 @@ class Console:
     unfold: bool = False
     log: Callable[[str], None] = field(default=lambda _text: None)
     now: Callable[[], float] = outside.monotonic
+    ticks: bool = False
+    declined: bool = field(default=False, init=False)
     _board: Board | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
     _grouped: bool = field(default=False, init=False)
@@ -142,7 +146,7 @@ class Console:
             self._open_group("Events")
             self._write(draw_event(event), colour, hang=_EVENT_INDENT)
         if self._board:
-            self._draw_live(self._board)
+            self._draw_live(self._board.copy())
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of progress, rid of what could steer a terminal."""
@@ -208,7 +212,7 @@ class Console:
             console=self._screen,
             transient=True,
             # A replay shows what was shown at each answer, and no tick between two of them.
-            auto_refresh=not outside.is_taped(),
+            auto_refresh=self.ticks or not outside.is_taped(),
             refresh_per_second=1,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -272,7 +276,9 @@ class Console:
         self.line(f"{question} {hint}")
         answer = self.source.readline().strip()
         self.log(f"answered {answer!r}")
-        return answer.lower() in ("y", "yes") if ordinary else answer == word
+        agreed = answer.lower() in ("y", "yes") if ordinary else answer == word
+        self.declined = not agreed
+        return agreed
 
     def on_interrupt(self, can_cancel: bool) -> OnInterrupt:
         """Ask what Ctrl-C was meant to do; without a terminal it means to leave."""

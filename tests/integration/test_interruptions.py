@@ -163,6 +163,8 @@ def test_ctrl_c_on_a_terminal_offers_to_leave_to_wait_and_to_cancel_an_update(
         terminal.type("c\n")
         terminal.expect("Asked CloudFormation to cancel the update")
         cloud.open_gate(name)
+        terminal.expect("Keep a recording of this run")
+        terminal.type("n\n")
         terminal.finish(code=1)
     assert cloud.status(name) == "UPDATE_ROLLBACK_COMPLETE"
     first = cloud.tree(name)["NotesStack/First"]

@@ -144,6 +144,96 @@ def test_an_update_that_fails_and_is_rolled_back(deployed: Operator, replay: Rep
     replay(here, recording)
 
 
+def list_kept(operator: Operator) -> list[Path]:
+    """Return the recordings beside the logs, oldest first."""
+    return sorted((operator.clone.folder / ".logs").glob("*.jsonl"))
+
+
+#: What a failed task of a terminal asks.
+OFFER = "Keep a recording of this run, without secrets, to show to others? [y/N]"
+
+
+def test_a_failed_run_is_kept_for_who_wants_it_and_was_not_recorded(
+    deployed: Operator, stranger: Operator
+) -> None:
+    deployed.clone.set_parameters(Word="six")
+    before = deployed.clone.template("notes").read_text()
+    never = NEVER.replace("\n  Handle:", "\n  Dial:").replace("!Ref Handle", "!Ref Dial")
+    deployed.clone.add_resource("notes", never)
+    try:
+        with deployed.at_a_terminal("update", *UNVERIFIED) as terminal:
+            terminal.expect("[y/N]")
+            terminal.type("y\n")
+            terminal.expect("Keep a recording of this run, without secrets, to show to")
+            terminal.type("y\n")
+            terminal.expect("  Next: inv rescue.replay .logs/")
+            shown = terminal.finish(code=1)
+    finally:
+        deployed.clone.template("notes").write_text(before)
+    [path] = list_kept(deployed)
+    assert f"inv rescue.replay {path.relative_to(deployed.clone.folder)}\r\n" in shown
+    assert path.with_suffix(".log").exists()
+    assert path.stat().st_mode & 0o077 == 0
+    text = path.read_text()
+    assert PASSWORD not in text
+    assert ADDRESS not in text
+    there = stranger.run("rescue.replay", str(path), code=1)
+    end = json.loads(text.splitlines()[-1])
+    assert (there.out, there.err) == (end["out"], end["err"].replace("\r", "\n"))
+    assert "ROLLBACK_COMPLETE" in there.err
+    assert "Keep a recording" not in there.err
+    path.unlink()
+
+
+@pytest.mark.parametrize("answer", ["\n", "n\n", CTRL_C], ids=["enter", "no", "ctrl-c"])
+def test_nothing_is_kept_for_who_does_not_want_it(deployed: Operator, answer: str) -> None:
+    with deployed.at_a_terminal("backup", "--stack-name", "nowhere") as terminal:
+        terminal.expect(OFFER[:60])
+        terminal.type(answer)
+        shown = terminal.finish(code=3)
+    assert "Recorded in" not in shown
+    assert list_kept(deployed) == []
+
+
+def test_nobody_is_asked_who_asked_for_no_questions_or_said_no(deployed: Operator) -> None:
+    for flag in ("--yes", "--json"):
+        with deployed.at_a_terminal("backup", "--stack-name", "nowhere", flag) as terminal:
+            assert "Keep a recording" not in terminal.finish(code=3)
+    with deployed.at_a_terminal("deploy", "--delete") as terminal:
+        terminal.expect("Delete")
+        terminal.type("n\n")
+        assert "Keep a recording" not in terminal.finish(code=3)
+    with deployed.at_a_terminal("backup", "--env", "unknown") as terminal:
+        assert "Keep a recording" not in terminal.finish(code=2)
+
+
+def test_ci_keeps_a_recording_of_each_run_that_failed(
+    deployed: Operator, replay: Replay, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made" / "failures"
+    settings = {"PLOT_PALETTE_RECORD_FAILURES": str(folder)}
+    failed = deployed.inv("backup", "--stack-name", "nowhere", "--json", code=3, **settings)
+    deployed.inv("backup", "--stack-name", "nowhere", code=3, **settings)
+    deployed.inv("backup", "--env", "unknown", code=2, **settings)
+    deployed.inv("status", **settings)
+    first, _ = sorted(folder.iterdir())
+    told = f"- Recorded in {first}, with accounts, addresses and secrets replaced; read it before "
+    assert failed.err.endswith(f"{told}you send it.\n  Next: inv rescue.replay {first}\n")
+    assert failed.document["exit_code"] == 3
+    asked = Result(3, failed.out, failed.err[: failed.err.index("- Recorded in")])
+    replay(asked, first)
+
+
+def test_a_recording_that_cannot_be_kept_changes_nothing_else(
+    deployed: Operator, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    settings = {"PLOT_PALETTE_RECORD_FAILURES": str(taken)}
+    failed = deployed.inv("backup", "--stack-name", "nowhere", code=3, **settings)
+    assert f"! No recording can be written to {taken}" in failed.err
+
+
 def test_a_plan_and_why_it_is_not_applied(deployed: Operator, replay: Replay) -> None:
     deployed.clone.set_parameters(Word="planned")
     here, recording = record(deployed, "plan", "--out", "plan.json")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -332,6 +334,65 @@ def test_the_checkout_s_files_are_kept_as_they_were_read_and_without_secrets(
     kept = recording.files["infrastructure/parameters/development.json"]["content"]["text"]
     assert json.loads(kept)[0]["ParameterKey"] == "Phrase"
     assert "infrastructure/parameters/production.json" in recording.head["names"]
+
+
+def hold(studio: Studio, run: Callable[[], Any], **settings: int) -> Recorder:
+    """Have a run held in memory, which ends with exit code 1."""
+    recorder = Recorder(None, Checkout(studio.checkout, []), BEGAN, studio.tick, **settings)
+    recorder.begin({"commit": ""}, ())
+    with outside.through(recorder):
+        run()
+    recorder.end(1)
+    return recorder
+
+
+def test_what_was_held_is_written_as_it_would_have_been_at_once(tmp_path: Path) -> None:
+    notes: list[list[str]] = []
+    for name in ("at once", "held"):
+        studio = Studio(tmp_path / name)
+        values = studio.checkout / "infrastructure" / "parameters" / "development.json"
+        values.write_text("[]")
+
+        def run(values: Path = values) -> None:
+            outside.ask("thing", {"said": values.read_text()}, lambda: 390812345678)
+            outside.ask("call", {"said": "390812345678"}, outside.new_id)
+
+        if name == "held":
+            with studio.path.open("w", encoding="utf-8") as stream:
+                hold(studio, run).keep(stream, "abc")
+        else:
+            studio.record(run, code=1)
+        lines = studio.path.read_text().splitlines()
+        notes.append(sorted(re.sub("[0-9a-f-]{36}", "ID", line) for line in lines))
+    assert notes[0] == notes[1]
+
+
+def test_what_is_held_is_scrubbed_of_what_was_learnt_after_it(studio: Studio) -> None:
+    content = b"phrase: open sesame"
+
+    def run() -> None:
+        told = outside.digest(content)
+        outside.ask("call", {"said": content, "digest": told}, lambda: "open sesame")
+        outside.ask("call", {}, lambda: {"MasterUserPassword": "open sesame"})
+
+    recorder = hold(studio, run)
+    with studio.path.open("w", encoding="utf-8") as stream:
+        recorder.keep(stream, "abc")
+    assert "sesame" not in studio.path.read_text()
+    event, _ = [one for one in studio.events() if one["kind"] == "call"]
+    left = event["said"]["text"].encode()
+    assert event["digest"] == hashlib.sha256(left).hexdigest()
+    assert studio.events()[0]["commit"] == "abc"
+
+
+def test_what_is_too_much_is_not_held_at_all(studio: Studio) -> None:
+    def run() -> None:
+        outside.ask("call", {"said": "x" * 500}, lambda: None)
+
+    assert hold(studio, run, held_at_most=5000).is_whole
+    recorder = hold(studio, run, held_at_most=500)
+    assert not recorder.is_whole
+    assert recorder.has_calls
 
 
 def test_paths_of_the_machine_are_nobody_s(studio: Studio) -> None:

@@ -102,6 +102,12 @@ def test_a_secret_that_only_its_name_tells_of_is_taken_out_everywhere() -> None:
     assert "hunter2" not in json.dumps(left)
 
 
+def test_in_what_a_token_s_life_is_counted_is_no_secret() -> None:
+    units = {"TokenValidityUnits": {"AccessToken": "minutes", "RefreshToken": "days"}}
+    told = [units, json.dumps(units), 'every "days", two minutes']
+    assert Scrubber().value(told) == told
+
+
 def test_a_short_secret_is_taken_out_where_it_stands_alone() -> None:
     scrubber = Scrubber()
     scrubber.hide(["abc"])
