@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commands.answers import (
     answer_deployment,
@@ -14,6 +15,7 @@ from commands.answers import (
     stack_error,
 )
 from commands.flags import (
+    ADOPT_HELP,
     CHANGE_HELP,
     CHANGING,
     COMMON,
@@ -28,6 +30,11 @@ from commands.target import Target, open_home, open_sites
 from lib.document import as_document
 from lib.errors import InputError
 from lib.operators import Answer
+
+if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.inputs.jobs import Job
+    from lib.regions.plan import Plan
 
 
 @operation(changes=True)
@@ -59,8 +66,7 @@ def upload(target: Target) -> Answer:
         "NestedStack.LogicalId, comma-separated, or all.",
         "force": "With --delete, after DELETE_FAILED: let go of whatever cannot be deleted.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
-        "adopt": "Where an earlier stack retained tables or the bucket: all takes them over, none "
-        "makes new ones.",
+        **ADOPT_HELP,
         **CHANGE_HELP,
         **VERIFY_HELP,
     },
@@ -158,6 +164,7 @@ def update(
         "allow-data-loss": "REGION:PATH whose data may be lost, comma-separated "
         "(us-west-2:DatabaseStack/JobsTable).",
         "no-backup": CHANGE_HELP["no-backup"],
+        **ADOPT_HELP,
         **VERIFY_HELP,
     },
     common=tuple(name for name in DEPLOYING if name != "region"),
@@ -176,6 +183,7 @@ def deploy_multi_region(
     engine: str = "direct",
     log_folder: str | None = None,
     no_verify: bool = False,
+    adopt: str | None = None,
 ) -> Answer:
     """Deploy: bring the stack to many regions, canary first.
 
@@ -197,11 +205,38 @@ def deploy_multi_region(
         price=price_by(target),
     )
     chosen = rollout.choose_engine(engine, local=target.local, role_arn=target.role_arn)
+    wanted = _heed_leftovers(wanted, engine, adopt)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     operator, draw = target.console.operator(), target.console.board
     found = rollout.deploy(sites, operator, replace(wanted, home=home), chosen, draw=draw)
     return report.answer(found, operator)
+
+
+def _heed_leftovers(wanted: Plan, engine: str, adopt: str | None) -> Plan:
+    """Return a plan that heeds what earlier stacks retained; a preview shows it taken over."""
+    from lib.rescue import founding
+
+    create = founding.over_leftovers(adopt)
+    if engine != "direct" and adopt == "all":
+        raise InputError(
+            "StackSets imports nothing, so --adopt all is not for it.",
+            next_step="leave out --engine, or say --adopt none",
+        )
+    if adopt is None and not wanted.options.preview:
+        return replace(wanted, require_decided=_require_adoption)
+    return replace(wanted, create=create)
+
+
+def _require_adoption(job: Job, access: Access) -> None:
+    """Refuse a new stack beside what an earlier one retained, of which nothing was said."""
+    from lib.rescue import founding
+
+    ways = (
+        "the same command with --adopt all, which takes it over in every region, or with "
+        "--adopt none for new and empty ones beside it"
+    )
+    founding.refuse_beside_leftovers(job, access, "created", ways)
 
 
 @operation(

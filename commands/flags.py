@@ -38,6 +38,10 @@ CHANGE_HELP = {
     "shallow": "Ask AWS about the outer stack alone; compare what is inside here.",
     "disable-rollback": "Keep what was done when something fails, to look at it.",
 }
+ADOPT_HELP = {
+    "adopt": "Where an earlier stack retained tables or the bucket: all takes them over, none "
+    "makes new ones."
+}
 VERIFY_HELP = {"no-verify": "Do not check afterwards what was deployed; see `inv verify`."}
 
 

@@ -56,6 +56,8 @@ _ENV_HELP = {"env": "The environment's file, for a plan that was made of a path.
         "update": "Only update; refuse when the stack does not exist.",
         "express": "CloudFormation express mode: do not wait for resources to be stable.",
         "revert-drift": "Bring drifted resources back to the template.",
+        "adopt": "Where an earlier stack retained tables or the bucket: none plans new ones beside "
+        "them; with --out, nothing can be taken over.",
         **{name: text for name, text in CHANGE_HELP.items() if name != "preview"},
     },
     common=PLANNING,
@@ -75,6 +77,7 @@ def plan(
     disable_rollback: bool = False,
     revert_drift: bool = False,
     shallow: bool = False,
+    adopt: str | None = None,
 ) -> Answer:
     """Deploy: keep what would change as a plan to approve.
 
@@ -82,7 +85,9 @@ def plan(
     inv plan --env staging
     """
     from lib.deploy import deployments
+    from lib.rescue import founding
 
+    founding.require_answer(adopt)
     mode = deployments.choose_mode(create=create, update=update, delete=False)
     options = read_options(
         preview=out is None,
@@ -94,9 +99,9 @@ def plan(
         shallow=shallow,
     )
     if out is None and regions is None:
-        return answer_deployment(target, options, mode, verify=False)
+        return answer_deployment(target, options, mode, verify=False, adopt=adopt)
     places = _list_places(target, options, regions, out)
-    return _write_plan(target.console, places, mode, Path(out or ""), expires)
+    return _write_plan(target.console, places, mode, Path(out or ""), expires, adopt)
 
 
 Places = list[tuple[Target, "Options"]]
@@ -124,7 +129,12 @@ def _list_places(target: Target, options: Options, regions: str | None, out: str
 
 
 def _write_plan(
-    console: Console, places: Places, mode: Mode, path: Path, expires: str | None
+    console: Console,
+    places: Places,
+    mode: Mode,
+    path: Path,
+    expires: str | None,
+    adopt: str | None,
 ) -> Answer:
     """Make change sets, and write the plan of them; without the file they are discarded again."""
     from lib.deploy import plans, proposals
@@ -137,7 +147,7 @@ def _write_plan(
     try:
         for place, options in places:
             with _telling_regions(place, found, several=len(places) > 1):
-                made.append(_propose(place, options, mode, lasts))
+                made.append(_propose(place, options, mode, lasts, adopt))
                 found.append(plans.make(made[-1], _price(place, made[-1])))
         whole = plans.combine(found)
         plans.write(path, whole)
@@ -163,13 +173,23 @@ def _telling_regions(place: Target, found: Sequence[PlanFile], *, several: bool)
         raise
 
 
-def _propose(place: Target, options: Options, mode: Mode, lasts: timedelta) -> Offer:
-    """Make the change set of one region."""
+def _propose(
+    place: Target, options: Options, mode: Mode, lasts: timedelta, adopt: str | None
+) -> Offer:
+    """Make the change set of one region; one that takes leftovers over cannot be kept."""
     from lib.deploy import deployments
+    from lib.rescue import founding
 
     settle_harmless_questions(place)
     until = place.access.clock.now() + lasts
-    begin = begin_first_creation(place, preview=True)
+    begin_first = begin_first_creation(place, preview=True)
+
+    def begin() -> None:
+        if adopt != "none":
+            ways = "the same plan with --adopt none makes new and empty ones beside it"
+            founding.refuse_beside_leftovers(place.job, place.access, "planned", ways)
+        begin_first()
+
     return deployments.propose(place.job, place.access, options, mode, expires=until, begin=begin)
 
 

@@ -123,6 +123,8 @@ class Handover:
         declared = self.job.templates[templates.MASTER].parameters
         base, overrides = steps.split_values(self.values, declared)
         found = self.found
+        there = found.instances if found else {}
+        preparation.require_decided(self.desk, [r for r in self.sites if r not in there])
         if found:
             # AWS masks secrets, so they cannot be compared.
             comparable = parameters.without_secrets(found.parameters, declared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -23,6 +23,8 @@ from lib.releases import releases
 from lib.releases.releases import Release
 
 if TYPE_CHECKING:
+    from lib.access import Access
+    from lib.deploy.deployments import Create
     from lib.deploy.publishing import Price
     from lib.session import Aws
 
@@ -51,7 +53,9 @@ class Plan:
     always on and answers for the account; None leaves out what only AWS itself knows (the
     emulator has neither quotas nor regions that are off). `log_folder` gets a file per region.
     With `verify` a region succeeds only when the checks after its deployment pass, too. `price`
-    tells what a region's change does to the month's cost.
+    tells what a region's change does to the month's cost. Where a stack is created,
+    `require_decided` is asked first and raises what a person has to decide, and `create` may
+    create it in a way of its own.
     """
 
     options: Options
@@ -62,6 +66,8 @@ class Plan:
     log_folder: Path | None = None
     verify: bool = False
     price: Price | None = None
+    require_decided: Callable[[Job, Access], None] = lambda *_: None
+    create: Create = lambda *_: None
 
 
 @dataclass(frozen=True)

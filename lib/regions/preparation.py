@@ -45,6 +45,16 @@ def check(desk: Desk, work: Work) -> dict[str, Look]:
     return looks
 
 
+def require_decided(desk: Desk, regions: Sequence[str]) -> None:
+    """Raise what a person has to decide before the stack is created in some regions."""
+
+    def ask(region: str) -> None:
+        desk.plan.require_decided(desk.sites[region].job, desk.access[region])
+
+    ends = desk.work_on(regions, ask)
+    desk.raise_all({region: end.error for region, end in ends.items()}, "No region was touched.")
+
+
 def _find_disabled(desk: Desk) -> Sequence[RegionFinding]:
     """Return what the account says of the regions, where it can be asked."""
     if desk.plan.home is None:

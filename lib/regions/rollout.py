@@ -90,6 +90,7 @@ def carry_out(desk: Desk, work: Work) -> Rollout:
     """Check, publish, propose everywhere, ask once, change the canary, then the rest."""
     preparation.claim_turns(desk, work, early=True)
     looks = preparation.check(desk, work)
+    preparation.require_decided(desk, [r for r, look in looks.items() if look.creates])
     published = preparation.publish(desk, work)
     preparation.claim_turns(desk, work)
     for region in desk.sites:

@@ -76,7 +76,9 @@ class Work:
             and not access.operator.confirm(turn, "y")
         ):
             raise Declined(f"Stack {job.stack_name} in {region} was not created.")
-        outcome = site.follow_up(run, change.carry_out(run, look.stack, look.decision))
+        own = self.plan.create(run, look.stack, look.decision) if look.creates else None
+        made = own or change.carry_out(run, look.stack, look.decision)
+        outcome = site.follow_up(run, made)
         return verify(job, access, outcome, options) if self.plan.verify else outcome
 
 

@@ -23,8 +23,10 @@ from lib.stacks.statuses import Decision, Move
 from lib.templates.templates import MASTER
 
 if TYPE_CHECKING:
+    from lib.access import Access
     from lib.deploy.deployments import Create
     from lib.deploy.publishing import Run
+    from lib.inputs.jobs import Job
     from lib.stacks.stacks import Stack
 
 _ANSWERS = ("all", "none")
@@ -35,11 +37,7 @@ def over_leftovers(adopt: str | None) -> Create:
 
     `adopt` is all or none. Raises `InputError` for anything else.
     """
-    if adopt not in (None, *_ANSWERS):
-        raise InputError(
-            f"--adopt takes all or none, not {adopt!r}.",
-            next_step="inv rescue.adopt takes single resources over, once the stack stands",
-        )
+    require_answer(adopt)
 
     def create(run: Run, stack: Stack | None, decision: Decision) -> Outcome | None:
         if adopt == "none":
@@ -53,6 +51,32 @@ def over_leftovers(adopt: str | None) -> Create:
         return _create_over(run, stack, decision, found)
 
     return create
+
+
+def require_answer(adopt: str | None) -> None:
+    """Raise `InputError` unless what is said of leftovers is all, none, or nothing."""
+    if adopt not in (None, *_ANSWERS):
+        raise InputError(
+            f"--adopt takes all or none, not {adopt!r}.",
+            next_step="inv rescue.adopt takes single resources over, once the stack stands",
+        )
+
+
+def refuse_beside_leftovers(job: Job, access: Access, done: str, next_step: str) -> None:
+    """Refuse to make a stack beside what an earlier one retained, whose tables would be empty.
+
+    `done` is what is not done to the stack, a word.
+    """
+    found = adoption.find_leftovers(job, access)
+    if found:
+        where = f"Stack {job.stack_name} in {job.region}"
+        lines = [
+            f"{where} was not {done} beside what an earlier one retained:",
+            *(f"  - {one.path}: {one.physical_id}" for one in found),
+            "  To take that over:",
+            f"  inv deploy --adopt all {job.flags}",
+        ]
+        raise Refused("\n".join(lines), next_step=next_step)
 
 
 def _require_consent(run: Run, adopt: str | None) -> None:

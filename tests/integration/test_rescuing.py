@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import ITEMS, STACK, Cloud, Operator, until
+from tests.integration.conftest import ITEMS, REGION, STACK, Cloud, Operator, until
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +92,40 @@ def test_a_deleted_stack_is_deployed_again_over_its_own_data(operator: Operator)
     assert cloud.tree()["StorageStack/DataBucket"] == bucket
     assert {cloud.items(name) for name in tables.values()} == {ITEMS}
     assert cloud.names() == {STACK}
+    require_in_sync(operator)
+
+
+def test_neither_many_regions_nor_a_plan_put_empty_tables_beside_what_is_retained(
+    operator: Operator, tmp_path: Path
+) -> None:
+    cloud, plan = operator.cloud(), tmp_path / "plan.json"
+    tables = cloud.tables()
+    operator.inv("deploy", "--delete", "--yes")
+    regions = ("deploy-multi-region", "--regions", f"{REGION},eu-west-1", "--no-verify")
+
+    refused = operator.inv(*regions, "--json", code=3)
+    taking = f"inv deploy --adopt all --env development --region {REGION} --local"
+    for said in (f"{JOBS}: {tables['JobsTable']}", taking):
+        assert said in refused.document["error"]
+    assert f"{STACK} in eu-west-1" not in refused.document["error"]
+    for answer in ([], ["--adopt", "all"]):
+        planned = operator.inv("plan", "--out", str(plan), *answer, "--json", code=3).document
+        assert f"{JOBS}: {tables['JobsTable']}" in planned["error"]
+        assert not plan.exists()
+    assert operator.inv("plan", "--adopt", "some", code=2).out == ""
+    assert operator.inv(*regions, "--adopt", "some", code=2).out == ""
+    operator.inv("plan", "--out", str(plan), "--adopt", "none")
+    operator.inv("plan.discard", str(plan))
+    previewed = operator.inv(*regions, "--preview")
+    assert f"An earlier stack {STACK} in {REGION} retained:" in previewed.err
+    assert cloud.stack() is None
+
+    done = operator.inv(*regions, "--adopt", "all", "--json").document
+    assert [one["action"] for one in done["regions"]] == ["created", "created"]
+    assert cloud.tables() == tables
+    assert {cloud.items(name) for name in tables.values()} == {ITEMS}
+    other = operator.cloud("eu-west-1")
+    assert set(other.tables()) == set(tables)
     require_in_sync(operator)
 
 

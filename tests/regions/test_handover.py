@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lib.access import Access
 from lib.errors import DataLossRefused, Declined, InputError, Refused, StateForbids
 from lib.inputs.artifacts import Artifacts
 from lib.inputs.jobs import Job, Options
@@ -24,7 +25,7 @@ from lib.stacks.deployed import Deployed
 from lib.stacks.statuses import Move
 from tests.support import aws_fakes, factories
 from tests.support.aws_fakes import FakeTime, refusal
-from tests.support.rehearsal import THREE, Person, Rehearsal, create, look_at
+from tests.support.rehearsal import THREE, Person, Rehearsal, create, look_at, plan_of
 
 ACCOUNT = factories.ACCOUNT
 NAME = factories.STACK
@@ -235,6 +236,21 @@ def test_a_first_rollout_makes_the_set_and_then_one_instance_after_the_other() -
     assert [outcome.action for outcome in rollout.outcomes] == ["created"] * 3
     assert rollout.outcomes[1].outputs == {"Url": "https://us-west-2"}
     assert person.words == ["y"]
+
+
+def test_what_lies_where_an_instance_would_be_made_is_left_to_a_person_first() -> None:
+    asked: list[str] = []
+
+    def require_decided(job: Job, _access: Access) -> None:
+        asked.append(job.region)
+        raise Refused("a table lies there")
+
+    there = {r: {"Status": "CURRENT"} for r in THREE[:2]}
+    cloud, plan = Cloud(instances=there, exists=True), plan_of(require_decided=require_decided)
+    with pytest.raises(Refused, match=f"{THREE[2]}: a table lies there"):
+        hand_over(cloud, Person(), plan)
+    assert asked == [THREE[2]]
+    assert cloud.changed == []
 
 
 def test_a_failed_canary_stops_the_rollout_and_is_named_with_its_reason() -> None:

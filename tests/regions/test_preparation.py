@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from lib.access import Access
 from lib.checks import quotas
 from lib.checks.findings import ready
 from lib.checks.preflight import Look
 from lib.errors import AwsUnavailable, Declined, NotOurs, Refused, StateForbids
-from lib.inputs.jobs import Options
+from lib.inputs.jobs import Job, Options
 from lib.regions import preparation
 from lib.stacks.statuses import Move
 from lib.templates.resolution import Resource, Tree
@@ -34,6 +35,30 @@ def test_whatever_stops_one_region_stops_all_before_the_first_is_touched() -> No
         desk.run()
     assert "us-west-2: an update is running" in caught.value.message
     assert "eu-west-1: expired" in caught.value.message
+
+
+@pytest.mark.parametrize(("move", "asked"), [(Move.CREATE, list(THREE)), (Move.UPDATE, [])])
+def test_what_one_region_s_creation_leaves_to_a_person_stops_all(
+    move: Move, asked: list[str]
+) -> None:
+    seen: list[str] = []
+
+    def require_decided(job: Job, access: Access) -> None:
+        seen.append(job.region)
+        assert access.aws is None
+        if job.region == "us-west-2":
+            raise Refused("a table lies there", next_step="say so")
+
+    acts = dict.fromkeys(THREE, create)
+    desk = Rehearsal(Person(True), acts, plan_of(require_decided=require_decided), move=move)
+    if asked:
+        with pytest.raises(Refused, match="us-west-2: a table lies there") as caught:
+            desk.run()
+        assert caught.value.next_step == "say so"
+        assert desk.order == []
+    else:
+        desk.run()
+    assert sorted(seen) == sorted(asked)
 
 
 def test_credentials_that_mean_two_accounts_are_refused() -> None:

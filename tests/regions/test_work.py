@@ -219,6 +219,27 @@ def test_what_a_stack_runs_with_stays_where_nobody_names_it_and_the_stack_stands
     assert deployed.carried[0][1] is stack
 
 
+@pytest.mark.parametrize(
+    ("move", "own"),
+    [(Move.CREATE, True), (Move.REPLACE, True), (Move.CREATE, False), (Move.UPDATE, False)],
+)
+def test_a_stack_is_created_over_what_an_earlier_one_retained_where_that_is_wanted(
+    deployed: Deployed, move: Move, own: bool
+) -> None:
+    made, seen = factories.outcome("created"), list[tuple[Any, ...]]()
+
+    def create_over(*given: Any) -> Outcome | None:
+        seen.append(given)
+        return made if own else None
+
+    look = look_at(REGION, move, stack=factories.stack())
+    prepare(People(), plan_of(create=create_over)).deploy(REGION, look, PUBLISHED)
+    assert len(deployed.carried) == (0 if own else 1)
+    [(run, outcome)] = deployed.followed
+    assert outcome == (made if own else "carried out")
+    assert seen == ([] if move is Move.UPDATE else [(run, look.stack, look.decision)])
+
+
 @pytest.mark.parametrize("agreed", [True, False])
 def test_a_creation_waits_for_its_turn(deployed: Deployed, agreed: bool) -> None:
     person = People(agreed)

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lib.errors import Declined, InputError, Refused
-from lib.rescue import adoption, imports
+from lib.rescue import adoption, founding, imports
 from lib.stacks import stacks
 from tests.rescue.stage import NAME, Stage, folder
 from tests.support.aws_fakes import refusal
@@ -67,6 +67,22 @@ def test_who_declines_gets_no_stack_and_who_wants_none_gets_empty_tables(stage: 
     assert stacks.describe(stage.aws.client("cloudformation"), NAME) is None
     assert stage.deploy(adopt="none").action == "created"
     assert set(held(stage).values()).isdisjoint(kept.values())
+
+
+def test_where_nothing_can_be_taken_over_what_is_retained_is_named(stage: Stage) -> None:
+    founding.refuse_beside_leftovers(stage.job, stage.access, "planned", "say it")
+    kept = deleted(stage)
+    with pytest.raises(Refused) as refused:
+        founding.refuse_beside_leftovers(stage.job, stage.access, "planned", "say it")
+    lines = refused.value.message.splitlines()
+    assert lines[0] == (
+        f"Stack {NAME} in eu-west-1 was not planned beside what an earlier one retained:"
+    )
+    assert sorted(lines[1:-2]) == sorted(f"  - {path}: {name}" for path, name in kept.items())
+    assert lines[-1] == f"  inv deploy --adopt all {stage.job.flags}"
+    assert refused.value.next_step == "say it"
+    stage.deploy(adopt="all")
+    founding.refuse_beside_leftovers(stage.job, stage.access, "planned", "say it")
 
 
 def test_any_other_answer_is_bad_input(stage: Stage) -> None:
