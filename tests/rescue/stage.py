@@ -17,9 +17,10 @@ from lib.inputs.jobs import Job, Options
 from lib.machine import Machine
 from lib.operators import Answer
 from lib.polling import Clock
-from lib.rescue import adoption, founding, switching
+from lib.rescue import adoption, founding, refactoring, switching
+from lib.rescue.refactoring import Refactored
 from lib.stacks import drift, stacks
-from lib.templates import templates
+from lib.templates import moves, templates
 from lib.templates.templates import Template
 from tests.emulator.cloud import Cloud
 from tests.support.factories import job
@@ -147,6 +148,20 @@ def folder(key: str = "id", policy: str = "Retain", **more: str) -> dict[str, Te
     return {name: templates.parse(name, textwrap.dedent(text)) for name, text in texts.items()}
 
 
+def folder_with_moved_drafts() -> dict[str, Template]:
+    """The application's templates, with the table of drafts in the stack that writes."""
+    drafts = TABLE.format(logical_id="Drafts", key="id", policy="Retain")
+    named = "      TableName: !If [HasDrafts, !Ref DraftsName, !Ref AWS::NoValue]\n"
+    assert named in drafts
+    texts = {
+        "database-stack.yaml": DATABASE.format(
+            notes=TABLE.format(logical_id="Notes", key="id", policy="Retain"), drafts=""
+        ),
+        "api-stack.yaml": f"{API}{drafts.replace(named, '')}",
+    }
+    return folder(**texts)
+
+
 #: Every stage is a process of its own on one machine; an earlier one has ended.
 _PROCESSES = itertools.count(1)
 
@@ -183,6 +198,11 @@ class Stage:
     def adopt(self, *, preview: bool = False, **wanted: str) -> Answer:
         pairs = {path.replace("__", "/"): name for path, name in wanted.items()}
         return adoption.adopt(self.job, self.access, pairs, preview=preview)
+
+    def refactor(self, moved: str) -> Refactored:
+        """Follow the templates, in which the drafts are the API's by now."""
+        self.job = replace(self.job, templates=folder_with_moved_drafts())
+        return refactoring.refactor(self.job, self.access, Options(), moves.read(moved))
 
     def tree(self) -> dict[str, str]:
         cfn = self.aws.client("cloudformation")
