@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,13 +65,15 @@ def choose_source(
     backup: str | None,
     table: str | None,
     point_in_time: str | None,
+    switched: str = "",
 ) -> Source:
     """Find the backup or the point in time that the operator means.
 
     `backup` is an ARN or a name. `table` is a logical ID, a path such as
     `DatabaseStack/JobsTable` or a physical name; `resources` are the stack's, walked. A
     table without a point in time means its newest backup made by this tool. A time without
-    a zone is taken as UTC, and that is said.
+    a zone is taken as UTC, and that is said. `switched` is the path in whose place the table is
+    to be put, "" for none.
 
     Raises `InputError` for anything that cannot be found or does not go together, and
     `Refused` for a backup that is not complete.
@@ -93,7 +96,7 @@ def choose_source(
     if point_in_time:
         moment = read_moment(point_in_time, access.operator.report)
         return _choose_moment(dynamodb, physical, moment, clock)
-    return _choose_newest(dynamodb, physical, table or "", job.environment, clock)
+    return _choose_newest(dynamodb, physical, job, _Asked(table or "", switched), clock)
 
 
 def physical_name(resources: Iterable[StackResource], asked: str) -> str:
@@ -230,41 +233,88 @@ def _list_of_every_type(dynamodb: DynamoDBClient, table: str, clock: Clock) -> l
     return ask_patiently(lambda: list_backups(dynamodb, table=table, every_type=True), clock)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """How a table was named, and in whose place it is to be put, "" for none."""
+
+    table: str
+    switched: str
+
+    @property
+    def logical_id(self) -> str:
+        """Return what stands in the names that CloudFormation gives to such tables."""
+        return (self.switched or self.table).rsplit("/", 1)[-1]
+
+    def say(self, source: str, flags: str) -> str:
+        """Return the command that takes another source."""
+        by_backup = source.startswith("--backup")
+        named = self.switched or ("" if by_backup else self.table)
+        parts = ["--switch"] if self.switched else []
+        parts += [f"--table {shlex.quote(named)}"] if named else []
+        return " ".join(["inv restore", *parts, source, flags])
+
+
 def _choose_newest(
-    dynamodb: DynamoDBClient, table: str, asked: str, environment: str, clock: Clock
+    dynamodb: DynamoDBClient, table: str, job: Job, asked: _Asked, clock: Clock
 ) -> Source:
     own = [
         backup
         for backup in ask_patiently(lambda: list_backups(dynamodb, table=table), clock)
-        if backup.status == "AVAILABLE" and is_own(backup, environment)
+        if backup.status == "AVAILABLE" and is_own(backup, job.environment)
     ]
     if own:
         return _describe_backup(dynamodb, newest_first(own)[0].arn, clock)[0]
+    meant = _find_meant(dynamodb, asked.logical_id, table, clock)
     raise InputError(
-        f"This tool has no complete backup of {table} for {environment}.",
-        problems=_offer(dynamodb, asked, table, clock),
-        next_step="Name a backup with --backup, or give --point-in-time.",
+        f"This tool has no complete backup of {table} for {job.environment}.",
+        problems=_describe(meant),
+        next_step=_say_what_else(dynamodb, table, job, asked, meant, clock),
     )
 
 
-def _offer(dynamodb: DynamoDBClient, asked: str, table: str, clock: Clock) -> list[str]:
-    """Name the newest backups that may be meant.
+def _say_what_else(
+    dynamodb: DynamoDBClient,
+    table: str,
+    job: Job,
+    asked: _Asked,
+    meant: Sequence[Backup],
+    clock: Clock,
+) -> str:
+    """Return the command that takes what there is: another backup, a moment, or one made now."""
+    if meant:
+        return asked.say(f"--backup {meant[0].arn}", job.flags)
+    window = read_window(dynamodb, table, clock)
+    earliest, latest = (window.earliest, window.latest) if window else (None, None)
+    if window and window.is_on and earliest and latest and earliest <= latest:
+        return asked.say(f"--point-in-time {_show(latest)}", job.flags)
+    if window:
+        return f"inv backup {job.flags} makes one of the table as it is now"
+    return (
+        f"aws dynamodb list-backups --backup-type ALL --region {job.region} shows those that exist"
+    )
+
+
+def _find_meant(
+    dynamodb: DynamoDBClient, logical_id: str, table: str, clock: Clock
+) -> list[Backup]:
+    """Return the newest backups that may be meant, newest first.
 
     A replaced table has a new physical name, so that its backups belong to a table of
     another name, in which CloudFormation put the same logical ID. Which one is meant is
     for the operator to say.
     """
-    logical_id = asked.rsplit("/", 1)[-1]
     meant = [
         backup
         for backup in _list_of_every_type(dynamodb, "", clock)
         if backup.status == "AVAILABLE"
         and (backup.table == table or f"-{logical_id}-" in f"-{backup.table}-")
     ]
-    return [
-        f"of {backup.table}, {backup.created}: {backup.arn}"
-        for backup in newest_first(meant)[:_OFFERED_AT_MOST]
-    ]
+    return newest_first(meant)[:_OFFERED_AT_MOST]
+
+
+def _describe(backups: Iterable[Backup]) -> list[str]:
+    """Return a line for each of some backups."""
+    return [f"of {one.table}, {one.created}: {one.arn}" for one in backups]
 
 
 def _choose_moment(dynamodb: DynamoDBClient, table: str, moment: datetime, clock: Clock) -> Source:
@@ -273,7 +323,7 @@ def _choose_moment(dynamodb: DynamoDBClient, table: str, moment: datetime, clock
     if window is None:
         raise InputError(
             f"There is no table {table} in {dynamodb.meta.region_name} to go back in time with.",
-            problems=_offer(dynamodb, table, table, clock),
+            problems=_describe(_find_meant(dynamodb, table, table, clock)),
             next_step="A deleted table is restored from a backup: give --backup. DynamoDB makes "
             "one itself of a table that had point-in-time recovery, kept for 35 days.",
         )

@@ -152,6 +152,7 @@ def _plan_one(world: World, path: str, wanted: Wanted, now: datetime) -> Entry:
         backup=wanted.backup,
         table=None if wanted.backup else old or path,
         point_in_time=wanted.point_in_time,
+        switched=path,
     )
     is_lost = bool(old) and describe_table(dynamodb, old, access.clock) is None
     new = target or (old if is_lost else new_tables.name_target(old or source.table, now))

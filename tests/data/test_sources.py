@@ -33,6 +33,7 @@ def choose(
     table: str | None = None,
     point_in_time: str | None = None,
     said: list[Progress] | None = None,
+    switched: str = "",
 ) -> Source:
     return sources.choose_source(
         factories.job(),
@@ -41,6 +42,7 @@ def choose(
         backup=backup,
         table=table,
         point_in_time=point_in_time,
+        switched=switched,
     )
 
 
@@ -422,7 +424,58 @@ def test_where_there_is_no_own_backup_the_five_newest_that_may_be_meant_are_offe
     assert len(found.problems) == 5
     assert {one.rpartition(": ")[2] for one in found.problems} <= set(arns)
     assert all(one.startswith("of jobs, ") for one in found.problems)
-    assert found.next_step == "Name a backup with --backup, or give --point-in-time."
+    flags = factories.job().flags
+    newest = found.problems[0].rpartition(": ")[2]
+    assert found.next_step == f"inv restore --backup {newest} {flags}"
+    switched = refused(dynamodb, passing, table="jobs", switched="DatabaseStack/JobsTable")
+    assert switched.next_step == (
+        f"inv restore --switch --table DatabaseStack/JobsTable --backup {newest} {flags}"
+    )
+
+
+def test_a_table_that_was_switched_in_offers_the_backups_of_the_one_before(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    old = "plot-Database-1X-JobsTable-9Z"
+    create_table(dynamodb, "jobs-2")
+    create_table(dynamodb, old)
+    arn = dynamodb.create_backup(TableName=old, BackupName="nightly")["BackupDetails"]["BackupArn"]
+    found = refused(dynamodb, passing, table="jobs-2", switched="DatabaseStack/JobsTable")
+    assert [one.rpartition(": ")[2] for one in found.problems] == [arn]
+    assert f"--switch --table DatabaseStack/JobsTable --backup {arn}" in found.next_step
+
+
+@pytest.mark.parametrize(
+    ("switched", "command"),
+    [("", "inv restore --table jobs"), ("A/Jobs", "inv restore --switch --table A/Jobs")],
+)
+def test_without_any_backup_the_latest_moment_is_offered_or_a_backup_made_now(
+    dynamodb: Any, wire: Wire, passing: FakeTime, switched: str, command: str
+) -> None:
+    create_table(dynamodb, "jobs")
+    flags = factories.job().flags
+    found = refused(dynamodb, passing, table="jobs", switched=switched)
+    assert found.next_step == f"inv backup {flags} makes one of the table as it is now"
+    set_window(wire, NOW - timedelta(days=1), NOW)
+    found = refused(dynamodb, passing, table="jobs", switched=switched)
+    assert found.next_step == f"{command} --point-in-time 2026-11-22T09:30:05Z {flags}"
+
+
+def test_a_window_that_is_empty_as_yet_offers_no_moment(
+    dynamodb: Any, wire: Wire, passing: FakeTime
+) -> None:
+    create_table(dynamodb, "jobs")
+    set_window(wire, NOW, NOW - timedelta(seconds=1))
+    assert refused(dynamodb, passing, table="jobs").next_step.startswith("inv backup ")
+
+
+def test_of_a_table_that_is_gone_without_a_backup_the_backups_there_are_can_be_listed(
+    dynamodb: Any, passing: FakeTime
+) -> None:
+    found = refused(dynamodb, passing, table="jobs")
+    assert found.next_step == (
+        "aws dynamodb list-backups --backup-type ALL --region eu-west-1 shows those that exist"
+    )
 
 
 def test_the_ways_out_of_a_moment_that_cannot_be_had_are_told(
