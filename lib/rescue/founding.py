@@ -69,14 +69,12 @@ def refuse_beside_leftovers(job: Job, access: Access, done: str, next_step: str)
     """
     found = adoption.find_leftovers(job, access)
     if found:
-        where = f"Stack {job.stack_name} in {job.region}"
-        lines = [
-            f"{where} was not {done} beside what an earlier one retained:",
-            *(f"  - {one.path}: {one.physical_id}" for one in found),
-            "  To take that over:",
-            f"  inv deploy --adopt all {job.flags}",
-        ]
-        raise Refused("\n".join(lines), next_step=next_step)
+        names = "\n".join(f"  - {one.path}: {one.physical_id}" for one in found)
+        raise Refused(
+            f"Stack {job.stack_name} in {job.region} was not {done} beside what an earlier one "
+            f"retained:\n{names}\n  To take that over:\n  inv deploy --adopt all {job.flags}",
+            next_step=next_step,
+        )
 
 
 def _require_consent(run: Run, adopt: str | None) -> None:
