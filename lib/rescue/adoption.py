@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lib.data.loss import STATEFUL
 from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import InputError, Refused
@@ -24,7 +25,7 @@ from lib.rescue.derivation import Base
 from lib.rescue.records import Entry
 from lib.stacks import events
 from lib.stacks.drift import Drift
-from lib.templates import naming
+from lib.templates import naming, schemas
 
 if TYPE_CHECKING:
     from lib.access import Access
@@ -181,14 +182,19 @@ def _choose_leftovers(
     """
     found: dict[str, Leftover] = {}
     full: set[str] = set()
+    beside: list[Leftover] = []
     for stack_id in _list_deleted(access, job.stack_name)[:LOOKED_THROUGH]:
-        for one in _list_retained(access, stack_id, wanted):
+        for one in _list_retained(access, stack_id):
+            if one.path not in wanted:
+                beside.append(one)
+                continue
             if one.path in full or not _is_free(access, wanted[one.path], one):
                 continue
             if not fitting.is_empty(access, wanted[one.path], one.physical_id):
                 full.add(one.path)
                 found[one.path] = one
             found.setdefault(one.path, one)
+    _say_what_stays(job, access, beside)
     return tuple(found[path] for path in wanted if path in found)
 
 
@@ -197,7 +203,8 @@ def _list_deleted(access: Access, name: str) -> list[str]:
     cfn = access.aws.client("cloudformation")
     pages = cfn.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
     found = [
-        (str(one.get("DeletionTime", "")), one["StackId"])
+        # The time of its deletion is not on every answer; each stack was deleted before the next.
+        (str(one.get("DeletionTime") or one.get("CreationTime", "")), one["StackId"])
         for page in pages
         for one in page["StackSummaries"]
         if one["StackName"] == name and not one.get("ParentId")
@@ -205,12 +212,24 @@ def _list_deleted(access: Access, name: str) -> list[str]:
     return [stack_id for _, stack_id in sorted(found, reverse=True)]
 
 
-def _list_retained(
-    access: Access, stack_id: str, wanted: Mapping[str, Naming]
-) -> Iterator[Leftover]:
-    """Yield what the deletion of a stack left of some resources."""
+def _say_what_stays(job: Job, access: Access, retained: Iterable[Leftover]) -> None:
+    """Say which data an earlier stack has left that no new one can take over, whoever asks."""
+    names: dict[str, list[str]] = {}
+    for one in retained:
+        if one.type in STATEFUL and schemas.is_named_by_aws(one.type, job.region):
+            names.setdefault(f"{one.path} ({STATEFUL[one.type]})", []).append(one.physical_id)
+    for what, ids in names.items():
+        access.say(
+            f"An earlier stack retained {what}, which no stack can take over: {', '.join(ids)}. "
+            "AWS makes that identifier, and imports only by a name that the templates give.",
+            Level.WARNING,
+        )
+
+
+def _list_retained(access: Access, stack_id: str) -> Iterator[Leftover]:
+    """Yield what the deletion of a stack left."""
     for event in events.read_operation(access.aws.client("cloudformation"), stack_id):
-        if event.status == "DELETE_SKIPPED" and event.path in wanted:
+        if event.status == "DELETE_SKIPPED" and event.physical_id:
             yield Leftover(event.path, event.type, event.physical_id)
 
 

@@ -23,7 +23,7 @@ from lib.rescue.steps import draw_steps
 from lib.rescue.surgery import Seat
 from lib.stacks import drift, stacks
 from lib.stacks.drift import Drift
-from lib.templates import templates
+from lib.templates import schemas, templates
 from lib.templates.templates import MASTER
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def read_world(job: Job, access: Access, command: str) -> World:
 def find_path(world: World, asked: str, *, kind: str = "") -> str:
     """Return the path of a resource that can be named, by path, logical ID or physical name.
 
-    `kind` is the property that names it, "" for any. Raises `InputError` naming those there are.
+    `kind` is the property that names it, "" for any. Raises `InputError` naming those there are,
+    and `Refused` for one that AWS names itself.
     """
     known = {
         path: naming
@@ -87,6 +88,9 @@ def find_path(world: World, asked: str, *, kind: str = "") -> str:
     found = [p for p, one in known.items() if asked in (p, one.logical_id, live.get(p))]
     if len(found) == 1:
         return found[0]
+    for one in world.resources if not found else ():
+        if asked in (one.path, one.logical_id, one.physical_id):
+            _require_nameable(world, one)
     what = "stands for several resources" if found else "is nothing whose name can be given"
     raise InputError(
         f"{asked} {what} in release {world.base.name}.",
@@ -94,6 +98,21 @@ def find_path(world: World, asked: str, *, kind: str = "") -> str:
         next_step="Name one of these; a stack that was deployed before they could be named needs "
         f"inv update {world.job.flags} first.",
     )
+
+
+def _require_nameable(world: World, resource: StackResource) -> None:
+    """Refuse what no template can name: nothing of it is imported into a nested stack.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+    """
+    if schemas.is_named_by_aws(resource.type, world.job.region):
+        raise Refused(
+            f"{resource.path} of stack {world.stack.name} in {world.job.region} is an "
+            f"{resource.type}, whose identifier AWS makes; into nested stacks it imports only by a "
+            "name that the templates give. Nothing was changed.",
+            next_step="what is left to do by hand: docs/deployment/disaster-recovery.md"
+            "#the-stack-is-deleted",
+        )
 
 
 def resume(world: World, wanted: Mapping[str, str]) -> Switch | None:

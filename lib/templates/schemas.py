@@ -96,6 +96,16 @@ def identifiers(type_name: str, region: str) -> frozenset[str]:
     return frozenset(path.removeprefix(_PREFIX) for group in groups for path in group)
 
 
+def is_named_by_aws(type_name: str, region: str) -> bool:
+    """Tell whether a resource's primary identifier is AWS's to make, so that no template gives it.
+
+    https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+    """
+    primary = (_schema(type_name, region) or {}).get("primaryIdentifier") or ()
+    made = _listed(type_name, region, "readOnlyProperties")
+    return any(path.removeprefix(_PREFIX) in made for path in primary)
+
+
 def list_keys(type_name: str) -> Mapping[str, str]:
     """Return the lists of which only an edited item matters, with the key that names an item."""
     return {e.property: e.list_key for e in EXCEPTIONS.get(type_name, ()) if e.list_key}

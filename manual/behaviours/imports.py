@@ -54,12 +54,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         GITHUB + "go-to-k/cdkd/pull/582",
     ),
     Behaviour(
-        "A resource whose identifier AWS makes, such as a user pool, is not imported this way",
-        ("templates/naming.NAME_PROPERTIES",),
+        "A resource whose identifier AWS makes, such as a user pool, is not imported this way: its "
+        "schema has UserPoolId both as primaryIdentifier and among readOnlyProperties",
+        ("templates/schemas.is_named_by_aws", "templates/naming.NAME_PROPERTIES"),
         Witness.DOCUMENT,
         "The primary ID for the resource type must be in the template. Primary IDs with read only "
         "properties aren't supported.",
         AUTOMATICALLY,
+        never_seen="an IMPORT change set of a nested stack itself, which would take a user pool by "
+        "its UserPoolId; AWS documents that neither way",
         reason="a user pool would have to be imported into the nested stack itself, with its "
         "client, group and users; its users are invited again or moved by hand",
     ),

@@ -266,4 +266,4 @@ class Stage:
         assert [one.path for one in found] == []
 
 
-__all__ = ["MASTER", "NAME", "REGION", "DeploymentError", "Stage", "folder"]
+__all__ = ["API", "MASTER", "NAME", "REGION", "DeploymentError", "Stage", "folder"]

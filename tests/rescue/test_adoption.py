@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from lib.errors import Declined, InputError, Refused
 from lib.rescue import adoption, founding, imports
 from lib.stacks import stacks
-from tests.rescue.stage import NAME, Stage, folder
+from tests.rescue.stage import API, NAME, Stage, folder
 from tests.support.aws_fakes import refusal
 from tests.support.people import Person
 
@@ -98,6 +98,17 @@ def test_a_preview_shows_what_would_be_taken_over_and_leaves_nothing(stage: Stag
     assert imported == kept
     assert stage.person.asked[-1][0].startswith("Delete stack")
     assert stacks.describe(stage.aws.client("cloudformation"), NAME) is None
+
+
+def test_of_several_generations_with_data_the_newest_is_taken_over(stage: Stage) -> None:
+    generations = []
+    for _ in range(4):
+        stage.deploy(adopt="none")
+        generations.append(held(stage))
+        stage.fill(generations[-1]["DatabaseStack/Notes"])
+        stage.delete()
+    stage.deploy(adopt="all")
+    assert stage.notes == generations[-1]["DatabaseStack/Notes"]
 
 
 def test_an_empty_table_of_a_later_stack_does_not_hide_the_data(stage: Stage) -> None:
@@ -230,6 +241,32 @@ def test_what_cannot_be_adopted_is_refused(stage: Stage, path: str, name: str, w
     with pytest.raises(Refused, match=words):
         stage.adopt(**{path: name.format(drafts=before["DatabaseStack/Drafts"])})
     assert held(stage) == before
+
+
+POOL = """
+  Pool:
+    Type: AWS::Cognito::UserPool
+    DeletionPolicy: Retain
+    Properties: { UserPoolName: people }
+"""
+
+
+def test_a_user_pool_stays_beside_and_is_named(stage: Stage) -> None:
+    stage.job = replace(stage.job, templates=folder(**{"api-stack.yaml": API + POOL}))
+    stage.deploy()
+    pool, table = stage.tree()["ApiStack/Pool"], stage.notes
+    stage.delete()
+    stage.deploy(adopt="all")
+    assert stage.notes == table
+    assert stage.tree()["ApiStack/Pool"] != pool
+    told = f"ApiStack/Pool (user accounts), which no stack can take over: {pool}. "
+    assert [text for text in stage.person.notes if told in text]
+    before = stage.cloud.trail(NAME)
+    for asked in ("ApiStack__Pool", "Pool"):
+        with pytest.raises(Refused, match="whose identifier AWS makes") as refused:
+            stage.adopt(**{asked: pool})
+        assert f"ApiStack/Pool of stack {NAME} in eu-west-1" in refused.value.message
+    assert stage.cloud.trail(NAME) == before
 
 
 def test_a_table_with_other_keys_does_not_fit(stage: Stage) -> None:

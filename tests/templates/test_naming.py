@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib.templates import naming
+from lib.templates import naming, schemas
 from lib.templates.templates import MASTER
 from tests.rescue.stage import folder
 from tests.support.factories import template
@@ -18,6 +18,16 @@ Resources:
     Properties: {TableName: !If [Has, !Ref TableName, !Ref 'AWS::NoValue']}
   %s
 """
+
+
+def test_what_is_imported_by_name_is_named_by_a_template_and_never_by_aws() -> None:
+    """A user pool becomes adoptable on the day that AWS lets a template give its identifier."""
+    for type_name, name in naming.NAME_PROPERTIES.items():
+        assert name in schemas.identifiers(type_name, "us-east-1")
+        assert not schemas.is_named_by_aws(type_name, "us-east-1")
+    for type_name in ("AWS::Cognito::UserPool", "AWS::Cognito::UserPoolClient"):
+        assert schemas.is_named_by_aws(type_name, "us-east-1")
+        assert type_name not in naming.NAME_PROPERTIES
 
 
 def test_a_name_is_followed_from_the_master_into_nested_stacks() -> None:
