@@ -73,22 +73,25 @@ class Run:
             return self.work(target, **given)
 
         code = 1
-        with kept:
-            try:
-                code = carry_out(target, work, self.describe_error, as_json=chosen.json)
-                if chosen.record and (recorders or outside.is_replayed()):
+        try:
+            with kept:
+                try:
+                    code = carry_out(target, work, self.describe_error, as_json=chosen.json)
+                    if chosen.record and (recorders or outside.is_replayed()):
+                        from commands import taping
+
+                        taping.tell(target.console, chosen.record)
+                    target.console.close()
+                finally:
+                    for recorder in recorders:
+                        recorder.end(code)
+        finally:
+            # A bug of ours too, whose traceback comes after it.
+            if code in FAILED and not chosen.record and not target.console.declined:
+                for recorder in recorders:
                     from commands import taping
 
-                    taping.tell(target.console, chosen.record)
-                target.console.close()
-            finally:
-                for recorder in recorders:
-                    recorder.end(code)
-        if code in FAILED and not chosen.record and not target.console.declined:
-            for recorder in recorders:
-                from commands import taping
-
-                taping.offer(target, recorder, self.name)
+                    taping.offer(target, recorder, self.name)
         return code
 
     def _record(

@@ -19,7 +19,15 @@ from commands import target as targets
 from commands.flags import COMMON, COMMON_HELP, RECORDING, Common
 from commands.operation import aim, operation, stop_on_termination
 from commands.target import Target
-from lib.errors import InputError, Refused, StateForbids
+from lib import outside
+from lib.errors import (
+    AwsUnavailable,
+    DeploymentError,
+    InputError,
+    OperationFailed,
+    Refused,
+    StateForbids,
+)
 from lib.operators import Answer, Note
 from tests.support import factories
 
@@ -322,3 +330,58 @@ def test_a_task_s_checkout_is_looked_for_when_it_runs(
     assert aim(Common(), console, None).root == tmp_path
     elsewhere = tmp_path / "recorded"
     assert aim(Common(), console, None, elsewhere).root == elsewhere
+
+
+def keep_failures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, ask: bool, error: Exception
+) -> int:
+    """Run a task that fails, with CI keeping what fails; a bug comes out as it is."""
+
+    @operation(changes=True)
+    def fail(_target: Target) -> Answer:
+        """Deploy: fail."""
+        if ask:
+            outside.ask("call", {"said": "something"}, lambda: "an answer")
+        raise error
+
+    monkeypatch.setenv("PLOT_PALETTE_RECORD_FAILURES", str(folder))
+    before = {one: signal.getsignal(one) for one in INTERRUPTIONS}
+    try:
+        return run(fail)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize(
+    ("ask", "error", "kept"),
+    [
+        (True, StateForbids("Not now."), 1),
+        (True, OperationFailed("It failed."), 1),
+        (True, AwsUnavailable("Expired."), 1),
+        (True, InputError("That is wrong."), 0),
+        (False, StateForbids("Not now."), 0),
+    ],
+)
+def test_a_recording_is_kept_of_what_failed_at_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: bool, error: DeploymentError, kept: int
+) -> None:
+    folder = tmp_path / "failures"
+    assert keep_failures(folder, monkeypatch, ask, error) == error.exit_code
+    found = list(folder.glob("*.jsonl"))
+    assert len(found) == kept
+    for path in found:
+        end = json.loads(path.read_text().splitlines()[-1])
+        assert (end["kind"], end["exit_code"]) == ("end", error.exit_code)
+        assert error.message in end["err"]
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_recording_is_kept_of_a_bug_of_ours_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "failures"
+    with pytest.raises(ZeroDivisionError):
+        keep_failures(folder, monkeypatch, True, ZeroDivisionError())
+    assert len(list(folder.glob("*.jsonl"))) == 1
