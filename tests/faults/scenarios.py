@@ -717,17 +717,17 @@ def scenarios(stage: Stage | None = None) -> dict[str, Scenario]:
             "restore-switch", "backed up", "first",
             ("restore", "--switch", "--table", "Notes", *unverified),
             _is_switched(lambda _, table: "-restored-" in table),
-            excuse="Not restored: TTL", stamped=True, publishes=True, step=7,
+            excuse="Not restored: TTL", stamped=True, publishes=True, step=11,
         ),
         Scenario(
             "adopt", "orphaned", "first",
             ("rescue.adopt", "--resource", "DatabaseStack/Notes", "--physical-id", orphan,
              *unverified),
-            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=7,
+            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=11,
         ),
         Scenario(
             "create-over", "deleted", "first", ("deploy", *unverified, "--adopt", "all"),
-            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=7,
+            _is_switched(lambda there, table: table == there.orphan), publishes=True, step=11,
         ),
         Scenario(
             "preview", "moved on", "first", ("update", *quiet, "--preview"),
