@@ -205,12 +205,11 @@ def deploy_multi_region(
         price=price_by(target),
     )
     chosen = rollout.choose_engine(engine, local=target.local, role_arn=target.role_arn)
-    wanted = _heed_leftovers(wanted, engine, adopt)
     settle_harmless_questions(target)
     sites, home = open_sites(target, names), open_home(target, names)
     operator, draw = target.console.operator(), target.console.board
-    found = rollout.deploy(sites, operator, replace(wanted, home=home), chosen, draw=draw)
-    return report.answer(found, operator)
+    wanted = replace(_heed_leftovers(wanted, engine, adopt), home=home)
+    return report.answer(rollout.deploy(sites, operator, wanted, chosen, draw=draw), operator)
 
 
 def _heed_leftovers(wanted: Plan, engine: str, adopt: str | None) -> Plan:
