@@ -13,10 +13,11 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lib.document import keys
 from lib.drawing import draw_elapsed, draw_table
+from lib.errors import NotOurs
 from lib.parallel import side_by_side
 from lib.releases import store
 from lib.releases.store import Bucket
@@ -77,6 +78,11 @@ def folder_of(stack: str) -> str:
     return f"deployments/{stack}/"
 
 
+def switch_key(stack: str) -> str:
+    """Return where a stack's unfinished switch is remembered, beside its records."""
+    return f"{folder_of(stack)}switch.json"
+
+
 def _compact(time: str) -> str:
     return time.replace("-", "").replace(":", "")
 
@@ -119,8 +125,9 @@ def read(
     `since` is the earliest time of those that are wanted, in a record's own form, `newest` how
     many are at most.
     """
-    first = f"{folder_of(stack)}{_compact(since)}"
-    listed = [key for key, _ in bucket.list_objects(folder_of(stack)) if key >= first]
+    first, switch = f"{folder_of(stack)}{_compact(since)}", switch_key(stack)
+    keys_listed = [key for key, _ in bucket.list_objects(folder_of(stack))]
+    listed = [key for key in keys_listed if key >= first and key != switch]
 
     def read_one(key: str) -> Record | None:
         content = bucket.read_object(key)
@@ -129,6 +136,30 @@ def read(
 
     found = side_by_side(read_one, sorted(listed, reverse=True)[:newest], at_once=store.AT_ONCE)
     return tuple(record for record in found if record)
+
+
+def read_switch(bucket: Bucket, stack: str) -> Mapping[str, Any] | None:
+    """Return what a stack's unfinished switch has written down, None without one.
+
+    It names a `release` at least. Raises `NotOurs` for what is none.
+    """
+    content = bucket.read_object(switch_key(stack))
+    if content is None:
+        return None
+    try:
+        found: Mapping[str, Any] = json.loads(content)
+        str(found["release"])
+    except (ValueError, TypeError, KeyError):
+        raise strange_switch(bucket, stack) from None
+    return found
+
+
+def strange_switch(bucket: Bucket, stack: str) -> NotOurs:
+    """Return the error that something else lies where a switch is remembered."""
+    return NotOurs(
+        f"{switch_key(stack)} in {bucket.name} is not a record of this tool.",
+        next_step="look at the object's versions in the bucket and delete the strange one",
+    )
 
 
 def find_usual_seconds(records: Iterable[Record], action: str) -> float | None:

@@ -55,8 +55,9 @@ def prune(job: Job, access: Access, *, keep: int) -> Removal:
     """Remove what no live stack and none of the newest `keep` releases need, after asking.
 
     Live are all stacks of this tool in the account and region, in any environment, with the
-    releases of their latest operations. Objects are deleted, not their versions, so that a
-    bucket's versioning can still bring them back. Returns what was removed.
+    releases of their latest operations and of switches that are not finished. Objects are
+    deleted, not their versions, so that a bucket's versioning can still bring them back. Returns
+    what was removed; raises `NotOurs` where something else lies in a switch's place.
     """
     with turns.take_turn(job, access, "prune") as held:
         held.claim()
@@ -162,6 +163,9 @@ def _find_needed(
             needed[name] = f"deployed as {stack.name}"
         for record in records[:RECORDS_KEPT]:
             needed.setdefault(record.release, f"used lately by {stack.name}")
+        # It goes on from there, whatever became of the stack since it was cut off.
+        if begun := history.read_switch(bucket, stack.name):
+            needed.setdefault(begun["release"], f"needed to finish a switch of {stack.name}")
         # Whatever the template's text is taken for, this is what the history says is deployed.
         if last := next((one for one in records if one.succeeded), None):
             needed.setdefault(last.release, f"deployed last to {stack.name}")

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lib.errors import NotOurs
 from lib.releases import history
 from lib.releases.store import Bucket
 
@@ -64,18 +63,12 @@ class Switch:
         return replace(self, stopped=stopped)
 
 
-def key_of(job: Job) -> str:
-    """Return where a stack's unfinished switch is remembered."""
-    return f"{history.folder_of(job.stack_name)}switch.json"
-
-
 def read(bucket: Bucket, job: Job) -> Switch | None:
     """Return a stack's unfinished switch, or None; raises `NotOurs` for what is none."""
-    content = bucket.read_object(key_of(job))
-    if content is None:
+    document = history.read_switch(bucket, job.stack_name)
+    if document is None:
         return None
     try:
-        document = json.loads(content)
         return Switch(
             **{
                 **document,
@@ -84,10 +77,7 @@ def read(bucket: Bucket, job: Job) -> Switch | None:
             }
         )
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise NotOurs(
-            f"{key_of(job)} in {bucket.name} is not a record of this tool.",
-            next_step="look at the object's versions in the bucket and delete the strange one",
-        ) from None
+        raise history.strange_switch(bucket, job.stack_name) from None
 
 
 def write(bucket: Bucket, job: Job, switch: Switch) -> None:
@@ -98,7 +88,7 @@ def write(bucket: Bucket, job: Job, switch: Switch) -> None:
     body: Any = json.dumps(asdict(switch), indent=2).encode()
     bucket.s3.put_object(
         Bucket=bucket.name,
-        Key=key_of(job),
+        Key=history.switch_key(job.stack_name),
         Body=body,
         ContentType="application/json",
         ChecksumAlgorithm="SHA256",
@@ -111,4 +101,6 @@ def remove(bucket: Bucket, job: Job) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
     """
-    bucket.s3.delete_object(Bucket=bucket.name, Key=key_of(job), ExpectedBucketOwner=bucket.owner)
+    bucket.s3.delete_object(
+        Bucket=bucket.name, Key=history.switch_key(job.stack_name), ExpectedBucketOwner=bucket.owner
+    )

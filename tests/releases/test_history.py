@@ -96,6 +96,12 @@ def test_only_as_many_of_the_newest_are_read_as_are_wanted(s3: Any) -> None:
     assert history.read(factories.bucket(s3), "app", newest=2) == tuple(records[:1:-1])
 
 
+def test_an_unfinished_switch_takes_no_record_s_place(s3: Any) -> None:
+    write(s3, RECORD)
+    s3.put_object(Bucket=BUCKET, Key=history.switch_key("app"), Body=b"{}")
+    assert history.read(factories.bucket(s3), "app", newest=1) == (RECORD,)
+
+
 def test_records_of_one_second_do_not_meet_and_the_newest_is_first(s3: Any) -> None:
     records = [at(0.001), at(0.002), at(61), at(0.0)]
     write(s3, *records)

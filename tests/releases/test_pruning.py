@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from moto import mock_aws
 
 from lib import session
 from lib.document import as_document
-from lib.errors import Declined, OperationFailed
+from lib.errors import Declined, NotOurs, OperationFailed
 from lib.inputs import jobs
 from lib.operators import Listing
 from lib.polling import Clock
@@ -337,6 +338,34 @@ def test_the_releases_of_the_last_two_operations_stay_for_a_rollback_under_way(
         third.name: lately,
         fourth.name: "deployed as plot-palette-staging",
     }
+
+
+def remember_a_switch(world: World, content: bytes) -> None:
+    key = history.switch_key("plot-palette-staging")
+    world.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+
+
+def test_the_release_that_an_unfinished_switch_goes_on_from_stays(world: World) -> None:
+    first, second, *_, last = world.published
+    world.running = {"plot-palette-staging": last}
+    remember_a_switch(world, json.dumps({"release": first.name}).encode())
+    plan = world.prune(keep=1)
+    assert first.name not in plan.removed
+    assert second.name in plan.removed
+    because = {one.release: one.because for one in plan.kept}[first.name]
+    assert because == "needed to finish a switch of plot-palette-staging"
+
+
+@pytest.mark.parametrize("content", [b"?", b"[]", b"{}", b"null"])
+def test_nothing_is_removed_beside_a_switch_that_cannot_be_read(
+    world: World, content: bytes
+) -> None:
+    world.running = {"plot-palette-staging": world.published[-1]}
+    remember_a_switch(world, content)
+    before = world.left()
+    with pytest.raises(NotOurs, match=r"plot-palette-staging/switch\.json in .* is not a record"):
+        world.prune(keep=1)
+    assert world.left() == before
 
 
 def test_an_object_that_s3_keeps_is_an_error_that_names_it(world: World) -> None:
