@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from lib.data import consent, loss
@@ -17,6 +18,7 @@ from lib.deploy import (
     publishing,
     records,
     review,
+    unfinished,
 )
 from lib.deploy.outcomes import Outcome, conclude, look_into, telling_changes, unchanged
 from lib.errors import DataLossRefused, Declined, Locked, StateForbids
@@ -173,6 +175,8 @@ def look_at(
 ) -> Offer:
     """Judge a change set that AWS has made, and show it."""
     found = review.judge(run, proposed, stack)
+    if found.changes_nothing and stack:
+        unfinished.require_told(run, stack, partial(review.resolve_wanted, run))
     made = Offer(run, kind, stack, proposal, proposed, found)
     if not found.changes_nothing:
         review.show(run, proposed, found)

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.deploy import pauses
-from lib.errors import DeploymentError
+from lib.errors import DeploymentError, StateForbids
 from lib.inputs import parameters
 from lib.operators import Level
-from lib.releases import releases, store
+from lib.releases import moving, releases, store
 from lib.stacks import deployed, stacks
 from lib.stacks.statuses import Status
 from lib.templates import comparison, templates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
     from lib.deploy.publishing import Run
@@ -124,3 +126,30 @@ class _Traces:
         }
         listed = stacks.list_resources(self._cfn, owner)
         return told | {one.logical_id: _Trace(one.physical_id) for one in listed}
+
+
+def require_told(run: Run, stack: Stack, resolve: Callable[[], Tree]) -> None:
+    """Raise `StateForbids` where a refactor has moved what the templates have elsewhere.
+
+    Called where CloudFormation sees no change; `resolve` returns what is wanted. With the
+    templates of before a refactor the root is as it was, and only its nested stacks are not.
+    """
+    bucket = store.bucket_of(run.job, run.access)
+    moved = moving.read(bucket, stack.name)
+    if not moved:
+        return
+    declared = {resource.path for resource in resolve().resources}
+    listing = deployed.Inventory(run.cfn, stack.id)
+    astray = [to for to in moved if to not in declared and listing.resource_at(to)]
+    if not astray:
+        moving.forget(bucket, stack.name)
+        return
+    back = ",".join(f"{to}={moved[to]}" for to in astray if moved[to] in declared)
+    raise StateForbids(
+        f"Stack {stack.name} in {run.job.region} is not what the templates say, though its root "
+        f"is: a refactor has moved {', '.join(f'{moved[to]} to {to}' for to in astray)}, and "
+        "no update has followed. The next change of the root would take that back.",
+        next_step=f"inv rescue.refactor --move {back} {run.job.flags}, to move it back"
+        if back
+        else "put it into the templates where it lies, and deploy them",
+    )

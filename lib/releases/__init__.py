@@ -10,5 +10,6 @@ The workflows of `lib.deploy` and `lib.regions` call it, and so do `inv history`
 - `history.write` and `history.complete` keep the record of an operation, `settling.read` gives
   the records back, those of killed runs with what became of them; `history.find_usual_seconds`
   says from them how long an operation usually takes.
+- `moving` remembers what refactors have moved, until an update has told the parents.
 - `pruning.prune` removes old releases, after asking.
 """

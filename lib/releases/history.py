@@ -125,9 +125,14 @@ def read(
     `since` is the earliest time of those that are wanted, in a record's own form, `newest` how
     many are at most.
     """
-    first, switch = f"{folder_of(stack)}{_compact(since)}", switch_key(stack)
-    keys_listed = [key for key, _ in bucket.list_objects(folder_of(stack))]
-    listed = [key for key in keys_listed if key >= first and key != switch]
+    folder = folder_of(stack)
+    first = f"{folder}{_compact(since)}"
+    # Records begin with their time; what is unfinished lies beside them, under names.
+    listed = [
+        key
+        for key, _ in bucket.list_objects(folder)
+        if key >= first and key.removeprefix(folder)[:1].isdigit()
+    ]
 
     def read_one(key: str) -> Record | None:
         content = bucket.read_object(key)

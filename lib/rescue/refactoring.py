@@ -28,7 +28,7 @@ from lib.errors import (
 from lib.inputs import jobs, parameters
 from lib.operators import Level, Listing
 from lib.refusals import explain, is_unsupported
-from lib.releases import store, turns
+from lib.releases import moving, store, turns
 from lib.rescue import reshaping
 from lib.rescue.reshaping import Known
 from lib.stacks import admission, deployed, refactors, stacks
@@ -380,6 +380,8 @@ def _carry_out(job: Job, access: Access, plan: Refactoring, where: str) -> str:
     if not access.operator.confirm(question, "y"):
         raise Declined(f"Nothing was moved in {where}.")
     access.claim()
+    moved = {one.destination: one.source for one in plan.moves}
+    moving.note(store.bucket_of(job, access), job.stack_name, moved)
     try:
         refactors.execute(cfn, refactor_id, access.clock)
     except (BotoCoreError, ClientError) as exc:
@@ -502,6 +504,8 @@ def _follow_up(
             next_step=f"{again} goes on with the update; {exc.next_step}",
             details={**exc.details, "moves": as_document(plan.moved)},
         ) from exc
+    if outcome.action == "updated":
+        moving.forget(store.bucket_of(job, access), job.stack_name)
     return replace(made, update=outcome, next_step=outcome.next_step)
 
 

@@ -197,6 +197,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         GITHUB + "aws/aws-cdk-cli/issues/1973",
     ),
     Behaviour(
+        "A refactor changes nested stacks and no root, so that the templates of before it are no "
+        "change to the root; what was moved is remembered and looked for then",
+        ("deploy/unfinished.require_told", "releases/moving.note"),
+        Witness.NONE,
+        never_seen="whether a change set of an unchanged root, nested stacks included, looks at "
+        "what a refactor has made of their templates",
+        either_way=True,
+    ),
+    Behaviour(
         "What an update leaves out is deleted only after it has succeeded, so that one that failed "
         "without rollback has that before it, and the next one does it",
         ("deploy/unfinished.read_stable", "deploy/unfinished.list_rest"),

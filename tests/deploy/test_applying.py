@@ -64,7 +64,7 @@ class Planned(World):
     def keep(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if operation == "ListObjectsV2":
             return {"Contents": [{"Key": key, "LastModified": START} for key in self.objects]}
-        if operation == "GetObject":
+        if operation == "GetObject" and arguments["Key"] in self.objects:
             return {"Body": io.BytesIO(self.objects[arguments["Key"]])}
         if operation == "PutObject":
             self.objects[arguments["Key"]] = arguments["Body"]

@@ -84,6 +84,8 @@ class World:
             return {"ETag": '"1"'} if operation == "PutObject" else {}
         if "Body" in arguments:
             self.records.append(json.loads(arguments["Body"]))
+        if operation == "GetObject" and arguments["Key"].endswith("/moved.json"):
+            raise refusal("NoSuchKey", "The specified key does not exist.", operation, 404)
         return {}
 
     def answer(self, operation: str, _arguments: dict[str, Any]) -> Mapping[str, Any]:

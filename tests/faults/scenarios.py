@@ -562,6 +562,8 @@ def _is_switched(expected: Callable[[Stage, str], bool]) -> Goal:
         limit = read_limit(cloud)
         return "" if limit is None else f"the writer is limited to {limit}"
 
+    return goal
+
 
 def read_plans(stage: Stage, name: str) -> list[Json]:
     """Return what a plan says of each of its regions; nothing where it was not written."""

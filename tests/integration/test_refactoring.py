@@ -158,6 +158,30 @@ def test_a_move_without_its_update_is_finished_by_the_command_that_is_printed(
     assert cloud.items(jobs) == ITEMS
 
 
+def test_the_templates_of_before_a_move_are_no_news_to_aws_and_yet_refused_with_the_way_back(
+    operator: Operator,
+) -> None:
+    cloud = operator.cloud()
+    jobs = cloud.tables()["JobsTable"]
+    move_the_jobs(operator.clone)
+    with operator.at_a_terminal("rescue.refactor", "--move", MOVE) as terminal:
+        terminal.expect("then update it?")
+        terminal.type("y\n")
+        terminal.expect("Update stack")
+        terminal.type("n\n")
+        terminal.finish()
+    operator.clone.restore()
+    refused = operator.inv("update", "--json", code=3).document
+    assert "moved DatabaseStack/JobsTable to StorageStack/JobsTable" in refused["error"]
+    assert operator.inv("deploy", "--preview", "--json", code=3).document["error"]
+    back = refused["next_step"].removeprefix("inv ").partition(", to move")[0]
+    moved = operator.run(*shlex.split(back), "--yes", "--json").document
+    assert (moved["action"], moved["update"]["action"]) == ("moved", "unchanged")
+    assert operator.inv("update", "--json").document["action"] == "unchanged"
+    assert cloud.tables()["JobsTable"] == jobs
+    assert cloud.items(jobs) == ITEMS
+
+
 @pytest.mark.parametrize(
     ("move", "why"),
     [

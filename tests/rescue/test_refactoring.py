@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -80,6 +81,8 @@ class World:
                 "StackResourceSummaries": self.resources(asked["StackName"])
             },
         }
+        nothing = refusal("NoSuchKey", "The specified key does not exist.", "GetObject", 404)
+        said |= {"GetObject": nothing, "PutObject": {}}
         self.account = Account("eu-west-1", **said | answers)
         self.person = Person()
 
@@ -121,6 +124,11 @@ def test_a_refactor_names_each_stack_by_its_own_name_and_is_followed_until_all_r
         }
     ]
     assert world.was_executed
+    operations = [call.operation for call in world.account.calls]
+    # Whoever is killed in between leaves word of what may have moved.
+    assert operations.index("PutObject") < operations.index("ExecuteStackRefactor")
+    [noted] = world.account.asked("PutObject")
+    assert json.loads(noted["Body"]) == {"Two/Table": "One/Jobs"}
     assert world.stacks == ["UPDATE_COMPLETE"]
     assert "Component=Two" in world.person.notes[0]
     assert "aws:cloudformation" not in world.person.notes[0]
