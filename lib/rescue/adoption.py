@@ -18,7 +18,7 @@ from lib.document import as_document
 from lib.drawing import draw_table
 from lib.errors import InputError, Refused
 from lib.operators import Answer, Level, Listing
-from lib.refusals import error_code, error_message
+from lib.refusals import error_code, error_message, is_denied, is_unsupported
 from lib.releases import turns
 from lib.rescue import fitting, passage
 from lib.rescue.derivation import Base
@@ -152,19 +152,22 @@ def find_owner(access: Access, name: str) -> str:
     return owners[0] if owners else ""
 
 
-def find_leftovers(job: Job, access: Access) -> tuple[Leftover, ...]:
+def find_leftovers(job: Job, access: Access, *, wanted: bool = False) -> tuple[Leftover, ...]:
     """Return what earlier stacks of a job's name retained, that fits its templates and is free.
 
-    It only saves people from empty tables, so that where AWS does not let one look nothing is
-    found, and that is said.
+    Where AWS does not let one look nothing is found, and that is said, unless it is `wanted`: then
+    an empty table would stand where somebody asked for theirs. Any other error is raised as it
+    comes.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStacks.html
     """
-    wanted = {one.path: one for one in naming.list_namings(job.templates)}
-    if not wanted:
+    places = {one.path: one for one in naming.list_namings(job.templates)}
+    if not places:
         return ()
     try:
-        return _choose_leftovers(job, access, wanted)
+        return _choose_leftovers(job, access, places)
     except (BotoCoreError, ClientError) as exc:
+        if wanted or not (is_denied(exc) or is_unsupported(exc)):
+            raise
         access.say(
             f"What an earlier stack {job.stack_name} retained could not be read: "
             f"{error_message(exc)}",

@@ -42,7 +42,7 @@ def over_leftovers(adopt: str | None) -> Create:
     def create(run: Run, stack: Stack | None, decision: Decision) -> Outcome | None:
         if adopt == "none":
             return None
-        found = adoption.find_leftovers(run.job, run.access)
+        found = adoption.find_leftovers(run.job, run.access, wanted=adopt == "all")
         if not found:
             return None
         run.access.operator.report(adoption.list_leftovers(run.job, found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lib.errors import Declined, InputError, Refused
 from lib.rescue import adoption, founding, imports
@@ -150,6 +150,29 @@ def test_where_earlier_stacks_cannot_be_listed_that_is_said_and_the_deployment_g
     monkeypatch.setattr(adoption, "_list_deleted", deny)
     assert stage.deploy().action == "created"
     assert any("could not be read" in text for text in stage.person.notes)
+
+
+@pytest.mark.parametrize(
+    ("error", "adopt"),
+    [
+        (refusal("AccessDenied", "not authorized", "ListStacks"), "all"),
+        (refusal("InternalFailure", "try again", "ListStacks", 500), None),
+        (EndpointConnectionError(endpoint_url="https://cloudformation"), "all"),
+        (EndpointConnectionError(endpoint_url="https://cloudformation"), None),
+    ],
+)
+def test_nothing_is_made_empty_because_aws_could_not_be_asked_what_there_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception, adopt: str | None
+) -> None:
+    deleted(stage)
+
+    def fail(*_: object) -> object:
+        raise error
+
+    monkeypatch.setattr(adoption, "_list_deleted", fail)
+    with pytest.raises(type(error)):
+        stage.deploy(adopt=adopt)
+    assert NAME not in [one["StackName"] for one in stage.cloud.cfn.describe_stacks()["Stacks"]]
 
 
 def test_a_creation_that_was_cut_off_before_its_last_step_is_ended_by_a_deployment(
