@@ -25,8 +25,9 @@ class Model:
     """What should be there, by all that was done so far."""
 
     checkouts: dict[str, Application] = field(default_factory=dict)
-    #: What the templates of a release say, by the release's name.
-    releases: dict[str, Application] = field(default_factory=dict)
+    #: What the templates of a release say, by the release's name; None of a derived one, which
+    #: has names of tables in them and no parameters.
+    releases: dict[str, Application | None] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     #: Every item that was written and not deleted by its owner.
     written: set[str] = field(default_factory=set)

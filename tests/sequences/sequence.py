@@ -214,7 +214,10 @@ class Played:
             if place not in self.model.files:
                 files = {(bucket, one["key"]) for one in manifest["files"]}
                 self.model.files[place] = {*files, (bucket, key)}
-            self.model.releases.setdefault(manifest["release"], application)
+            self.model.releases.setdefault(
+                manifest["release"],
+                None if _is_derived(place[0], manifest, application) else application,
+            )
         if words[0] == "plan" and "--out" in words:
             self._remember_plan(step, words, application)
         if words[0] in ("apply", "plan.discard") and ended.code == 0:
@@ -282,6 +285,14 @@ def _describe_call(at: int | str) -> str:
         return f"call {at}"
     kind, _, number = at.partition(" ")
     return f"call {number} of those that change something" if kind == CHANGE else f"the first {at}"
+
+
+def _is_derived(bucket: str, manifest: dict[str, Any], application: Application) -> bool:
+    """Tell whether a release is one that a switch or an adoption made of the checkout's."""
+    texts = application.templates().values()
+    bodies = {place: body.decode(errors="replace") for place, _, body in view.objects()}
+    keys = [one["key"] for one in manifest["files"] if one["key"].startswith("templates/")]
+    return any(bodies.get((bucket, key)) not in texts for key in keys)
 
 
 def _manifests() -> dict[tuple[str, str], bytes]:
