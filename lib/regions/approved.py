@@ -55,7 +55,7 @@ def apply(
             if error is None:
                 raise
             errors.append(error)
-            outcomes.append(_conclude(site, one, error))
+            outcomes.append(_conclude(site, one, _lead_on(error, outcomes, again)))
     unavailable = len(errors) == len(outcomes) and isinstance(errors[0], AwsUnavailable)
     return Rollout(plan.release, tuple(outcomes), _has_interruption(errors), unavailable)
 
@@ -64,6 +64,16 @@ def _must_stop(outcomes: Sequence[Outcome], errors: Sequence[DeploymentError]) -
     """Tell whether no further region may be started."""
     canary = bool(outcomes) and outcomes[0].action in ("declined", "failed")
     return canary or any(one.failed for one in outcomes) or _has_interruption(errors)
+
+
+def _lead_on(error: DeploymentError, outcomes: Sequence[Outcome], again: str) -> DeploymentError:
+    """Return an error that leads to another plan, once this one was carried out in a region.
+
+    It is refused there from then on, so that what helps elsewhere, the same command, does not.
+    """
+    if any(one.action in ("created", "updated") for one in outcomes):
+        error.next_step = again
+    return error
 
 
 def _has_interruption(errors: Sequence[DeploymentError]) -> bool:

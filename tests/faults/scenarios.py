@@ -905,7 +905,8 @@ def find_misbehaviour(
     except ValueError:
         yield f"no JSON document, but {ended.out[:100]!r}"
         return
-    if ended.code and "✗" not in ended.err and "Interrupted" not in ended.err:
+    words = ("✗", "Interrupted", ": declined: ")
+    if ended.code and not any(word in ended.err for word in words):
         yield "it failed without a word"
     if (
         ended.code

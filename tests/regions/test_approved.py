@@ -93,6 +93,16 @@ def test_no_region_is_begun_after_a_failure_or_ctrl_c(
     assert done.exit_code == code
 
 
+def test_once_a_region_is_changed_only_another_plan_leads_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = OperationFailed("no", next_step="run the same command again")
+    done, _ = apply(monkeypatch, us_east_1=error)
+    assert done.outcomes[0].next_step == "run the same command again"
+    done, _ = apply(monkeypatch, us_west_2=error)
+    assert [one.next_step for one in done.outcomes] == ["", "plan.json", "plan.json"]
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         apply(monkeypatch, us_east_1=ZeroDivisionError())
