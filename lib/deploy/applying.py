@@ -241,7 +241,9 @@ def discard(job: Job, access: Access, plan: PlanFile) -> Discarded:
         return Discarded(plan.digest, False)
     cfn = access.aws.client("cloudformation")
     execution = previews.find_execution(cfn, plan.change_set, access.clock)
-    if execution is None or execution.startswith("EXECUTE_"):
+    if execution and execution.startswith("EXECUTE_"):
         return Discarded(plan.digest, False)
-    changesets.discard(cfn, plan.proposal, access.clock)
-    return Discarded(plan.digest, True)
+    if execution is not None or plan.kind == "CREATE":
+        # Whoever was cut off after the change set has left the empty stack of a creation.
+        changesets.discard(cfn, plan.proposal, access.clock)
+    return Discarded(plan.digest, execution is not None)

@@ -19,6 +19,8 @@ from lib.inputs.jobs import Options
 from lib.operators import Level, Note
 from lib.releases import releases
 from lib.releases.releases import Published
+from lib.stacks import changesets, previews
+from lib.stacks.changesets import Proposal
 from tests.deploy.test_change import REPLACED, TOUCHED
 from tests.deploy.world import World
 from tests.support.aws_fakes import START, refusal
@@ -427,3 +429,16 @@ def test_discarding_removes_what_was_not_applied_and_nothing_else(
     world.execution = execution
     assert applying.discard(world.job, world.access, plan).discarded is discarded
     assert world.changes == (["DeleteChangeSet"] if discarded else [])
+
+
+def test_discarding_once_more_removes_the_empty_stack_that_was_left(
+    world: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(world.plan(), kind="CREATE")
+    tidied: list[Proposal] = []
+    monkeypatch.setattr(previews, "find_execution", lambda *_: None)
+    monkeypatch.setattr(changesets, "discard", lambda _cfn, which, _clock: tidied.append(which))
+    assert applying.discard(world.job, world.access, plan).discarded is False
+    assert tidied == [plan.proposal]
+    applying.discard(world.job, world.access, replace(plan, kind="UPDATE"))
+    assert tidied == [plan.proposal]
