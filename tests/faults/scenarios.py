@@ -756,6 +756,12 @@ def whole_application(stage: Stage) -> Scenario:
     if name not in stage.clones:
         stage.clones[name] = Clone(stage.folder / "whole")
         stage.load("empty")
+        # The emulator gives it another name, for which the first cluster would be waited for.
+        stage.cloud().client("iam").create_role(
+            Path="/aws-service-role/ecs.amazonaws.com/",
+            RoleName="AWSServiceRoleForECS",
+            AssumeRolePolicyDocument="{}",
+        )
         stage.must(name, "upload")
         stage.save(name)
     return Scenario(name, name, name, ("deploy", "--yes", "--json", "--no-verify"), goal, step=10)
