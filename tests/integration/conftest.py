@@ -271,6 +271,8 @@ class Cloud:
 
     def open_gate(self, name: str) -> None:
         """Let an operation on the small application go on."""
+        # The emulator tells of a nested stack's resources a moment before it lists the stack.
+        until(lambda: "NotesStack" in self.tree(name), "the nested stack")
         self.cfn.signal_resource(
             StackName=self.tree(name)["NotesStack"],
             LogicalResourceId="Gate",

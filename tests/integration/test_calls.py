@@ -60,7 +60,8 @@ APPLY = {
 NOTHING = {
     "sts GetCallerIdentity": 1,
     "cloudformation DescribeStacks": 1,
-    "s3 GetObject": 1,
+    # The release, and what a refactor may have moved.
+    "s3 GetObject": 2,
     "cloudformation CreateChangeSet": 1,
     "cloudformation DescribeChangeSet": 1,
     "cloudformation DeleteChangeSet": 1,
@@ -89,10 +90,10 @@ def assert_at_most(found: Counter[str], bounds: dict[str, int]) -> None:
     assert not more, f"{more} of {found}"
 
 
-def test_a_run_that_changes_nothing_makes_six_calls(reader: Operator) -> None:
+def test_a_run_that_changes_nothing_makes_seven_calls(reader: Operator) -> None:
     found = count(reader.inv("update", "--debug"))
     assert_at_most(found, NOTHING)
-    assert found.total() <= 6
+    assert found.total() <= 7
 
 
 def test_one_parameter_is_previewed_with_23_calls_and_updated_with_fewer_than_40(

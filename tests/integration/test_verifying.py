@@ -62,7 +62,7 @@ def test_a_preview_and_a_deployment_without_verification_look_at_nothing(
     assert "verification" not in updated
 
 
-def test_nothing_to_do_costs_six_calls_and_its_log_has_each(
+def test_nothing_to_do_costs_seven_calls_and_its_log_has_each(
     operator: Operator, tmp_path: Path
 ) -> None:
     folder = tmp_path / "logs"
@@ -71,7 +71,7 @@ def test_nothing_to_do_costs_six_calls_and_its_log_has_each(
     assert log.name.endswith(f"-deploy-{STACK}.log")
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     lines = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
-    assert len([line for line in lines if line.startswith("aws ")]) == 6
+    assert len([line for line in lines if line.startswith("aws ")]) == 7
     assert lines[0] == "inv deploy --no-verify --local"
     assert any("is up to date" in line for line in lines)
     assert lines[-1] == "exit code 0"
