@@ -81,7 +81,8 @@ def create(
     `revert_drift` asks for a drift-aware change set. With `import_existing` a new resource whose
     literal name exists already is taken over instead of created: "For nested stacks, create the
     change set from the root stack" (the user guide). Raises `Refused` when somebody else's has
-    the name, and `StateForbids` when somebody has created the stack meanwhile.
+    the name, and `StateForbids` when somebody has created the stack meanwhile, or
+    begun to change it.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
@@ -97,8 +98,8 @@ def create(
     try:
         answer = cfn.create_change_set(ClientToken=request.token, **asked)
     except ClientError as exc:
-        if _is_created_already(exc):
-            raise _forbid_second(request, cfn.meta.region_name) from None
+        if done := _tell_rival(exc):
+            raise _forbid_second(request, done, cfn.meta.region_name) from None
         if error_code(exc) not in _TAKEN_CODES:
             raise
     else:
@@ -106,9 +107,9 @@ def create(
     return _take_own(cfn, request, name, kind)
 
 
-def _forbid_second(request: Request, region: str) -> StateForbids:
+def _forbid_second(request: Request, done: str, region: str) -> StateForbids:
     return StateForbids(
-        f"Somebody else has just created stack {request.stack} in {region}.",
+        f"Somebody else has {done} stack {request.stack} in {region}.",
         next_step="run the same command again, to change it as it is now.",
     )
 
@@ -127,14 +128,19 @@ def _take_own(cfn: CloudFormationClient, request: Request, name: str, kind: str)
     )
 
 
-def _is_created_already(exc: ClientError) -> bool:
-    """Recognise that a stack to be created is one already; the code is only ValidationError.
+def _tell_rival(exc: ClientError) -> str:
+    """Return what somebody else has done since the stack was looked at, "" where it is not that.
 
-    "Stack [arn:…] already exists and cannot be created again with the changeSet [name]."
-    (recorded). A shell in REVIEW_IN_PROGRESS takes any number of such change sets.
+    The code is only ValidationError. "Stack [arn:…] already exists and cannot be created again with
+    the changeSet [name]." (recorded); a shell in REVIEW_IN_PROGRESS takes any number of such change
+    sets. "Stack:arn:… is in … state and can not be updated." (quoted, of ROLLBACK_COMPLETE)
     https://github.com/compose-x/ecs_composex/issues/785
+    https://github.com/rails-lambda/lamby/issues/132
     """
-    return "already exists and cannot be created again" in error_message(exc)
+    said = error_message(exc)
+    if "already exists and cannot be created again" in said:
+        return "just created"
+    return "begun to change" if "_IN_PROGRESS state and can not be updated" in said else ""
 
 
 def find_own(

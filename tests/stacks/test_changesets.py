@@ -104,6 +104,16 @@ def test_a_request_repeated_after_a_lost_answer_finds_the_change_set_it_made(
     assert aws.calls("CreateChangeSet")[0]["Description"] == "Request t-1"
 
 
+def test_a_stack_that_somebody_has_begun_to_change_meanwhile_is_theirs_and_no_failure(
+    aws: Aws,
+) -> None:
+    words = f"Stack:{ROOT_STACK} is in UPDATE_IN_PROGRESS state and can not be updated."
+    aws.reply("CreateChangeSet", "update-1", error("ValidationError", words))
+    with pytest.raises(StateForbids, match="Somebody else has begun to change stack") as caught:
+        create_named(aws)
+    assert "same command again" in caught.value.next_step
+
+
 def test_somebody_else_s_change_set_of_the_same_name_is_not_taken_for_ours(aws: Aws) -> None:
     aws.reply("CreateChangeSet", "update-1", error("AlreadyExistsException"))
     theirs = {"ChangeSetId": ROOT, "StackId": ROOT_STACK, "Description": "Request t-2"}
