@@ -81,8 +81,7 @@ def create(
     `revert_drift` asks for a drift-aware change set. With `import_existing` a new resource whose
     literal name exists already is taken over instead of created: "For nested stacks, create the
     change set from the root stack" (the user guide). Raises `Refused` when somebody else's has
-    the name, and `StateForbids` when somebody has created the stack meanwhile, or
-    begun to change it.
+    the name, and `StateForbids` when somebody was quicker than this.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
