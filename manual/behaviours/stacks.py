@@ -197,6 +197,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         GITHUB + "aws/aws-cdk-cli/issues/1973",
     ),
     Behaviour(
+        "A change set of a stack on which somebody has just begun an operation is refused, which "
+        "is theirs and no failure",
+        ("stacks/changesets.create",),
+        Witness.QUOTED,
+        "is in ROLLBACK_COMPLETE state and can not be updated.",
+        GITHUB + "rails-lambda/lamby/issues/132",
+        never_seen="the same words of a stack that is UPDATE_IN_PROGRESS",
+    ),
+    Behaviour(
         "A refactor changes nested stacks and no root, so that the templates of before it are no "
         "change to the root; what was moved is remembered and looked for then",
         ("deploy/unfinished.require_told", "releases/moving.note"),
